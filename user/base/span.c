@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "base/span.h"
+
+#include <stdlib.h>
+
+bool span_equal_ignore_case(struct span a, struct span b)
+{
+	return a.length == b.length && span_starts_with_ignore_case(a, b);
+}
+
+bool span_starts_with(struct span text, struct span prefix)
+{
+	return text.length >= prefix.length &&
+	       (prefix.length == 0 || memcmp(text.data, prefix.data, prefix.length) == 0);
+}
+
+bool span_starts_with_ignore_case(struct span text, struct span prefix)
+{
+	if (text.length < prefix.length)
+		return false;
+	for (size_t i = 0; i < prefix.length; i++) {
+		if (ascii_lower(text.data[i]) != ascii_lower(prefix.data[i]))
+			return false;
+	}
+	return true;
+}
+
+bool span_ends_with_ignore_case(struct span text, struct span suffix)
+{
+	if (text.length < suffix.length)
+		return false;
+	struct span end = {text.data + text.length - suffix.length, suffix.length};
+	return span_equal_ignore_case(end, suffix);
+}
+
+struct span span_trim(struct span text)
+{
+	while (text.length && (text.data[0] == ' ' || text.data[0] == '\t')) {
+		text.data++;
+		text.length--;
+	}
+	while (text.length &&
+	       (text.data[text.length - 1] == ' ' || text.data[text.length - 1] == '\t'))
+		text.length--;
+	return text;
+}
+
+bool span_cut(struct span text, char separator, struct span *head, struct span *tail)
+{
+	const char *at = text.length ? memchr(text.data, separator, text.length) : NULL;
+
+	if (!at) {
+		*head = text;
+		*tail = (struct span){text.data + text.length, 0};
+		return false;
+	}
+	size_t before = (size_t)(at - text.data);
+	*tail = (struct span){at + 1, text.length - before - 1};
+	*head = (struct span){text.data, before};
+	return true;
+}
+
+char *span_copy(struct span text)
+{
+	char *copy = malloc(text.length + 1);
+
+	if (!copy)
+		return NULL;
+	if (text.length)
+		memcpy(copy, text.data, text.length);
+	copy[text.length] = '\0';
+	return copy;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "config/configuration.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static void configuration_free(struct configuration *configuration)
+{
+	mesh_free(configuration->mesh);
+	propagation_free(configuration->propagation);
+	tag_rules_free(configuration->tag_rules);
+	manifest_set_free(&configuration->manifests);
+	free(configuration);
+}
+
+struct configuration *configuration_load(const char *const *paths, size_t path_count,
+					 uint32_t generation, struct diagnostics *diagnostics)
+{
+	struct configuration *configuration = calloc(1, sizeof(*configuration));
+
+	if (!configuration) {
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){0}, NULL, NULL,
+				"out of memory");
+		return NULL;
+	}
+	configuration->generation = generation;
+	configuration->references = 1;
+
+	/* Every step runs even after errors in one before, so that one run names them all. */
+	manifest_set_read(paths, path_count, diagnostics, &configuration->manifests);
+	int rules = tag_rules_compile(&configuration->manifests, generation, diagnostics,
+				      &configuration->tag_rules);
+	int propagation = propagation_compile(&configuration->manifests, diagnostics,
+					      &configuration->propagation);
+	int mesh = mesh_compile(&configuration->manifests, diagnostics, &configuration->mesh);
+	diagnostics_sort(diagnostics);
+	if (rules || propagation || mesh || diagnostics->error_count) {
+		configuration_free(configuration);
+		return NULL;
+	}
+	return configuration;
+}
+
+struct configuration *configuration_take(struct configuration *configuration)
+{
+	atomic_fetch_add_explicit(&configuration->references, 1, memory_order_relaxed);
+	return configuration;
+}
+
+void configuration_drop(struct configuration *configuration)
+{
+	if (!configuration)
+		return;
+	if (atomic_fetch_sub_explicit(&configuration->references, 1, memory_order_acq_rel) == 1)
+		configuration_free(configuration);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * A configuration is a value: manifests read, checked as a whole and compiled, under one generation.
+ * Never changed after configuration_load; shared by reference count.
+ */
+#include "mesh/mesh.h"
+#include "policy/propagation.h"
+#include "policy/tag_rules.h"
+
+struct configuration {
+	uint32_t generation;
+	struct tag_rules *tag_rules;
+	struct propagation *propagation;
+	struct mesh *mesh;
+	struct manifest_set manifests; /* what the above points into */
+	_Atomic unsigned references;
+};
+
+/*
+ * Gives a configuration with one reference, or NULL: the errors then stand in `diagnostics`.
+ * Warnings stand there in either case.
+ */
+struct configuration *configuration_load(const char *const *paths, size_t path_count,
+					 uint32_t generation, struct diagnostics *diagnostics);
+struct configuration *configuration_take(struct configuration *configuration);
+void configuration_drop(struct configuration *configuration); /* NULL is fine */

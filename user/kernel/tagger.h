@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The kernel tagger from the agent's side: load, attach, pin, read and write its maps. The only room
+ * that calls libbpf. Everything works without it; then marks are simply never found.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <lanetag/mark.h>
+#include <lanetag/rules.h>
+
+struct tagger;
+
+struct tagger_options {
+	const char *pin_directory;      /* /sys/fs/bpf/lanetag */
+	const char *const *interfaces;  /* names or fnmatch(3) patterns, "*" for all, also later ones */
+	size_t interface_count;
+};
+
+/*
+ * Loads (or takes over what an earlier agent pinned) and attaches. 0 and *ret_tagger, or a negative
+ * errno; the log then says what the kernel or the rights lack.
+ */
+int tagger_open(const struct tagger_options *options, struct tagger **ret_tagger);
+/* Detaches and unpins everything of ours. */
+void tagger_close(struct tagger *tagger);
+
+/* Swaps the rules whole. 0 or a negative errno: the old rules then stay. */
+int tagger_set_rules(struct tagger *tagger, const struct lanetag_ruleset *ruleset);
+/* The local TCP ports whose connections are looked into. */
+int tagger_set_ports(struct tagger *tagger, const uint16_t *ports, size_t port_count);
+/* Names for people who dump the maps: lane -> tag header and value ("" for untagged). */
+int tagger_set_lane_name(struct tagger *tagger, uint32_t lane, const char *tag_header,
+			 const char *tag_value);
+
+/* A file descriptor to poll for EPOLLIN, and what to do then (interfaces that come and go). */
+int tagger_event_fd(const struct tagger *tagger);
+void tagger_handle_events(struct tagger *tagger);
+
+/*
+ * The mark of the request that begins at stream offset `position` of this connection. No system call.
+ * Any thread may call it. False: the kernel has none; the agent decides.
+ */
+bool tagger_find_mark(const struct tagger *tagger, const struct lanetag_connection *connection,
+		      uint64_t position, struct lanetag_mark *ret_mark);
+
+/*
+ * Tells the kernel that a request begins at `position` of this connection, so that a flow that lost
+ * its place can find it again. No system call. Call it when everything before `position` is consumed.
+ */
+void tagger_confirm_position(struct tagger *tagger, const struct lanetag_connection *connection,
+			     uint64_t position);
+
+/* Requests that the kernel counted per lane, summed over CPUs. 0 or a negative errno. */
+int tagger_lane_requests(const struct tagger *tagger, uint64_t ret_requests[LANETAG_MAX_LANES]);

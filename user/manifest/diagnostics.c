@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "manifest/diagnostics.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+
+void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity severity,
+		     struct source_place place, const char *resource, const char *field,
+		     const char *format, ...)
+{
+	char what[512];
+	struct buffer text = {0};
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(what, sizeof(what), format, arguments);
+	va_end(arguments);
+	if (resource)
+		buffer_printf(&text, "%s: ", resource);
+	if (field)
+		buffer_printf(&text, "%s: ", field);
+	buffer_append_text(&text, what);
+	buffer_append_byte(&text, '\0');
+
+	if (severity == DIAGNOSTIC_ERROR)
+		diagnostics->error_count++;
+	struct diagnostic *item = ARRAY_APPEND(diagnostics->items, diagnostics->count);
+	if (!item) {
+		buffer_free(&text);
+		return; /* counted as an error all the same */
+	}
+	*item = (struct diagnostic){
+		.severity = severity,
+		.file = place.file ? strdup(place.file) : NULL,
+		.line = place.line,
+		.column = place.column,
+		.text = text.data,
+	};
+}
+
+static int compare(const void *left, const void *right)
+{
+	const struct diagnostic *a = left, *b = right;
+	int files = strcmp(a->file ? a->file : "", b->file ? b->file : "");
+
+	if (files)
+		return files;
+	if (a->line != b->line)
+		return a->line < b->line ? -1 : 1;
+	return a->column == b->column ? 0 : a->column < b->column ? -1 : 1;
+}
+
+void diagnostics_sort(struct diagnostics *diagnostics)
+{
+	if (diagnostics->count)
+		qsort(diagnostics->items, diagnostics->count, sizeof(*diagnostics->items), compare);
+}
+
+void diagnostics_print(const struct diagnostics *diagnostics, FILE *stream)
+{
+	for (size_t i = 0; i < diagnostics->count; i++) {
+		const struct diagnostic *item = &diagnostics->items[i];
+
+		if (item->file && item->line)
+			fprintf(stream, "%s:%u:%u: ", item->file, item->line, item->column);
+		else if (item->file)
+			fprintf(stream, "%s: ", item->file);
+		fprintf(stream, "%s%s\n", item->severity == DIAGNOSTIC_WARNING ? "warning: " : "",
+			item->text ? item->text : "out of memory");
+	}
+}
+
+void diagnostics_free(struct diagnostics *diagnostics)
+{
+	for (size_t i = 0; i < diagnostics->count; i++) {
+		free(diagnostics->items[i].file);
+		free(diagnostics->items[i].text);
+	}
+	free(diagnostics->items);
+	*diagnostics = (struct diagnostics){0};
+}

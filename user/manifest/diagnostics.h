@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * What is wrong with manifests, told as
+ *   file:line:column: kind/name: field: what is wrong
+ * Collected over all files, so that one run names every error.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include "base/buffer.h"
+
+/* A place in a manifest. Lines and columns count from 1; 0: not known. `file` is not owned. */
+struct source_place {
+	const char *file;
+	unsigned line;
+	unsigned column;
+};
+
+enum diagnostic_severity { DIAGNOSTIC_ERROR, DIAGNOSTIC_WARNING };
+
+struct diagnostic {
+	enum diagnostic_severity severity;
+	char *file; /* owned */
+	unsigned line;
+	unsigned column;
+	char *text; /* owned: "kind/name: field: what is wrong" */
+};
+
+struct diagnostics {
+	struct diagnostic *items;
+	size_t count;
+	size_t error_count;
+};
+
+/* `resource` is "Kind/name" and `field` a path such as "spec.http[0].route"; either may be NULL. */
+void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity severity,
+		     struct source_place place, const char *resource, const char *field,
+		     const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+/* In the order of file, line, column. */
+void diagnostics_sort(struct diagnostics *diagnostics);
+void diagnostics_print(const struct diagnostics *diagnostics, FILE *stream);
+void diagnostics_free(struct diagnostics *diagnostics);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Files and directories of multi-document YAML to typed manifests. One file per kind under this
+ * folder knows its fields; this header is what the rooms above see.
+ */
+#include "manifest/diagnostics.h"
+#include "manifest/resource.h"
+
+struct wasm_plugin_manifest;
+struct header_propagation_manifest;
+struct gateway_manifest;
+struct virtual_service_manifest;
+struct destination_rule_manifest;
+struct service_manifest;
+struct workload_manifest;
+
+/* A kind that is not ours, passed over: counted and named. */
+struct passed_over_kind {
+	char *api_version;
+	char *kind;
+	size_t count;
+};
+
+struct manifest_set {
+	struct wasm_plugin_manifest *wasm_plugins;
+	size_t wasm_plugin_count;
+	struct header_propagation_manifest *header_propagations;
+	size_t header_propagation_count;
+	struct gateway_manifest *gateways;
+	size_t gateway_count;
+	struct virtual_service_manifest *virtual_services;
+	size_t virtual_service_count;
+	struct destination_rule_manifest *destination_rules;
+	size_t destination_rule_count;
+	struct service_manifest *services; /* Service and the hosts of ServiceEntry */
+	size_t service_count;
+	struct workload_manifest *workloads; /* Pod, WorkloadEntry, the endpoints of ServiceEntry */
+	size_t workload_count;
+	struct passed_over_kind *passed_over;
+	size_t passed_over_count;
+	size_t file_count;
+};
+
+/*
+ * Reads every path: a file, or a directory's *.yaml, *.yml and *.json in the order of their names
+ * (not below it; names with a leading dot are left out, as kubelet's ..data links are). Errors go
+ * into `diagnostics`; what could be read stands in *set (manifest_set_free) all the same, so that later
+ * checks find their errors in the same run. Two resources of the same kind, namespace and name are an
+ * error that names both places.
+ */
+void manifest_set_read(const char *const *paths, size_t path_count, struct diagnostics *diagnostics,
+		       struct manifest_set *set);
+void manifest_set_free(struct manifest_set *set);

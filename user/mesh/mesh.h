@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Hosts, routes, subsets and endpoints, compiled from Gateway, VirtualService, DestinationRule,
+ * Service and workloads. Immutable; read by any number of threads. What changes while requests run
+ * (round-robin positions, health, pools) is the proxy's, found by the indexes of clusters and endpoints.
+ */
+#include "http/edit.h"
+#include "manifest/manifest.h"
+
+enum mesh_listener_kind {
+	MESH_LISTENER_GATEWAY, /* the edge: clients' own tags are removed, rules are applied */
+	MESH_LISTENER_SERVICE, /* a Service's address: calls from app to app */
+};
+
+struct mesh_listener {
+	enum mesh_listener_kind kind;
+	uint8_t address[16]; /* network order, IPv4-mapped; all zero: any address */
+	uint16_t port;
+	size_t index;
+};
+
+struct mesh_endpoint {
+	uint8_t address[16]; /* network order, IPv4-mapped */
+	uint16_t port;
+	const struct labels *labels; /* of the workload */
+	const char *workload;        /* its name, for logs */
+};
+
+/* One destination: a host's port, narrowed by a subset's labels. */
+struct mesh_cluster {
+	size_t index; /* 0 .. mesh->cluster_count - 1 */
+	const char *host; /* fully qualified: app-c.default.svc.cluster.local */
+	const char *subset; /* or NULL */
+	uint16_t port;      /* the service's */
+	size_t endpoint_count;
+	const struct mesh_endpoint *endpoints; /* targetPort already applied */
+};
+
+enum route_action {
+	ROUTE_FORWARD,
+	ROUTE_NO_HOST,     /* 404: no virtual host has this authority */
+	ROUTE_NO_MATCH,    /* 404: none of its routes matches */
+	ROUTE_NO_ENDPOINT, /* 503: the cluster has no endpoint */
+};
+
+struct mesh_route; /* one http[] entry, compiled */
+
+struct route_result {
+	enum route_action action;
+	const struct mesh_cluster *cluster; /* ROUTE_FORWARD, ROUTE_NO_ENDPOINT */
+	const struct mesh_route *route;     /* NULL where none was chosen (a Service without VirtualService) */
+};
+
+struct route_query {
+	const struct mesh_listener *listener;
+	const struct http_edit *request;     /* method, target, authority, effective header fields */
+	const struct labels *source_labels;  /* of the calling workload, or NULL */
+	const char *source_namespace;        /* or NULL */
+	uint64_t hash; /* decides weights: equal hashes, equal side */
+};
+
+struct mesh;
+
+/* 0 and *ret_mesh (mesh_free), or -1 with the errors named in `diagnostics`. */
+int mesh_compile(const struct manifest_set *manifests, struct diagnostics *diagnostics,
+		 struct mesh **ret_mesh);
+void mesh_free(struct mesh *mesh);
+
+size_t mesh_listener_count(const struct mesh *mesh);
+const struct mesh_listener *mesh_listener(const struct mesh *mesh, size_t index);
+/* The listener of `mesh` with the same kind, address and port; NULL: it is gone. */
+const struct mesh_listener *mesh_find_listener(const struct mesh *mesh,
+					       const struct mesh_listener *like);
+size_t mesh_cluster_count(const struct mesh *mesh);
+const struct mesh_cluster *mesh_cluster(const struct mesh *mesh, size_t index);
+
+/* The workload with this address, or NULL: whose call is this? */
+const struct workload_manifest *mesh_workload_by_address(const struct mesh *mesh,
+							 const uint8_t address[16]);
+
+/* Never fails: what cannot be routed is an action of its own. No allocation. */
+void mesh_route(const struct mesh *mesh, const struct route_query *query,
+		struct route_result *ret_result);
+
+/*
+ * For explain: steps over the hosts that VirtualServices route, in their order, giving for a request
+ * with these effective headers the destination. Hosts with several VirtualServices count once.
+ */
+size_t mesh_explain_count(const struct mesh *mesh);
+void mesh_explain(const struct mesh *mesh, size_t index, const struct http_edit *request,
+		  struct route_result *ret_result);

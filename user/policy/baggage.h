@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * W3C Baggage (https://www.w3.org/TR/baggage/): tags as members of the `baggage` field. At least 64
+ * members and 8192 bytes are carried, as the specification's limits say.
+ */
+#include "base/buffer.h"
+#include "base/span.h"
+
+#define BAGGAGE_MAX_MEMBERS 180
+#define BAGGAGE_MAX_BYTES 8192
+
+struct baggage_member {
+	struct span key;        /* a token; keys are case-sensitive */
+	struct span value;      /* as it stands on the wire: percent-encoded */
+	struct span properties; /* behind the first ';', or empty */
+	struct span whole;      /* the member as it stands on the wire, trimmed */
+};
+
+/*
+ * Steps through the members of one field value. *rest starts as the field's value. 1: *ret_member
+ * is the next; 0: end; -1: a malformed member (skipped: call again).
+ */
+int baggage_next(struct span *rest, struct baggage_member *ret_member);
+
+/* Appends the decoded value; -1 if an escape is broken or a byte no field value may hold results. */
+int baggage_decode(struct span value, struct buffer *out);
+/* Appends `value` with all bytes that are no baggage-octets (and '%') percent-encoded. */
+void baggage_encode(struct span value, struct buffer *out);
