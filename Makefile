@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make            build/lanetag
+# make test       every test (needs root: namespaces and BPF); make unit: those that need nothing
+# make demo       the seed's tutorial on this machine
+# make help       the rest
+#
+# V=1 shows the commands. SANITIZE=1 builds with ASan and UBSan into build/sanitize/.
+
+BUILD := build
+ifeq ($(SANITIZE),1)
+BUILD := build/sanitize
+SANITIZE_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+CC := gcc
+CLANG ?= clang-14
+BPFTOOL ?= $(firstword $(shell command -v bpftool) /usr/sbin/bpftool)
+CLANG_FORMAT ?= clang-format-14
+
+PACKAGES := yaml-0.1 libpcre2-8 libbpf libmicrohttpd jansson
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = $(CFLAGS) $(SANITIZE_FLAGS) -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Wno-missing-field-initializers -D_GNU_SOURCE -DLANETAG_VERSION='"$(VERSION)"' \
+	-Iinclude -Iuser -I$(BUILD) $(shell pkg-config --cflags $(PACKAGES)) -pthread
+LIBS = $(shell pkg-config --libs $(PACKAGES)) -lelf -lz -lm -pthread
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -D__TARGET_ARCH_x86 -Iinclude -Ibpf \
+	-idirafter /usr/include/$(shell gcc -dumpmachine)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
+
+USER_SOURCES := $(wildcard user/*.c user/*/*.c)
+LIBRARY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out user/main.c,$(USER_SOURCES)))
+BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SOURCES))
+
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/test_*.c tests/unit/test_*.c))
+KERNEL_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kernel/test_*.c))
+TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/apps/*.c tests/bench/*.c))
+E2E_TESTS := $(sort $(wildcard tests/e2e/test_*.sh))
+SHELL_SCRIPTS := $(wildcard scripts/*.sh tests/e2e/*.sh tests/*.sh .ci/run)
+FORMATTED := $(wildcard include/*/*.h bpf/*.[ch] user/*.[ch] user/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all build setup unit test-kernel test-e2e test demo format lint install clean help
+
+# Whole targets install what they need; parts (build, unit, …) take the machine as it is.
+all: setup build
+
+build: $(BUILD)/lanetag
+
+setup:
+	$(Q)scripts/setup.sh
+
+$(BUILD)/lanetag: $(BUILD)/user/main.o $(BUILD)/liblanetag.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/liblanetag.a: $(LIBRARY_OBJECTS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/user/%.o: user/%.c | $(SKELETONS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# CO-RE objects and their skeletons. Nothing generated is committed.
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@
+
+$(BUILD)/tests/%: tests/%.c $(BUILD)/liblanetag.a
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -Itests -MMD -MP -MF $@.d -o $@ $< $(BUILD)/liblanetag.a \
+		-lcmocka -lxxhash $(LIBS)
+
+unit: $(UNIT_TESTS)
+	$(Q)tests/run.sh $(UNIT_TESTS)
+
+test-kernel: $(KERNEL_TESTS)
+	$(Q)tests/run.sh $(KERNEL_TESTS)
+
+test-e2e: $(BUILD)/lanetag $(TEST_TOOLS)
+	$(Q)LANETAG_BUILD=$(BUILD) tests/run.sh $(E2E_TESTS)
+
+test: setup
+	$(Q)$(MAKE) --no-print-directory test-all
+
+.PHONY: test-all
+test-all: $(UNIT_TESTS) $(KERNEL_TESTS) $(BUILD)/lanetag $(TEST_TOOLS)
+	$(Q)LANETAG_BUILD=$(BUILD) tests/run.sh $(UNIT_TESTS) $(KERNEL_TESTS) $(E2E_TESTS)
+
+demo: setup
+	$(Q)$(MAKE) --no-print-directory build $(TEST_TOOLS)
+	$(Q)scripts/demo.sh
+
+format:
+	$(Q)$(CLANG_FORMAT) -i $(FORMATTED)
+
+lint:
+	$(Q)$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)
+	$(Q)scripts/lint.sh
+
+install: build
+	install -D -m 0755 $(BUILD)/lanetag $(DESTDIR)$(PREFIX)/sbin/lanetag
+
+clean:
+	rm -rf build
+
+help:
+	$(Q)sed -n '3,8s/^# \{0,1\}//p' Makefile
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Installs what building, testing and the demo need, from Debian's packages. Does nothing, fast, where
+# all is there. Starts no service.
+set -euo pipefail
+
+packages=(
+  # build
+  build-essential pkg-config clang-14 clang-format-14 bpftool
+  libbpf-dev libelf-dev zlib1g-dev libyaml-dev libpcre2-dev libmicrohttpd-dev libjansson-dev
+  # tests and demo
+  libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 libcap2-bin
+  wrk nginx-light haproxy
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+[ "${#missing[@]}" -gt 0 ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "setup: needs root to install: ${missing[*]}" >&2
+  exit 1
+fi
+
+echo "setup: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+# Debian starts a service when its package is installed; the tests start their own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
