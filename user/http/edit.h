@@ -1,30 +1,66 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * A request head as the next hop shall see it: the received head less what was removed, plus what was
- * set. The tag rules, propagation and routing work on this view; serialised once, at the end.
+ * A head as the next hop shall see it: the received head less what was removed, plus what was set.
+ * The tag rules, propagation and routing work on this view; serialised once, at the end. Serves
+ * requests and responses.
  * Fixed size, no allocation; strings are spans that live as long as the head's buffer or the
- * configuration.
+ * configuration. Give http_edit_start memory as it is: there is no need to zero it.
  */
+#include <sys/types.h>
 #include "base/buffer.h"
 #include "http/head.h"
 
 #define HTTP_EDIT_MAX_ADDED 96 /* 64 tags and what the proxy itself adds */
 
 struct http_edit {
-	const struct http_request_head *head;
+	const struct http_request_head *head;	       /* NULL for a response */
+	const struct http_response_head *response;     /* NULL for a request */
 	uint64_t removed[(HTTP_MAX_FIELDS + 63) / 64]; /* bit i: field i of the head is left out */
 	size_t added_count;
+	/*
+	 * What goes into the request line. Starts as the head's target in origin-form: of an
+	 * absolute-form target, path and query ("*" for OPTIONS without a path). If it does not
+	 * begin with '/' or '*', a '/' is written in front.
+	 */
+	struct span target;
+	struct span
+		authority; /* data != NULL: written as the Host field in place of the received */
+	char content_length[24]; /* memory for a Content-Length that is written afresh */
 	struct http_field added[HTTP_EDIT_MAX_ADDED];
-	struct span target; /* what goes into the request line; starts as the head's target */
 };
 
 void http_edit_start(struct http_edit *edit, const struct http_request_head *head);
+void http_edit_start_response(struct http_edit *edit, const struct http_response_head *head);
+
 void http_edit_remove(struct http_edit *edit, size_t field);
 bool http_edit_is_removed(const struct http_edit *edit, size_t field);
+/* Removes every field of this name, received and added (ASCII case ignored). */
+void http_edit_remove_name(struct http_edit *edit, struct span name);
 /* -1 if there is no room. Does not remove fields of the same name. */
 int http_edit_add(struct http_edit *edit, struct span name, struct span value);
 /* Removes every field of this name, received and added, then adds. */
 int http_edit_set(struct http_edit *edit, struct span name, struct span value);
 /* The effective value of a field; of several, the first (RFC 9110 5.3 lists are not joined). */
 bool http_edit_get(const struct http_edit *edit, struct span name, struct span *ret_value);
+
+/*
+ * Makes the head fit for the next connection (RFC 9110 7.6.1): of the received fields, takes out
+ * Connection and what it lists, Keep-Alive, Proxy-Connection, TE, Upgrade, and Trailer where the
+ * body is not chunked. Framing is written as parsed: Transfer-Encoding afresh, Content-Length
+ * afresh if it was not written plainly; none in 1xx and 204. A tunnel that was asked for or granted
+ * gets its Connection and Upgrade again. Connection can name neither Host nor the framing away, nor
+ * any added field: call before or after tags are added, all the same. Says nothing about keeping
+ * the next connection: the caller adds `Connection: close` where needed. -1 if there is no room.
+ */
+int http_edit_remove_hop_by_hop(struct http_edit *edit);
+
+/* Bytes that http_edit_write needs at most. */
+size_t http_edit_size(const struct http_edit *edit);
+/*
+ * Writes the head, empty line included: the start line as HTTP/1.1, kept fields in order byte for
+ * byte (a bare LF becomes CRLF), then the added ones. The number of bytes, or -ENOSPC (nothing
+ * defined in `memory` then).
+ */
+ssize_t http_edit_write(const struct http_edit *edit, char *memory, size_t capacity);
+void http_edit_append(const struct http_edit *edit, struct buffer *out);

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * The head of an HTTP/1.1 message (RFC 9112) as spans into the caller's buffer. Pure: no sockets, no
- * allocation, no state between calls.
+ * The head of an HTTP/1.1 message (RFC 9112) as spans into the caller's buffer. Pure: no sockets,
+ * no allocation, no state between calls.
+ *
+ * Whatever two parsers could read differently is refused: white space before a colon, folded lines,
+ * bare CR, control bytes, two Hosts, Content-Length beside Transfer-Encoding or twice, any transfer
+ * coding but a single `chunked`, Content_Length and Transfer_Encoding (some servers take '_' for
+ * '-'), case variants of HEAD and CONNECT. One empty line (CRLF) in front of a request is passed
+ * over (RFC 9112 2.2); a second one is refused.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,36 +16,132 @@
 
 #define HTTP_MAX_FIELDS 128 /* compile-time bound; the configurable limit is below or equal */
 
+/* Fields that framing and forwarding need to know; found once, while parsing. */
+enum http_field_kind {
+	HTTP_FIELD_OTHER,
+	HTTP_FIELD_HOST,
+	HTTP_FIELD_CONTENT_LENGTH,
+	HTTP_FIELD_TRANSFER_ENCODING,
+	HTTP_FIELD_CONNECTION,
+	HTTP_FIELD_KEEP_ALIVE,
+	HTTP_FIELD_PROXY_CONNECTION,
+	HTTP_FIELD_TE,
+	HTTP_FIELD_TRAILER,
+	HTTP_FIELD_UPGRADE,
+	HTTP_FIELD_EXPECT,
+	HTTP_FIELD_COOKIE,
+};
+
 struct http_field {
 	struct span name;  /* as sent */
 	struct span value; /* without optional white space around it */
+	enum http_field_kind kind;
 };
 
+/* The kind of a field by its name, ASCII case ignored. */
+enum http_field_kind http_field_kind(struct span name);
+
 enum http_framing {
-	HTTP_FRAMING_NONE,           /* no body */
-	HTTP_FRAMING_CONTENT_LENGTH, /* content_length bytes */
+	HTTP_FRAMING_NONE,	     /* no body */
+	HTTP_FRAMING_CONTENT_LENGTH, /* content_length bytes; never 0: that is HTTP_FRAMING_NONE */
 	HTTP_FRAMING_CHUNKED,
 	HTTP_FRAMING_UNTIL_CLOSE, /* responses only */
 };
 
+struct http_limits {
+	size_t head_bytes;   /* start line to empty line, both included; above: 431 */
+	size_t fields;	     /* at most HTTP_MAX_FIELDS; above: 431 */
+	size_t target_bytes; /* above: 414 */
+	bool allow_bare_lf;  /* takes LF as the end of a line of a head (written out as CRLF) */
+};
+
+extern const struct http_limits http_default_limits; /* 64 KiB, 100 fields, 8 KiB, strict */
+
+enum http_parse {
+	HTTP_PARSE_COMPLETE,
+	HTTP_PARSE_MORE,    /* no fault so far, but the head does not end within the data */
+	HTTP_PARSE_REFUSED, /* answer with the refusal's status, then close */
+};
+
+struct http_refusal {
+	uint16_t status;    /* requests: 400, 414, 431, 501, 505; responses: always 502 */
+	const char *reason; /* static text, fit for a log line and for the answer's body */
+};
+
 struct http_request_head {
 	struct span method;
-	struct span target;    /* as sent; origin-form or absolute-form or "*" */
-	struct span path;      /* of the target, without query; "*" for asterisk-form */
-	struct span query;     /* behind '?', without it; data == NULL if there is none */
-	struct span authority; /* of an absolute-form target, else the Host field's value; may be empty */
+	struct span target; /* as sent; origin-form or absolute-form or "*" */
+	struct span path;   /* of the target, without query; "*" for asterisk-form; may be empty */
+	struct span query;  /* behind '?', without it; data == NULL if there is none */
+	struct span authority; /* of an absolute-form target, else the Host field's value; may be
+				  empty */
 	uint8_t minor_version; /* 0 or 1 */
-	size_t length;         /* bytes of the head, the empty line included */
+	size_t length;	       /* bytes of the head, a leading and the last empty line included */
 
 	size_t field_count;
 	struct http_field fields[HTTP_MAX_FIELDS];
+	const char *fields_end; /* where the last field's line ends: the empty line */
+	bool has_bare_lf;	/* some line ends in LF alone (only with allow_bare_lf) */
 
 	enum http_framing framing;
-	uint64_t content_length;
+	uint64_t content_length; /* with HTTP_FRAMING_CONTENT_LENGTH, else 0 */
+	bool is_head;		 /* HEAD: the response has no body */
+	bool absolute_form;
+	bool has_host;	      /* there is a Host field; always in 1.1 */
 	bool keep_alive;      /* by version and Connection */
-	bool expect_continue; /* Expect: 100-continue */
-	bool upgrade;         /* Upgrade and Connection: upgrade */
+	bool expect_continue; /* HTTP/1.1, a body, and Expect: 100-continue */
+	/*
+	 * Asks for a WebSocket tunnel: HTTP/1.1, GET without a body, Connection: upgrade and
+	 * Upgrade: websocket alone. Other upgrades (h2c would carry requests past us) are not
+	 * offered upstream.
+	 */
+	bool upgrade;
 };
+
+/*
+ * Parses a request head at data[0, length). `already_scanned`: how many of these bytes an earlier
+ * call has seen and said HTTP_PARSE_MORE to (0 at first), so that a slow sender costs O(n) over all
+ * calls: then only the end of the head is looked for until it is there, and a fault in between is
+ * found with it. *ret_head is defined only after HTTP_PARSE_COMPLETE and lives as long as `data`;
+ * *ret_refusal is set only with HTTP_PARSE_REFUSED. Never reads beyond `length`.
+ */
+enum http_parse http_request_parse(const char *data, size_t length, size_t already_scanned,
+				   const struct http_limits *limits,
+				   struct http_request_head *ret_head,
+				   struct http_refusal *ret_refusal);
 
 /* Finds the first field with this name (ASCII case ignored), or NULL. */
 const struct http_field *http_request_field(const struct http_request_head *head, struct span name);
+
+struct http_response_head {
+	uint16_t status; /* 100 to 599 */
+	struct span reason;
+	uint8_t minor_version;
+	size_t length;
+
+	size_t field_count;
+	struct http_field fields[HTTP_MAX_FIELDS];
+	const char *fields_end;
+	bool has_bare_lf;
+
+	/* RFC 9112 6.3. NONE for HEAD, 1xx, 204 and 304, whatever the fields say, and for length 0.
+	 */
+	enum http_framing framing;
+	uint64_t content_length;
+	bool keep_alive; /* by version, Connection and framing: the connection can be used again */
+	bool interim;	 /* 1xx but 101: another head follows */
+	bool upgrade;	 /* 101: a tunnel from here (the caller checks that it was asked for) */
+};
+
+/*
+ * The same for a response; `to_head`: it answers a HEAD request. Refused (502) is also what RFC
+ * 9112 lets a user agent repair: a proxy would hand the doubt on. For a connection that the
+ * upstream closed before the head's end the caller decides.
+ */
+enum http_parse http_response_parse(const char *data, size_t length, size_t already_scanned,
+				    const struct http_limits *limits, bool to_head,
+				    struct http_response_head *ret_head,
+				    struct http_refusal *ret_refusal);
+
+const struct http_field *http_response_field(const struct http_response_head *head,
+					     struct span name);

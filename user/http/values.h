@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Steps through what stands inside field values and targets. Where a name stands several times, all
+ * are given, in order: the caller decides what two different values mean. Nothing is decoded.
+ */
+#include "base/buffer.h"
+#include "http/head.h"
+
+/*
+ * The members of a comma-separated list of tokens (Connection, Upgrade, …), trimmed, empty ones
+ * passed over. *rest starts as the field's value. False at the end.
+ */
+bool http_list_next(struct span *rest, struct span *ret_member);
+/* True if the list has this member (ASCII case ignored). */
+bool http_list_has(struct span list, struct span member);
+
+struct http_parameter {
+	struct span name;
+	struct span value; /* data == NULL if there was no '=' */
+};
+
+/* The parameters of a query ("a=1&b=2"), as sent; empty ones passed over. False at the end. */
+bool http_query_next(struct span *rest, struct http_parameter *ret_parameter);
+/* The index-th parameter of this name (case-sensitive, compared as sent); false if there is none.
+ */
+bool http_query_parameter(struct span query, struct span name, size_t index,
+			  struct span *ret_value);
+
+/*
+ * The pairs of a Cookie field's value (RFC 6265 4.2.1), split at ';', trimmed, as sent: quotes
+ * around a value are part of it. A pair without '=' is passed over. False at the end.
+ */
+bool http_cookie_next(struct span *rest, struct http_parameter *ret_cookie);
+/* The index-th cookie of this name (case-sensitive) over all Cookie fields; false if there is none.
+ */
+bool http_cookie(const struct http_request_head *head, struct span name, size_t index,
+		 struct span *ret_value);
+
+/* Appends `text` with %XX decoded ('+' stays); false and nothing appended if an escape is broken.
+ */
+bool http_percent_decode(struct span text, struct buffer *out);
+
+/* True if it is a token (RFC 9110 5.6.2), so fit to be a field's name. */
+bool http_is_token(struct span text);
+/* True if it may stand in a field's value: no control byte but HTAB, no white space at the ends. */
+bool http_is_field_value(struct span text);
