@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "base/arena.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
+
+struct arena_block {
+	struct arena_block *next;
+	max_align_t data[];
+};
+
+static char *arena_add_block(struct arena *arena, size_t size)
+{
+	if (size > SIZE_MAX - sizeof(struct arena_block))
+		return NULL;
+	struct arena_block *block = calloc(1, sizeof(*block) + size);
+
+	if (!block)
+		return NULL;
+	block->next = arena->blocks;
+	arena->blocks = block;
+	return (char *)block->data;
+}
+
+void *arena_allocate(struct arena *arena, size_t size)
+{
+	const size_t alignment = alignof(max_align_t);
+
+	if (size > SIZE_MAX - alignment)
+		return NULL;
+	size = size ? (size + alignment - 1) / alignment * alignment : alignment;
+	if (size > arena->room) {
+		/* A large piece gets a block of its own, so that the current one is filled up. */
+		if (size > ARENA_BLOCK_BYTES / 4)
+			return arena_add_block(arena, size);
+		char *data = arena_add_block(arena, ARENA_BLOCK_BYTES);
+		if (!data)
+			return NULL;
+		arena->position = data;
+		arena->room = ARENA_BLOCK_BYTES;
+	}
+	void *piece = arena->position;
+	arena->position += size;
+	arena->room -= size;
+	return piece;
+}
+
+void *arena_allocate_array(struct arena *arena, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes))
+		return NULL;
+	return arena_allocate(arena, bytes);
+}
+
+char *arena_copy(struct arena *arena, struct span text)
+{
+	char *copy = arena_allocate(arena, text.length + 1);
+
+	if (copy && text.length)
+		memcpy(copy, text.data, text.length);
+	return copy;
+}
+
+void arena_free(struct arena *arena)
+{
+	while (arena->blocks) {
+		struct arena_block *next = arena->blocks->next;
+
+		free(arena->blocks);
+		arena->blocks = next;
+	}
+	*arena = (struct arena){0};
+}
