@@ -3,10 +3,13 @@
 /*
  * Hosts, routes, subsets and endpoints, compiled from Gateway, VirtualService, DestinationRule,
  * Service and workloads. Immutable; read by any number of threads. What changes while requests run
- * (round-robin positions, health, pools) is the proxy's, found by the indexes of clusters and endpoints.
+ * (round-robin positions, health, pools) is the proxy's, found by the indexes of clusters and
+ * endpoints.
  */
 #include "http/edit.h"
 #include "manifest/manifest.h"
+#include "mesh/cluster.h"
+#include "mesh/route.h"
 
 enum mesh_listener_kind {
 	MESH_LISTENER_GATEWAY, /* the edge: clients' own tags are removed, rules are applied */
@@ -20,44 +23,32 @@ struct mesh_listener {
 	size_t index;
 };
 
-struct mesh_endpoint {
-	uint8_t address[16]; /* network order, IPv4-mapped */
-	uint16_t port;
-	const struct labels *labels; /* of the workload */
-	const char *workload;        /* its name, for logs */
-};
-
-/* One destination: a host's port, narrowed by a subset's labels. */
-struct mesh_cluster {
-	size_t index; /* 0 .. mesh->cluster_count - 1 */
-	const char *host; /* fully qualified: app-c.default.svc.cluster.local */
-	const char *subset; /* or NULL */
-	uint16_t port;      /* the service's */
-	size_t endpoint_count;
-	const struct mesh_endpoint *endpoints; /* targetPort already applied */
-};
-
 enum route_action {
 	ROUTE_FORWARD,
-	ROUTE_NO_HOST,     /* 404: no virtual host has this authority */
-	ROUTE_NO_MATCH,    /* 404: none of its routes matches */
-	ROUTE_NO_ENDPOINT, /* 503: the cluster has no endpoint */
+	ROUTE_NO_HOST,	       /* 404: no virtual host has this authority */
+	ROUTE_NO_MATCH,	       /* 404: none of its routes matches */
+	ROUTE_NO_ENDPOINT,     /* 503: the cluster has no endpoint */
+	ROUTE_REDIRECT,	       /* route->redirect; mesh_write_location */
+	ROUTE_DIRECT_RESPONSE, /* route->direct_response */
 };
-
-struct mesh_route; /* one http[] entry, compiled */
 
 struct route_result {
 	enum route_action action;
 	const struct mesh_cluster *cluster; /* ROUTE_FORWARD, ROUTE_NO_ENDPOINT */
-	const struct mesh_route *route;     /* NULL where none was chosen (a Service without VirtualService) */
+	const struct mesh_route
+		*route; /* NULL where none was chosen (a Service without VirtualService) */
+	const struct mesh_destination *destination; /* of `route`, the one that the weights chose */
+	size_t matched_prefix; /* bytes of the path that a `prefix` match took: what rewrite.uri
+				  replaces */
+	bool fell_back;	       /* `cluster` is the fallback of a destination that has no endpoint */
 };
 
 struct route_query {
 	const struct mesh_listener *listener;
-	const struct http_edit *request;     /* method, target, authority, effective header fields */
-	const struct labels *source_labels;  /* of the calling workload, or NULL */
-	const char *source_namespace;        /* or NULL */
-	uint64_t hash; /* decides weights: equal hashes, equal side */
+	const struct http_edit *request;    /* method, target, authority, effective header fields */
+	const struct labels *source_labels; /* of the calling workload, or NULL */
+	const char *source_namespace;	    /* or NULL */
+	uint64_t hash;			    /* decides weights: equal hashes, equal side */
 };
 
 struct mesh;
@@ -84,9 +75,20 @@ void mesh_route(const struct mesh *mesh, const struct route_query *query,
 		struct route_result *ret_result);
 
 /*
- * For explain: steps over the hosts that VirtualServices route, in their order, giving for a request
- * with these effective headers the destination. Hosts with several VirtualServices count once.
+ * The route's rewrite of a request target (path and query, origin-form), appended to `out`. Without
+ * a rewrite of the path the target as it is.
+ */
+void mesh_write_target(const struct route_result *result, struct span target, struct buffer *out);
+
+/* The Location of ROUTE_REDIRECT, appended to `out`. */
+void mesh_write_location(const struct route_query *query, const struct route_result *result,
+			 struct buffer *out);
+
+/*
+ * For explain: steps over the VirtualServices in their order and gives for each where a request
+ * with these effective headers goes; `hash` decides weights. A VirtualService whose destination
+ * hosts all stood in earlier ones is left out: hosts with several VirtualServices count once.
  */
 size_t mesh_explain_count(const struct mesh *mesh);
 void mesh_explain(const struct mesh *mesh, size_t index, const struct http_edit *request,
-		  struct route_result *ret_result);
+		  uint64_t hash, struct route_result *ret_result);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * A destination: a host's port, narrowed by a subset's labels, with its endpoints and the
+ * DestinationRule's policy. Immutable; found again across configurations by host, subset and port.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/span.h"
+#include "manifest/resource.h"
+
+struct mesh_endpoint {
+	uint8_t address[16]; /* network order, IPv4-mapped */
+	uint16_t port;
+	const struct labels *labels; /* of the workload */
+	const char *workload;	     /* its name, for logs */
+};
+
+enum mesh_balancing {
+	MESH_BALANCE_ROUND_ROBIN, /* the default */
+	MESH_BALANCE_LEAST_REQUEST,
+	MESH_BALANCE_RANDOM,
+	MESH_BALANCE_HASH, /* consistent: see hash_source */
+};
+
+enum mesh_hash_source {
+	MESH_HASH_HEADER,
+	MESH_HASH_COOKIE,
+	MESH_HASH_SOURCE_IP,
+	MESH_HASH_QUERY_PARAMETER,
+};
+
+struct mesh_cluster_policy {
+	enum mesh_balancing balancing;
+	enum mesh_hash_source hash_source; /* of MESH_BALANCE_HASH */
+	struct span hash_name;		   /* of the header, cookie or parameter */
+
+	/* connectionPool; 0: no limit of its own */
+	uint32_t maximum_connections;		  /* tcp.maxConnections */
+	uint32_t maximum_pending_requests;	  /* http.http1MaxPendingRequests */
+	uint32_t maximum_requests;		  /* http.http2MaxRequests: under way at a time */
+	uint32_t maximum_requests_per_connection; /* http.maxRequestsPerConnection */
+	uint32_t maximum_retries;		  /* http.maxRetries: under way at a time */
+	uint32_t connect_timeout_ms;		  /* tcp.connectTimeout; 0: the proxy's default */
+	uint32_t idle_timeout_ms;		  /* http.idleTimeout; 0: the proxy's default */
+
+	/* outlierDetection; consecutive_*: 0 is off */
+	bool outlier_detection;
+	uint32_t consecutive_5xx;
+	uint32_t consecutive_gateway_errors;
+	uint32_t outlier_interval_ms;
+	uint32_t base_ejection_ms;
+	uint32_t maximum_ejection_percent; /* of the endpoints, at a time */
+	uint32_t minimum_health_percent;   /* fewer healthy: all count as healthy */
+};
+
+struct mesh_cluster {
+	size_t index;	    /* 0 .. mesh_cluster_count - 1 */
+	const char *host;   /* fully qualified: app-c.default.svc.cluster.local */
+	const char *subset; /* or NULL */
+	uint16_t port;	    /* the service's */
+	size_t endpoint_count;
+	const struct mesh_endpoint *endpoints; /* targetPort already applied */
+	/* Taken where no endpoint of this one is healthy (lanetag.io/fallback-subset); or NULL. */
+	const struct mesh_cluster *fallback;
+	struct mesh_cluster_policy policy;
+};
