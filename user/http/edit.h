@@ -24,9 +24,7 @@ struct http_edit {
 	 * begin with '/' or '*', a '/' is written in front.
 	 */
 	struct span target;
-	struct span
-		authority; /* data != NULL: written as the Host field in place of the received */
-	char content_length[24]; /* memory for a Content-Length that is written afresh */
+	struct span authority; /* of http_edit_set_authority; data == NULL: Host as received */
 	struct http_field added[HTTP_EDIT_MAX_ADDED];
 };
 
@@ -41,6 +39,8 @@ void http_edit_remove_name(struct http_edit *edit, struct span name);
 int http_edit_add(struct http_edit *edit, struct span name, struct span value);
 /* Removes every field of this name, received and added, then adds. */
 int http_edit_set(struct http_edit *edit, struct span name, struct span value);
+/* Writes a Host field with this value, right behind the request line, in place of any other. */
+void http_edit_set_authority(struct http_edit *edit, struct span authority);
 /* The effective value of a field; of several, the first (RFC 9110 5.3 lists are not joined). */
 bool http_edit_get(const struct http_edit *edit, struct span name, struct span *ret_value);
 

@@ -71,7 +71,7 @@ struct http_refusal {
 struct http_request_head {
 	struct span method;
 	struct span target; /* as sent; origin-form or absolute-form or "*" */
-	struct span path;   /* of the target, without query; "*" for asterisk-form; may be empty */
+	struct span path;   /* of the target, without query, never empty; "*" for asterisk-form */
 	struct span query;  /* behind '?', without it; data == NULL if there is none */
 	struct span authority; /* of an absolute-form target, else the Host field's value; may be
 				  empty */

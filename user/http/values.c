@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "http/values.h"
+
+#include "http/syntax.h"
+
+bool http_list_next(struct span *rest, struct span *ret_member)
+{
+	while (rest->length) {
+		struct span member;
+
+		span_cut(*rest, ',', &member, rest);
+		member = span_trim(member);
+		if (member.length) {
+			*ret_member = member;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool http_list_has(struct span list, struct span member)
+{
+	struct span next;
+
+	while (http_list_next(&list, &next)) {
+		if (span_equal_ignore_case(next, member))
+			return true;
+	}
+	return false;
+}
+
+bool http_query_next(struct span *rest, struct http_parameter *ret_parameter)
+{
+	while (rest->length) {
+		struct span pair;
+
+		span_cut(*rest, '&', &pair, rest);
+		if (!pair.length)
+			continue;
+		if (!span_cut(pair, '=', &ret_parameter->name, &ret_parameter->value))
+			ret_parameter->value = (struct span){NULL, 0};
+		return true;
+	}
+	return false;
+}
+
+bool http_query_parameter(struct span query, struct span name, size_t index, struct span *ret_value)
+{
+	struct http_parameter parameter;
+
+	while (http_query_next(&query, &parameter)) {
+		if (span_equal(parameter.name, name) && index-- == 0) {
+			*ret_value = parameter.value;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool http_cookie_next(struct span *rest, struct http_parameter *ret_cookie)
+{
+	while (rest->length) {
+		struct span pair, name, value;
+
+		span_cut(*rest, ';', &pair, rest);
+		if (!span_cut(pair, '=', &name, &value))
+			continue;
+		*ret_cookie = (struct http_parameter){span_trim(name), span_trim(value)};
+		return true;
+	}
+	return false;
+}
+
+bool http_cookie(const struct http_request_head *head, struct span name, size_t index,
+		 struct span *ret_value)
+{
+	struct http_parameter cookie;
+
+	for (size_t i = 0; i < head->field_count; i++) {
+		struct span rest = head->fields[i].value;
+
+		if (head->fields[i].kind != HTTP_FIELD_COOKIE)
+			continue;
+		while (http_cookie_next(&rest, &cookie)) {
+			if (span_equal(cookie.name, name) && index-- == 0) {
+				*ret_value = cookie.value;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+bool http_percent_decode(struct span text, struct buffer *out)
+{
+	size_t before = out->length;
+
+	for (size_t i = 0; i < text.length; i++) {
+		if (text.data[i] != '%') {
+			buffer_append_byte(out, text.data[i]);
+			continue;
+		}
+		int high = i + 2 < text.length ? http_hex_digit(text.data[i + 1]) : -1;
+		int low = i + 2 < text.length ? http_hex_digit(text.data[i + 2]) : -1;
+		if (high < 0 || low < 0) {
+			out->length = before;
+			return false;
+		}
+		buffer_append_byte(out, (char)(high << 4 | low));
+		i += 2;
+	}
+	return true;
+}
+
+bool http_is_token(struct span text)
+{
+	const char *end = text.data + text.length;
+
+	return text.length && http_skip(text.data, end, HTTP_BYTE_TOKEN) == end;
+}
+
+bool http_is_field_value(struct span text)
+{
+	const char *end = text.data + text.length;
+
+	return span_trim(text).length == text.length &&
+	       (!text.length || http_skip_field_bytes(text.data, end) == end);
+}
