@@ -148,11 +148,17 @@ static void remove_listed(struct http_edit *edit, struct span list)
 	struct span name;
 
 	while (http_list_next(&list, &name)) {
-		enum http_field_kind kind = http_field_kind(name);
-
-		if (kind != HTTP_FIELD_HOST && kind != HTTP_FIELD_CONTENT_LENGTH &&
-		    kind != HTTP_FIELD_TRANSFER_ENCODING)
+		switch (http_field_kind(name)) {
+		case HTTP_FIELD_HOST:
+		case HTTP_FIELD_CONTENT_LENGTH:
+		case HTTP_FIELD_TRANSFER_ENCODING:
+			break; /* not theirs to name */
+		case HTTP_FIELD_KEEP_ALIVE:
+		case HTTP_FIELD_UPGRADE:
+			break; /* goes anyway */
+		default:
 			remove_received(edit, name);
+		}
 	}
 }
 

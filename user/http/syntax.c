@@ -105,17 +105,33 @@ static enum http_parse refuse_name(struct http_reader *reader, const char *name,
 	return http_refuse(ret_refusal, 400, "byte not allowed in a field name");
 }
 
-/* Servers that hand fields on as environment variables take Content_Length for Content-Length. */
+static bool is_alphanumeric(char byte)
+{
+	return is_digit(byte) || (ascii_lower(byte) >= 'a' && ascii_lower(byte) <= 'z');
+}
+
+/* True if `name`, but for what is neither letter nor digit, is `letters`. */
+static bool is_spelt(struct span name, const char *letters)
+{
+	size_t same = 0;
+
+	for (size_t i = 0; i < name.length; i++) {
+		if (!is_alphanumeric(name.data[i]))
+			continue;
+		if (ascii_lower(name.data[i]) != letters[same])
+			return false;
+		same++;
+	}
+	return letters[same] == '\0' && name.length > same;
+}
+
+/*
+ * Servers that hand fields on as environment variables take Content_Length, some also
+ * Content.Length, for Content-Length.
+ */
 static bool is_disguised_framing(struct span name)
 {
-	char plain[17];
-
-	if (name.length != 14 && name.length != 17)
-		return false;
-	for (size_t i = 0; i < name.length; i++)
-		plain[i] = name.data[i] == '_' ? '-' : name.data[i];
-	enum http_field_kind kind = http_field_kind((struct span){plain, name.length});
-	return kind == HTTP_FIELD_CONTENT_LENGTH || kind == HTTP_FIELD_TRANSFER_ENCODING;
+	return is_spelt(name, "contentlength") || is_spelt(name, "transferencoding");
 }
 
 static enum http_parse read_field(struct http_reader *reader, struct http_field *field,
@@ -131,7 +147,7 @@ static enum http_parse read_field(struct http_reader *reader, struct http_field 
 	field->name = (struct span){name, (size_t)(reader->at - name)};
 	field->kind = http_field_kind(field->name);
 	if (field->kind == HTTP_FIELD_OTHER && is_disguised_framing(field->name))
-		return http_refuse(ret_refusal, 400, "framing field spelt with an underscore");
+		return http_refuse(ret_refusal, 400, "framing field in disguise");
 
 	const char *value = http_skip_white_space(reader->at + 1, reader->end);
 	const char *value_end = http_skip_field_bytes(value, reader->end);
@@ -139,6 +155,10 @@ static enum http_parse read_field(struct http_reader *reader, struct http_field 
 	while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t'))
 		value_end--;
 	field->value = (struct span){value, (size_t)(value_end - value)};
+	if (reader->end - reader->at >= 2 && reader->at[0] == '\r' && reader->at[1] == '\n') {
+		reader->at += 2;
+		return HTTP_PARSE_COMPLETE;
+	}
 	return http_read_line_end(reader, ret_refusal);
 }
 
@@ -187,6 +207,10 @@ static void gather_connection(struct span list, struct http_facts *facts)
 {
 	struct span member;
 
+	if (list.length == 10 && memcmp(list.data, "keep-alive", 10) == 0) {
+		facts->connection_keep_alive = true; /* by far the most common */
+		return;
+	}
 	while (http_list_next(&list, &member)) {
 		if (span_equal_ignore_case(member, span_of("close")))
 			facts->connection_close = true;

@@ -171,6 +171,10 @@ static const struct row rows[] = {
 	ROW("chunked in HTTP/1.0", "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
 	ROW("Transfer_Encoding", GET "Transfer_Encoding: chunked\r\n\r\n", 400),
 	ROW("content_length", GET "content_length: 5\r\n\r\n", 400),
+	ROW("Transfer--Encoding", GET "Transfer--Encoding: chunked\r\n\r\n", 400),
+	ROW("Content.Length", GET ".Content.Length: 5\r\n\r\n", 400),
+	ROW("ContentLength is another name", GET "ContentLength: 5\r\n\r\n", OK(NONE)),
+	ROW("so is Content-Lengths", GET "Content-Lengths: 5\r\n\r\n", OK(NONE)),
 	ROW("TE is no framing", GET "TE: chunked\r\n\r\n", OK(NONE)),
 };
 
