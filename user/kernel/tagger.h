@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * The kernel tagger from the agent's side: load, attach, pin, read and write its maps. The only room
- * that calls libbpf. Everything works without it; then marks are simply never found.
+ * The kernel tagger from the agent's side: load, attach, pin, read and write its maps. The only
+ * room that calls libbpf. Everything works without it; then marks are simply never found.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,11 +12,22 @@
 
 struct tagger;
 
-struct tagger_options {
-	const char *pin_directory;      /* /sys/fs/bpf/lanetag */
-	const char *const *interfaces;  /* names or fnmatch(3) patterns, "*" for all, also later ones */
-	size_t interface_count;
+/* Where the program hooks into an interface's ingress. */
+enum tagger_hook {
+	TAGGER_HOOK_ANY, /* TCX where the kernel has it, else clsact */
+	TAGGER_HOOK_TCX,
+	TAGGER_HOOK_CLSACT,
 };
+
+struct tagger_options {
+	const char *pin_directory; /* TAGGER_PIN_DIRECTORY; NULL: nothing outlives the agent */
+	const char *const
+		*interfaces; /* names or fnmatch(3) patterns, "*" for all, also later ones */
+	size_t interface_count;
+	enum tagger_hook hook;
+};
+
+#define TAGGER_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
 
 /*
  * Loads (or takes over what an earlier agent pinned) and attaches. 0 and *ret_tagger, or a negative
@@ -39,15 +50,16 @@ int tagger_event_fd(const struct tagger *tagger);
 void tagger_handle_events(struct tagger *tagger);
 
 /*
- * The mark of the request that begins at stream offset `position` of this connection. No system call.
- * Any thread may call it. False: the kernel has none; the agent decides.
+ * The mark of the request that begins at stream offset `position` of this connection. No system
+ * call. Any thread may call it. False: the kernel has none; the agent decides.
  */
 bool tagger_find_mark(const struct tagger *tagger, const struct lanetag_connection *connection,
 		      uint64_t position, struct lanetag_mark *ret_mark);
 
 /*
  * Tells the kernel that a request begins at `position` of this connection, so that a flow that lost
- * its place can find it again. No system call. Call it when everything before `position` is consumed.
+ * its place can find it again. No system call. Call it when everything before `position` is
+ * consumed.
  */
 void tagger_confirm_position(struct tagger *tagger, const struct lanetag_connection *connection,
 			     uint64_t position);

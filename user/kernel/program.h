@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The loaded program and its maps. Of several variants of the program the first that this kernel
+ * loads is taken: they decide alike and differ only in how they loop.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include "kernel/pins.h"
+
+struct bpf_object;
+
+struct program {
+	struct bpf_object *object;
+	const char *variant; /* may_goto, bpf_loop … */
+	int fd;		     /* owned by the object */
+	uint64_t layout;
+	bool taken_over; /* the maps are those that an earlier agent pinned */
+};
+
+/*
+ * Loads, with the maps pinned under `pins` where they fit. `variant` NULL: the first that loads. 0,
+ * or the negative errno of the last try; the log then says what the kernel lacks.
+ */
+int program_load(const struct pins *pins, const char *variant, struct program *ret_program);
+void program_unload(struct program *program);
+
+/* The descriptor of a map, owned by the object; -ENOENT if the program has no such map. */
+int program_map(const struct program *program, const char *name);
