@@ -100,6 +100,24 @@ test: setup
 test-all: $(UNIT_TESTS) $(KERNEL_TESTS) $(BUILD)/lanetag $(TEST_TOOLS)
 	$(Q)LANETAG_BUILD=$(BUILD) tests/run.sh $(UNIT_TESTS) $(KERNEL_TESTS) $(E2E_TESTS)
 
+# libFuzzer runs, FUZZ_SECONDS each. New inputs go into build/; a crash leaves its input there.
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZED_SOURCES := $(wildcard user/base/*.c user/http/*.c)
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZED_SOURCES) $(wildcard tests/fuzz/*.h user/base/*.h user/http/*.h)
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D) && $(CLANG) -g -O1 -std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser -Itests \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(FUZZED_SOURCES)
+
+.PHONY: fuzz
+fuzz: $(FUZZERS)
+	$(Q)for fuzzer in $(FUZZERS); do name=$${fuzzer##*/fuzz_}; \
+		mkdir -p $(BUILD)/fuzz/corpus/$$name; \
+		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
 demo: setup
 	$(Q)$(MAKE) --no-print-directory build $(TEST_TOOLS)
 	$(Q)scripts/demo.sh
