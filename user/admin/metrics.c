@@ -38,7 +38,8 @@ static void write_configuration(const struct admin_snapshot *snapshot, struct bu
 	write_family(out, "lanetag_build_info", "gauge", "The build that runs.");
 	buffer_printf(out, "lanetag_build_info{version=\"%s\"} 1\n", LANETAG_VERSION);
 	write_single(out, "lanetag_configuration_generation", "gauge",
-		     "Generation of the configuration in force.", snapshot->configuration->generation);
+		     "Generation of the configuration in force.",
+		     snapshot->configuration->generation);
 	write_family(out, "lanetag_configuration_reloads_total", "counter",
 		     "Reloads of the manifests by result.");
 	buffer_printf(out, "lanetag_configuration_reloads_total{result=\"success\"} %" PRIu64 "\n",
@@ -129,7 +130,7 @@ static void write_decisions(const struct admin_snapshot *snapshot, struct buffer
 	buffer_printf(out, "lanetag_decisions_total{by=\"agent\"} %" PRIu64 "\n",
 		      statistics->decided_by_agent);
 	write_family(out, "lanetag_responses_total", "counter", "Responses by class of status.");
-	for (size_t class = 1; class < ARRAY_LENGTH(statistics->responses); class++)
+	for (size_t class = 1; class < ARRAY_LENGTH(statistics->responses); class ++)
 		buffer_printf(out, "lanetag_responses_total{class=\"%zuxx\"} %" PRIu64 "\n", class,
 			      statistics->responses[class]);
 }
@@ -141,14 +142,18 @@ static const struct {
 	const char *help;
 	size_t offset;
 } plain_metrics[] = {
-#define COUNTER(metric, field, text)                                                               \
-	{"lanetag_" metric, "counter", text, offsetof(struct proxy_statistics, field)}
+#define COUNTER(metric, field, text)                                                         \
+	{                                                                                    \
+		"lanetag_" metric, "counter", text, offsetof(struct proxy_statistics, field) \
+	}
 	COUNTER("connections_total", connections_accepted, "Client connections accepted."),
 	{"lanetag_connections_open", "gauge", "Client connections open now.",
 	 offsetof(struct proxy_statistics, connections_open)},
-	COUNTER("connections_refused_total", connections_refused, "Client connections over a limit."),
+	COUNTER("connections_refused_total", connections_refused,
+		"Client connections over a limit."),
 	COUNTER("http_requests_total", requests, "Requests read, on gateways and hops."),
-	COUNTER("bad_requests_total", bad_requests, "Requests refused as malformed or over a limit."),
+	COUNTER("bad_requests_total", bad_requests,
+		"Requests refused as malformed or over a limit."),
 	COUNTER("decision_disagreements_total", disagreements,
 		"Marks of the kernel that differed from the agent's own decision; must stay 0."),
 	COUNTER("stale_marks_total", marks_stale, "Marks of another generation, passed over."),
@@ -178,7 +183,7 @@ void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 		uint64_t value;
 
 		memcpy(&value, base + plain_metrics[i].offset, sizeof(value));
-		write_single(out, plain_metrics[i].name, plain_metrics[i].type, plain_metrics[i].help,
-			     value);
+		write_single(out, plain_metrics[i].name, plain_metrics[i].type,
+			     plain_metrics[i].help, value);
 	}
 }

@@ -122,13 +122,14 @@ static enum MHD_Result answer_ready(struct MHD_Connection *connection,
 		return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "draining\n");
 	/* Serving goes on with the last good configuration: ready, and says so. */
 	if (snapshot->last_reload_failed)
-		return answer_text(connection, MHD_HTTP_OK,
-				   "ready, but the newest configuration was refused: see /status\n");
+		return answer_text(
+			connection, MHD_HTTP_OK,
+			"ready, but the newest configuration was refused: see /status\n");
 	return answer_text(connection, MHD_HTTP_OK, "ready\n");
 }
 
-static enum MHD_Result answer_snapshot(struct admin_server *server, struct MHD_Connection *connection,
-				       const char *path)
+static enum MHD_Result answer_snapshot(struct admin_server *server,
+				       struct MHD_Connection *connection, const char *path)
 {
 	struct admin_snapshot *snapshot = calloc(1, sizeof(*snapshot));
 	struct buffer body = {0};
@@ -180,7 +181,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
 		return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "reading only\n");
 	if (!host_is_ours(MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host")))
-		return answer_text(connection, MHD_HTTP_MISDIRECTED_REQUEST, "Host is not this agent\n");
+		return answer_text(connection, MHD_HTTP_MISDIRECTED_REQUEST,
+				   "Host is not this agent\n");
 	if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin"))
 		return answer_text(connection, MHD_HTTP_FORBIDDEN, "not for web pages\n");
 	if (strcmp(path, "/healthz") == 0)
@@ -228,10 +230,10 @@ int admin_server_start(const char *address, admin_snapshot_function snapshot, vo
 		error = fd;
 		goto fail;
 	}
-	server->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, handle, server,
-					  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-					  ADMIN_MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-					  ADMIN_TIMEOUT_SECONDS, MHD_OPTION_END);
+	server->daemon = MHD_start_daemon(
+		MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, handle, server,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, ADMIN_MAX_CONNECTIONS,
+		MHD_OPTION_CONNECTION_TIMEOUT, ADMIN_TIMEOUT_SECONDS, MHD_OPTION_END);
 	if (!server->daemon) {
 		close(fd);
 		error = -EIO;

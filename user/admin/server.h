@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * The admin address: HTTP for reading only (/metrics, /healthz, /readyz, /status). Serves from a thread
- * of its own, so that it answers whatever the workers do. Requests whose Host is not an address of ours
- * or a loopback name, or that carry an Origin, are refused: a web page must not read it.
+ * The admin address: HTTP for reading only (/metrics, /healthz, /readyz, /status). Serves from a
+ * thread of its own, so that it answers whatever the workers do. Requests whose Host is not an
+ * address of ours or a loopback name, or that carry an Origin, are refused: a web page must not
+ * read it.
  */
 #include "admin/snapshot.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Each path is watched at three places: its parent directory (the path itself may be replaced or be a
- * link that is swapped), the path if it is a directory, and the directory that it really leads to. Watches
- * hang on inodes, so they are laid anew after every change.
+ * Each path is watched at three places: its parent directory (the path itself may be replaced or be
+ * a link that is swapped), the path if it is a directory, and the directory that it really leads
+ * to. Watches hang on inodes, so they are laid anew after every change.
  */
 #include "config/watch.h"
 
@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 /* Not IN_MODIFY: a file that is being written is read when it is closed. */
-#define WATCHED_EVENTS                                                                             \
-	(IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_CREATE | IN_DELETE_SELF |       \
+#define WATCHED_EVENTS                                                                           \
+	(IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_CREATE | IN_DELETE_SELF | \
 	 IN_MOVE_SELF | IN_ATTRIB)
 
 struct watch {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * Tells when the manifests under some paths changed: files written or replaced, and the symlink swap
- * of a mounted ConfigMap (..data). Says "something changed", never what.
+ * Tells when the manifests under some paths changed: files written or replaced, and the symlink
+ * swap of a mounted ConfigMap (..data). Says "something changed", never what.
  */
 #include <stdbool.h>
 #include <stddef.h>
