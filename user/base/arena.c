@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
+/* Blocks double, so that a small thing costs little and a large one few blocks. */
+#define ARENA_FIRST_BLOCK_BYTES ((size_t)1024)
+#define ARENA_LAST_BLOCK_BYTES ((size_t)64 * 1024)
 
 struct arena_block {
 	struct arena_block *next;
@@ -33,14 +35,16 @@ void *arena_allocate(struct arena *arena, size_t size)
 		return NULL;
 	size = size ? (size + alignment - 1) / alignment * alignment : alignment;
 	if (size > arena->room) {
+		size_t block = arena->block_bytes ? arena->block_bytes : ARENA_FIRST_BLOCK_BYTES;
 		/* A large piece gets a block of its own, so that the current one is filled up. */
-		if (size > ARENA_BLOCK_BYTES / 4)
+		if (size > block / 4)
 			return arena_add_block(arena, size);
-		char *data = arena_add_block(arena, ARENA_BLOCK_BYTES);
+		char *data = arena_add_block(arena, block);
 		if (!data)
 			return NULL;
 		arena->position = data;
-		arena->room = ARENA_BLOCK_BYTES;
+		arena->room = block;
+		arena->block_bytes = block < ARENA_LAST_BLOCK_BYTES ? block * 2 : block;
 	}
 	void *piece = arena->position;
 	arena->position += size;

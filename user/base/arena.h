@@ -13,6 +13,7 @@ struct arena {
 	struct arena_block *blocks;
 	char *position;
 	size_t room;
+	size_t block_bytes; /* of the next block */
 };
 
 /* Zeroed and aligned for any type; NULL when memory is short. `size` may be 0. */

@@ -35,7 +35,7 @@ struct manifest_set {
 	size_t destination_rule_count;
 	struct service_manifest *services; /* Service and the hosts of ServiceEntry */
 	size_t service_count;
-	struct workload_manifest *workloads; /* Pod, WorkloadEntry, the endpoints of ServiceEntry */
+	struct workload_manifest *workloads; /* Pod, WorkloadEntry (a ServiceEntry has its own) */
 	size_t workload_count;
 	struct passed_over_kind *passed_over;
 	size_t passed_over_count;
@@ -45,9 +45,9 @@ struct manifest_set {
 /*
  * Reads every path: a file, or a directory's *.yaml, *.yml and *.json in the order of their names
  * (not below it; names with a leading dot are left out, as kubelet's ..data links are). Errors go
- * into `diagnostics`; what could be read stands in *set (manifest_set_free) all the same, so that later
- * checks find their errors in the same run. Two resources of the same kind, namespace and name are an
- * error that names both places.
+ * into `diagnostics`; what could be read stands in *set (manifest_set_free) all the same, so that
+ * later checks find their errors in the same run. Two resources of the same kind, namespace and
+ * name are an error that names both places.
  */
 void manifest_set_read(const char *const *paths, size_t path_count, struct diagnostics *diagnostics,
 		       struct manifest_set *set);

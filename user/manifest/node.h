@@ -17,10 +17,10 @@ enum node_kind { NODE_SCALAR, NODE_SEQUENCE, NODE_MAPPING };
 struct node {
 	enum node_kind kind;
 	struct source_place place;
-	bool plain;       /* scalar: written without quotes (so that null, true, 10 have their types) */
-	struct span text; /* scalar: NUL-terminated too; may hold any byte */
-	size_t count;     /* sequence: items; mapping: pairs */
-	struct node **keys; /* mapping */
+	bool plain; /* scalar: written without quotes (so that null, true, 10 have their types) */
+	struct span text;    /* scalar: NUL-terminated too; may hold any byte */
+	size_t count;	     /* sequence: items; mapping: pairs */
+	struct node **keys;  /* mapping */
 	struct node **items; /* sequence: items; mapping: values */
 };
 

@@ -178,8 +178,8 @@ static bool reader_is_text(const struct reader *reader, const struct node *node,
 	return true;
 }
 
-int reader_string(const struct reader *reader, const struct node *mapping,
-		  const struct path *parent, const char *field, char **ret_value)
+int reader_text(const struct reader *reader, const struct node *mapping, const struct path *parent,
+		const char *field, struct span *ret_text)
 {
 	struct path path = path_field(parent, field);
 	struct node *node;
@@ -189,9 +189,22 @@ int reader_string(const struct reader *reader, const struct node *mapping,
 		return result;
 	if (!reader_is_text(reader, node, &path))
 		return -1;
-	char *copy = span_copy(node->text);
+	*ret_text = node->text;
+	return 0;
+}
+
+int reader_string(const struct reader *reader, const struct node *mapping,
+		  const struct path *parent, const char *field, char **ret_value)
+{
+	struct path path = path_field(parent, field);
+	struct span text;
+	int result = reader_text(reader, mapping, parent, field, &text);
+
+	if (result)
+		return result;
+	char *copy = span_copy(text);
 	if (!copy) {
-		reader_error(reader, node, &path, "out of memory");
+		reader_error(reader, node_get(mapping, field), &path, "out of memory");
 		return -1;
 	}
 	*ret_value = copy;

@@ -41,8 +41,8 @@ void reader_warning(const struct reader *reader, const struct node *node, const 
 		    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 enum field_support {
-	FIELD_READ,        /* we act on it */
-	FIELD_IGNORED,     /* it changes nothing of what we do (imagePullPolicy, status) */
+	FIELD_READ,	   /* we act on it */
+	FIELD_IGNORED,	   /* it changes nothing of what we do (imagePullPolicy, status) */
 	FIELD_UNSUPPORTED, /* it would change behaviour: an error */
 };
 
@@ -53,21 +53,25 @@ struct field_rule {
 };
 
 /*
- * Errors for fields that are not in `rules` or are not supported. False also if `node` is no mapping
- * (an error, unless it is null).
+ * Errors for fields that are not in `rules` or are not supported. False also if `node` is no
+ * mapping (an error, unless it is null).
  */
 bool reader_check_fields(const struct reader *reader, const struct node *node,
-			 const struct path *path, const struct field_rule *rules, size_t rule_count);
+			 const struct path *path, const struct field_rule *rules,
+			 size_t rule_count);
 
 /*
  * Each gives 0 when the value was read, 1 when it is absent or null (*ret untouched), -1 on a wrong
  * value (named). Strings are copies that the caller frees.
  */
-int reader_string(const struct reader *reader, const struct node *mapping, const struct path *parent,
-		  const char *field, char **ret_value);
+int reader_string(const struct reader *reader, const struct node *mapping,
+		  const struct path *parent, const char *field, char **ret_value);
+/* The same without a copy: a span into the document, NUL-terminated. */
+int reader_text(const struct reader *reader, const struct node *mapping, const struct path *parent,
+		const char *field, struct span *ret_text);
 int reader_unsigned(const struct reader *reader, const struct node *mapping,
-		    const struct path *parent, const char *field, uint64_t minimum, uint64_t maximum,
-		    uint64_t *ret_value);
+		    const struct path *parent, const char *field, uint64_t minimum,
+		    uint64_t maximum, uint64_t *ret_value);
 int reader_bool(const struct reader *reader, const struct node *mapping, const struct path *parent,
 		const char *field, bool *ret_value);
 /* A decimal fraction such as 0.01 or 50, in units of 1 / scale (exact; more digits: an error). */

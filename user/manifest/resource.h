@@ -26,8 +26,8 @@ struct resource {
 /* True if every label of `selector` stands in `labels` with the same value. */
 bool labels_select(const struct labels *selector, const struct labels *labels);
 const char *labels_get(const struct labels *labels, const char *key); /* or NULL */
-int reader_labels(const struct reader *reader, const struct node *mapping, const struct path *parent,
-		  const char *field, struct labels *ret_labels);
+int reader_labels(const struct reader *reader, const struct node *mapping,
+		  const struct path *parent, const char *field, struct labels *ret_labels);
 void labels_free(struct labels *labels);
 
 /* Kind/name into a text that the caller frees. */

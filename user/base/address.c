@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "base/address.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+int address_parse(const char *text, uint8_t ret_address[16])
+{
+	struct in_addr ipv4;
+	struct in6_addr ipv6;
+
+	if (inet_pton(AF_INET, text, &ipv4) == 1) {
+		memcpy(ret_address, mapped_prefix, sizeof(mapped_prefix));
+		memcpy(ret_address + sizeof(mapped_prefix), &ipv4, sizeof(ipv4));
+		return 0;
+	}
+	if (inet_pton(AF_INET6, text, &ipv6) != 1)
+		return -1;
+	memcpy(ret_address, &ipv6, sizeof(ipv6));
+	return 0;
+}
+
+void address_print(const uint8_t address[16], char ret_text[ADDRESS_TEXT_BYTES])
+{
+	if (memcmp(address, mapped_prefix, sizeof(mapped_prefix)) == 0)
+		inet_ntop(AF_INET, address + sizeof(mapped_prefix), ret_text, ADDRESS_TEXT_BYTES);
+	else
+		inet_ntop(AF_INET6, address, ret_text, ADDRESS_TEXT_BYTES);
+}
+
+bool address_is_any(const uint8_t address[16])
+{
+	static const uint8_t zero[16];
+
+	return memcmp(address, zero, 12) == 0 ? memcmp(address + 12, zero, 4) == 0
+					      : memcmp(address, mapped_prefix, 12) == 0 &&
+							memcmp(address + 12, zero, 4) == 0;
+}

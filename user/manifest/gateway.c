@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "manifest/gateway.h"
+
+#include <stdlib.h>
+
+#include "base/address.h"
+#include "base/array.h"
+#include "manifest/builder.h"
+
+static const char *read_host(const struct builder *builder, const struct node *node,
+			     const struct path *path, const char *own_namespace,
+			     const char **ret_namespace)
+{
+	struct span text = reader_item_text(&builder->reader, node, path), namespace, host;
+
+	if (!text.data)
+		return NULL;
+	if (!span_cut(text, '/', &namespace, &host)) {
+		*ret_namespace = NULL;
+		return builder_host(builder, node, text, path, true);
+	}
+	if (span_equal(namespace, span_of(".")))
+		*ret_namespace = own_namespace;
+	else if (span_equal(namespace, span_of("*")))
+		*ret_namespace = NULL;
+	else
+		*ret_namespace = builder_host(builder, node, namespace, path, false);
+	return builder_host(builder, node, host, path, true);
+}
+
+static void read_hosts(const struct builder *builder, const struct node *mapping,
+		       const struct path *parent, const char *own_namespace,
+		       struct gateway_server *server)
+{
+	struct path path = path_field(parent, "hosts");
+	struct node *list =
+		builder_required_child(builder, mapping, parent, "hosts", NODE_SEQUENCE);
+
+	if (!list)
+		return;
+	struct gateway_host *hosts = builder_array(builder, list, list->count, sizeof(*hosts));
+	for (size_t i = 0; hosts && i < list->count; i++) {
+		struct path item = path_item(&path, i);
+		struct gateway_host *host = &hosts[server->host_count];
+
+		host->place = builder_place(builder, list->items[i]);
+		host->host =
+			read_host(builder, list->items[i], &item, own_namespace, &host->namespace);
+		if (host->host)
+			server->host_count++;
+	}
+	server->hosts = hosts;
+}
+
+static void read_port(const struct builder *builder, const struct node *mapping,
+		      const struct path *parent, struct gateway_server *server)
+{
+	static const struct field_rule fields[] = {
+		{"number", FIELD_READ},
+		{"protocol", FIELD_READ},
+		{"name", FIELD_IGNORED},
+		{"targetPort", FIELD_UNSUPPORTED, "the agent listens on `number`"},
+	};
+	struct path path = path_field(parent, "port"),
+		    protocol_path = path_field(&path, "protocol");
+	struct node *port = builder_required_child(builder, mapping, parent, "port", NODE_MAPPING);
+
+	if (!port)
+		return;
+	reader_check_fields(&builder->reader, port, &path, fields, ARRAY_LENGTH(fields));
+	if (node_is_null(node_get(port, "number")))
+		builder_required_text(builder, port, &path, "number");
+	server->port = (uint16_t)builder_number(builder, port, &path, "number", 1, UINT16_MAX, 0);
+	const char *protocol = builder_required_text(builder, port, &path, "protocol");
+	if (protocol && !span_equal_ignore_case(span_of(protocol), span_of("HTTP")))
+		reader_error(&builder->reader, node_get(port, "protocol"), &protocol_path,
+			     "%s is not supported: only HTTP is", protocol);
+}
+
+static void read_bind(const struct builder *builder, const struct node *mapping,
+		      const struct path *parent, struct gateway_server *server)
+{
+	struct path path = path_field(parent, "bind");
+	const char *bind = builder_text(builder, mapping, parent, "bind");
+
+	if (!bind)
+		return;
+	if (address_parse(bind, server->address))
+		reader_error(&builder->reader, node_get(mapping, "bind"), &path,
+			     "\"%s\" is no IP address", bind);
+	else if (address_is_any(server->address))
+		memset(server->address, 0, sizeof(server->address));
+}
+
+static void read_server(const struct builder *builder, const struct node *node,
+			const struct path *path, const char *own_namespace,
+			struct gateway_server *server)
+{
+	static const struct field_rule fields[] = {
+		{"port", FIELD_READ},
+		{"hosts", FIELD_READ},
+		{"bind", FIELD_READ},
+		{"name", FIELD_IGNORED},
+		{"tls", FIELD_UNSUPPORTED, "TLS must end before the agent"},
+		{"defaultEndpoint", FIELD_UNSUPPORTED},
+	};
+
+	if (node_is_null(node))
+		reader_error(&builder->reader, node, path, "must be a mapping");
+	reader_check_fields(&builder->reader, node, path, fields, ARRAY_LENGTH(fields));
+	if (node->kind != NODE_MAPPING)
+		return;
+	server->place = builder_place(builder, node);
+	read_port(builder, node, path, server);
+	read_bind(builder, node, path, server);
+	read_hosts(builder, node, path, own_namespace, server);
+}
+
+static void read_spec(const struct builder *builder, const struct node *document,
+		      struct gateway_manifest *manifest)
+{
+	static const struct field_rule fields[] = {
+		{"servers", FIELD_READ},
+		/* Which of several gateways carries it: the node's agent is the only one here. */
+		{"selector", FIELD_IGNORED},
+	};
+	struct path path = path_field(NULL, "spec"), servers_path = path_field(&path, "servers");
+	struct node *spec = builder_required_child(builder, document, NULL, "spec", NODE_MAPPING);
+
+	if (!spec)
+		return;
+	reader_check_fields(&builder->reader, spec, &path, fields, ARRAY_LENGTH(fields));
+	struct node *list = builder_required_child(builder, spec, &path, "servers", NODE_SEQUENCE);
+	if (!list)
+		return;
+	manifest->servers = builder_array(builder, list, list->count, sizeof(*manifest->servers));
+	for (size_t i = 0; manifest->servers && i < list->count; i++) {
+		struct path item = path_item(&servers_path, i);
+		struct gateway_server *server = &manifest->servers[manifest->server_count];
+
+		read_server(builder, list->items[i], &item, manifest->resource.namespace, server);
+		if (server->port)
+			manifest->server_count++;
+	}
+}
+
+int gateway_read(const struct node *document, struct diagnostics *diagnostics,
+		 struct gateway_manifest *ret_manifest)
+{
+	struct gateway_manifest manifest = {0};
+
+	if (resource_read(document, diagnostics, &manifest.resource))
+		return -1;
+	char *title = resource_title(&manifest.resource);
+	struct builder builder = {
+		.reader = {.diagnostics = diagnostics, .resource = title},
+		.arena = &manifest.arena,
+		.file = manifest.resource.place.file,
+	};
+
+	read_spec(&builder, document, &manifest);
+	free(title);
+	*ret_manifest = manifest;
+	return 0;
+}
+
+void gateway_free(struct gateway_manifest *manifest)
+{
+	arena_free(&manifest->arena);
+	resource_free(&manifest->resource);
+	*manifest = (struct gateway_manifest){0};
+}

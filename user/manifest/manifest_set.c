@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "manifest/manifest.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/array.h"
+#include "manifest/destination_rule.h"
+#include "manifest/gateway.h"
+#include "manifest/header_propagation.h"
+#include "manifest/service.h"
+#include "manifest/virtual_service.h"
+#include "manifest/wasm_plugin.h"
+#include "manifest/workload.h"
+
+#define MAX_PASSED_OVER_KINDS 1000 /* they are searched one by one */
+
+/*
+ * Reading one document of a kind into the set. ADD_MANIFEST makes these functions, all alike: room
+ * at the array's end, read, and the room given back if there is nothing to keep.
+ */
+#define ADD_MANIFEST(function, read, array, counter)                                      \
+	static int function(struct manifest_set *set, const struct node *document,        \
+			    struct diagnostics *diagnostics)                              \
+	{                                                                                 \
+		__typeof__(set->array) manifest = ARRAY_APPEND(set->array, set->counter); \
+		if (!manifest)                                                            \
+			return -ENOMEM;                                                   \
+		if (read(document, diagnostics, manifest))                                \
+			set->counter--;                                                   \
+		return 0;                                                                 \
+	}
+
+ADD_MANIFEST(add_wasm_plugin, wasm_plugin_read, wasm_plugins, wasm_plugin_count)
+ADD_MANIFEST(add_header_propagation, header_propagation_read, header_propagations,
+	     header_propagation_count)
+ADD_MANIFEST(add_gateway, gateway_read, gateways, gateway_count)
+ADD_MANIFEST(add_virtual_service, virtual_service_read, virtual_services, virtual_service_count)
+ADD_MANIFEST(add_destination_rule, destination_rule_read, destination_rules, destination_rule_count)
+ADD_MANIFEST(add_service, service_read, services, service_count)
+ADD_MANIFEST(add_service_entry, service_entry_read, services, service_count)
+ADD_MANIFEST(add_pod, pod_read, workloads, workload_count)
+ADD_MANIFEST(add_workload_entry, workload_entry_read, workloads, workload_count)
+
+/* Istio's versions are the same to us. */
+static const char *const istio_versions[] = {"v1alpha3", "v1beta1", "v1", NULL};
+static const char *const extension_versions[] = {"v1alpha1", "v1beta1", "v1", NULL};
+static const char *const core_versions[] = {"v1", NULL};
+
+static const struct our_kind {
+	const char *group;
+	const char *kind;
+	const char *const *versions;
+	int (*add)(struct manifest_set *set, const struct node *document,
+		   struct diagnostics *diagnostics);
+} our_kinds[] = {
+	{"extensions.istio.io", "WasmPlugin", extension_versions, add_wasm_plugin},
+	{"istio.alibabacloud.com", "ASMHeaderPropagation", extension_versions,
+	 add_header_propagation},
+	{"networking.istio.io", "Gateway", istio_versions, add_gateway},
+	{"networking.istio.io", "VirtualService", istio_versions, add_virtual_service},
+	{"networking.istio.io", "DestinationRule", istio_versions, add_destination_rule},
+	{"networking.istio.io", "ServiceEntry", istio_versions, add_service_entry},
+	{"networking.istio.io", "WorkloadEntry", istio_versions, add_workload_entry},
+	{"", "Service", core_versions, add_service},
+	{"", "Pod", core_versions, add_pod},
+};
+
+struct type {
+	struct span group, version, kind;
+};
+
+static void split_api_version(struct span api_version, struct type *type)
+{
+	if (!span_cut(api_version, '/', &type->group, &type->version)) {
+		type->version = api_version;
+		type->group = span_of("");
+	}
+}
+
+static const struct our_kind *find_kind(const struct type *type)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(our_kinds); i++) {
+		if (span_equal(span_of(our_kinds[i].group), type->group) &&
+		    span_equal(span_of(our_kinds[i].kind), type->kind))
+			return &our_kinds[i];
+	}
+	return NULL;
+}
+
+static bool has_version(const struct our_kind *kind, struct span version)
+{
+	for (const char *const *known = kind->versions; *known; known++) {
+		if (span_equal(span_of(*known), version))
+			return true;
+	}
+	return false;
+}
+
+/* What steers traffic in a mesh, so that it is not lost without a word. */
+static void warn_of_istio_kind(const struct node *document, const struct type *type,
+			       struct diagnostics *diagnostics)
+{
+	const struct node *name = node_get(node_get(document, "metadata"), "name");
+	char title[400];
+
+	if (!span_ends_with_ignore_case(type->group, span_of(".istio.io")) &&
+	    !span_ends_with_ignore_case(type->group, span_of("istio.alibabacloud.com")))
+		return;
+	snprintf(title, sizeof(title), "%.*s/%.*s", SPAN_ARGUMENTS(type->kind),
+		 name && name->kind == NODE_SCALAR ? (int)name->text.length : 1,
+		 name && name->kind == NODE_SCALAR ? name->text.data : "?");
+	diagnostics_add(diagnostics, DIAGNOSTIC_WARNING, document->place, title, NULL,
+			"this kind is not supported: it is passed over");
+}
+
+static int pass_over(struct manifest_set *set, struct span api_version, struct span kind)
+{
+	for (size_t i = 0; i < set->passed_over_count; i++) {
+		struct passed_over_kind *known = &set->passed_over[i];
+
+		if (span_equal(span_of(known->kind), kind) &&
+		    span_equal(span_of(known->api_version), api_version)) {
+			known->count++;
+			return 0;
+		}
+	}
+	if (set->passed_over_count == MAX_PASSED_OVER_KINDS)
+		return -E2BIG;
+	struct passed_over_kind *added = ARRAY_APPEND(set->passed_over, set->passed_over_count);
+	if (!added)
+		return -ENOMEM;
+	added->api_version = span_copy(api_version);
+	added->kind = span_copy(kind);
+	added->count = 1;
+	if (added->api_version && added->kind)
+		return 0;
+	free(added->api_version);
+	free(added->kind);
+	set->passed_over_count--;
+	return -ENOMEM;
+}
+
+static int add_document(struct manifest_set *set, const struct node *document,
+			struct diagnostics *diagnostics);
+
+static int add_items(struct manifest_set *set, const struct node *items,
+		     struct diagnostics *diagnostics)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < items->count && !result; i++)
+		result = add_document(set, items->items[i], diagnostics);
+	return result;
+}
+
+static int add_known(struct manifest_set *set, const struct our_kind *kind, const struct type *type,
+		     const struct node *document, struct diagnostics *diagnostics)
+{
+	if (has_version(kind, type->version))
+		return kind->add(set, document, diagnostics);
+	diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, node_get(document, "apiVersion")->place,
+			kind->kind, "apiVersion",
+			"\"%.*s\" is no version of this kind that is known",
+			SPAN_ARGUMENTS(type->version));
+	return 0;
+}
+
+static int add_document(struct manifest_set *set, const struct node *document,
+			struct diagnostics *diagnostics)
+{
+	const struct node *kind = node_get(document, "kind");
+	const struct node *api_version = node_get(document, "apiVersion");
+	const struct node *items = node_get(document, "items");
+	struct type type;
+
+	if (!kind || kind->kind != NODE_SCALAR || !api_version ||
+	    api_version->kind != NODE_SCALAR) {
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, document->place, NULL, NULL,
+				"a manifest must be a mapping with apiVersion and kind");
+		return 0;
+	}
+	type.kind = kind->text;
+	split_api_version(api_version->text, &type);
+	if (span_ends_with_ignore_case(kind->text, span_of("List")) && items &&
+	    items->kind == NODE_SEQUENCE)
+		return add_items(set, items, diagnostics);
+	const struct our_kind *known = find_kind(&type);
+	if (known)
+		return add_known(set, known, &type, document, diagnostics);
+	warn_of_istio_kind(document, &type, diagnostics);
+	return pass_over(set, api_version->text, kind->text);
+}
+
+static void read_one_file(struct manifest_set *set, const char *file,
+			  struct diagnostics *diagnostics)
+{
+	struct node **documents;
+	size_t count = nodes_read_file(file, diagnostics, &documents);
+	int result = 0;
+
+	set->file_count++;
+	for (size_t i = 0; i < count && !result; i++)
+		result = add_document(set, documents[i], diagnostics);
+	if (result)
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){.file = file},
+				NULL, NULL, "%s", strerror(-result));
+	nodes_free(documents, count);
+}
+
+/* Names with a leading dot are left out: hidden files, and kubelet's ..data links. */
+static int is_manifest_name(const struct dirent *entry)
+{
+	static const char *const suffixes[] = {".yaml", ".yml", ".json"};
+
+	if (entry->d_name[0] == '.')
+		return 0;
+	for (size_t i = 0; i < ARRAY_LENGTH(suffixes); i++) {
+		if (span_ends_with_ignore_case(span_of(entry->d_name), span_of(suffixes[i])))
+			return 1;
+	}
+	return 0;
+}
+
+static int compare_names(const struct dirent **left, const struct dirent **right)
+{
+	return strcmp((*left)->d_name, (*right)->d_name);
+}
+
+static void read_directory(struct manifest_set *set, const char *directory,
+			   struct diagnostics *diagnostics)
+{
+	struct dirent **entries;
+	int count = scandir(directory, &entries, is_manifest_name, compare_names);
+
+	if (count < 0) {
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR,
+				(struct source_place){.file = directory}, NULL, NULL,
+				"cannot read: %s", strerror(errno));
+		return;
+	}
+	for (int i = 0; i < count; i++) {
+		struct buffer path = {0};
+		struct stat status;
+
+		buffer_printf(&path, "%s/%s", directory, entries[i]->d_name);
+		const char *text = buffer_text(&path);
+		if (!text)
+			diagnostics_add(diagnostics, DIAGNOSTIC_ERROR,
+					(struct source_place){.file = directory}, NULL, NULL,
+					"out of memory");
+		else if (stat(text, &status) || !S_ISDIR(status.st_mode))
+			read_one_file(set, text, diagnostics);
+		buffer_free(&path);
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+struct resource_list {
+	const struct resource **items;
+	size_t count;
+};
+
+static int compare_resources(const void *left, const void *right)
+{
+	const struct resource *a = *(const struct resource *const *)left;
+	const struct resource *b = *(const struct resource *const *)right;
+	int order = strcmp(a->kind, b->kind);
+
+	if (!order)
+		order = strcmp(a->namespace, b->namespace);
+	return order ? order : strcmp(a->name, b->name);
+}
+
+static int compare_resources_and_places(const void *left, const void *right)
+{
+	const struct resource *a = *(const struct resource *const *)left;
+	const struct resource *b = *(const struct resource *const *)right;
+	int order = compare_resources(left, right);
+
+	if (!order)
+		order = strcmp(a->place.file, b->place.file);
+	if (order)
+		return order;
+	return a->place.line < b->place.line ? -1 : a->place.line > b->place.line;
+}
+
+#define COLLECT_RESOURCES(list, array, number) \
+	for (size_t i = 0; i < (number); i++)  \
+	(list).items[(list).count++] = &(array)[i].resource
+
+static void check_duplicates(const struct manifest_set *set, struct diagnostics *diagnostics)
+{
+	size_t count = set->wasm_plugin_count + set->header_propagation_count + set->gateway_count +
+		       set->virtual_service_count + set->destination_rule_count +
+		       set->service_count + set->workload_count;
+	struct resource_list list = {.items = calloc(count + 1, sizeof(*list.items))};
+
+	if (!list.items) {
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){0}, NULL, NULL,
+				"out of memory");
+		return;
+	}
+	COLLECT_RESOURCES(list, set->wasm_plugins, set->wasm_plugin_count);
+	COLLECT_RESOURCES(list, set->header_propagations, set->header_propagation_count);
+	COLLECT_RESOURCES(list, set->gateways, set->gateway_count);
+	COLLECT_RESOURCES(list, set->virtual_services, set->virtual_service_count);
+	COLLECT_RESOURCES(list, set->destination_rules, set->destination_rule_count);
+	COLLECT_RESOURCES(list, set->services, set->service_count);
+	COLLECT_RESOURCES(list, set->workloads, set->workload_count);
+	qsort(list.items, list.count, sizeof(*list.items), compare_resources_and_places);
+	for (size_t i = 1; i < list.count; i++) {
+		const struct resource *first = list.items[i - 1], *second = list.items[i];
+
+		if (compare_resources(&list.items[i - 1], &list.items[i]) != 0)
+			continue;
+		char *title = resource_title(second);
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, second->place, title, NULL,
+				"stands twice in the namespace %s, also at %s:%u:%u",
+				second->namespace, first->place.file, first->place.line,
+				first->place.column);
+		free(title);
+	}
+	free(list.items);
+}
+
+void manifest_set_read(const char *const *paths, size_t path_count, struct diagnostics *diagnostics,
+		       struct manifest_set *set)
+{
+	*set = (struct manifest_set){0};
+	for (size_t i = 0; i < path_count; i++) {
+		struct stat status;
+
+		if (stat(paths[i], &status) == 0 && S_ISDIR(status.st_mode))
+			read_directory(set, paths[i], diagnostics);
+		else
+			read_one_file(set, paths[i], diagnostics);
+	}
+	check_duplicates(set, diagnostics);
+}
+
+#define FREE_MANIFESTS(free_one, array, count)       \
+	do {                                         \
+		for (size_t i = 0; i < (count); i++) \
+			free_one(&(array)[i]);       \
+		free(array);                         \
+	} while (0)
+
+void manifest_set_free(struct manifest_set *set)
+{
+	FREE_MANIFESTS(wasm_plugin_free, set->wasm_plugins, set->wasm_plugin_count);
+	FREE_MANIFESTS(header_propagation_free, set->header_propagations,
+		       set->header_propagation_count);
+	FREE_MANIFESTS(gateway_free, set->gateways, set->gateway_count);
+	FREE_MANIFESTS(virtual_service_free, set->virtual_services, set->virtual_service_count);
+	FREE_MANIFESTS(destination_rule_free, set->destination_rules, set->destination_rule_count);
+	FREE_MANIFESTS(service_free, set->services, set->service_count);
+	FREE_MANIFESTS(workload_free, set->workloads, set->workload_count);
+	for (size_t i = 0; i < set->passed_over_count; i++) {
+		free(set->passed_over[i].api_version);
+		free(set->passed_over[i].kind);
+	}
+	free(set->passed_over);
+	*set = (struct manifest_set){0};
+}

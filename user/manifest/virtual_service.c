@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "manifest/virtual_service.h"
+
+#include <stdlib.h>
+
+#include "base/array.h"
+#include "manifest/builder.h"
+#include "manifest/http_route.h"
+
+static void read_hosts(const struct builder *builder, const struct node *spec,
+		       const struct path *parent, struct virtual_service_manifest *manifest)
+{
+	struct path path = path_field(parent, "hosts");
+	struct node *list = builder_required_child(builder, spec, parent, "hosts", NODE_SEQUENCE);
+
+	if (!list)
+		return;
+	struct placed_text *hosts = builder_array(builder, list, list->count, sizeof(*hosts));
+	for (size_t i = 0; hosts && i < list->count; i++) {
+		struct path item = path_item(&path, i);
+		struct span text = reader_item_text(&builder->reader, list->items[i], &item);
+		struct placed_text *host = &hosts[manifest->host_count];
+
+		if (!text.data)
+			continue;
+		host->place = builder_place(builder, list->items[i]);
+		host->text = builder_host(builder, list->items[i], text, &item, true);
+		if (host->text)
+			manifest->host_count++;
+	}
+	manifest->hosts = hosts;
+}
+
+static void read_gateways(const struct builder *builder, const struct node *spec,
+			  const struct path *parent, struct virtual_service_manifest *manifest)
+{
+	struct path path = path_field(parent, "gateways");
+	struct node *list = reader_child(&builder->reader, spec, parent, "gateways", NODE_SEQUENCE);
+
+	if (!list)
+		return;
+	struct placed_text *gateways = builder_array(builder, list, list->count, sizeof(*gateways));
+	for (size_t i = 0; gateways && i < list->count; i++) {
+		struct path item = path_item(&path, i);
+		struct span text = reader_item_text(&builder->reader, list->items[i], &item);
+		struct placed_text *gateway = &gateways[manifest->gateway_count];
+
+		if (!text.data)
+			continue;
+		gateway->place = builder_place(builder, list->items[i]);
+		gateway->text = arena_copy(builder->arena, text);
+		if (gateway->text)
+			manifest->gateway_count++;
+	}
+	manifest->gateways = gateways;
+}
+
+static void read_http(const struct builder *builder, const struct node *spec,
+		      const struct path *parent, struct virtual_service_manifest *manifest)
+{
+	struct path path = path_field(parent, "http");
+	struct node *list = builder_required_child(builder, spec, parent, "http", NODE_SEQUENCE);
+
+	if (!list)
+		return;
+	struct http_route_manifest *routes =
+		builder_array(builder, list, list->count, sizeof(*routes));
+	for (size_t i = 0; routes && i < list->count; i++) {
+		struct path item = path_item(&path, i);
+		http_route_read(builder, list->items[i], &item, &routes[i]);
+	}
+	manifest->http = routes;
+	manifest->http_count = routes ? list->count : 0;
+}
+
+static void read_spec(const struct builder *builder, const struct node *document,
+		      struct virtual_service_manifest *manifest)
+{
+	static const struct field_rule fields[] = {
+		{"hosts", FIELD_READ},
+		{"gateways", FIELD_READ},
+		{"http", FIELD_READ},
+		{"exportTo", FIELD_READ},
+		{"tls", FIELD_UNSUPPORTED, "only HTTP is routed"},
+		{"tcp", FIELD_UNSUPPORTED, "only HTTP is routed"},
+	};
+	struct path path = path_field(NULL, "spec");
+	struct node *spec = builder_required_child(builder, document, NULL, "spec", NODE_MAPPING);
+
+	if (!spec)
+		return;
+	reader_check_fields(&builder->reader, spec, &path, fields, ARRAY_LENGTH(fields));
+	read_hosts(builder, spec, &path, manifest);
+	read_gateways(builder, spec, &path, manifest);
+	read_http(builder, spec, &path, manifest);
+	builder_check_export(builder, spec, &path);
+}
+
+int virtual_service_read(const struct node *document, struct diagnostics *diagnostics,
+			 struct virtual_service_manifest *ret_manifest)
+{
+	struct virtual_service_manifest manifest = {0};
+	size_t errors_before = diagnostics->error_count;
+
+	if (resource_read(document, diagnostics, &manifest.resource))
+		return -1;
+	char *title = resource_title(&manifest.resource);
+	struct builder builder = {
+		.reader = {.diagnostics = diagnostics, .resource = title},
+		.arena = &manifest.arena,
+		.file = manifest.resource.place.file,
+	};
+
+	read_spec(&builder, document, &manifest);
+	free(title);
+	manifest.faulty = diagnostics->error_count != errors_before;
+	*ret_manifest = manifest;
+	return 0;
+}
+
+void virtual_service_free(struct virtual_service_manifest *manifest)
+{
+	arena_free(&manifest->arena);
+	resource_free(&manifest->resource);
+	*manifest = (struct virtual_service_manifest){0};
+}

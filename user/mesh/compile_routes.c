@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <stdlib.h>
+
+#include "base/array.h"
+#include "base/number.h"
+#include "mesh/compiler.h"
+
+/* One http[] entry while it is compiled. */
+struct rule_context {
+	const struct compiled_resource *resource;
+	const struct virtual_service_manifest *manifest;
+	const struct path *path;
+};
+
+static void compile_text_match(const struct rule_context *context, const struct path *path,
+			       const struct string_match_manifest *manifest, bool ignore_case,
+			       struct text_match *match)
+{
+	char error[300];
+
+	match->kind = manifest->kind;
+	match->ignore_case = ignore_case;
+	match->text = span_of(manifest->text);
+	if (manifest->kind != STRING_MATCH_REGEX)
+		return;
+	match->regex = regex_compile(context->resource->compiler->mesh->regexes, match->text, error,
+				     sizeof(error));
+	if (!match->regex)
+		compile_error(context->resource, manifest->place, path,
+			      "\"%s\" is no regular expression that can be used: %s",
+			      manifest->text, error);
+}
+
+static size_t header_slot(struct compiler *compiler, const char *name)
+{
+	char *lower = compile_text(compiler, span_of(name));
+
+	if (!lower)
+		return MATCH_CACHED_HEADERS;
+	for (char *byte = lower; *byte; byte++)
+		*byte = ascii_lower(*byte);
+	uintptr_t known = (uintptr_t)name_table_get(&compiler->header_slots, 0, span_of(lower));
+	if (known)
+		return known - 1;
+	if (compiler->header_slot_count == MATCH_CACHED_HEADERS)
+		return MATCH_CACHED_HEADERS;
+	size_t slot = compiler->header_slot_count++;
+	compile_put(compiler, &compiler->header_slots, 0, span_of(lower), (void *)(slot + 1));
+	return slot;
+}
+
+static const struct header_match *compile_headers(const struct rule_context *context,
+						  const struct path *parent, const char *field,
+						  const struct named_match_manifest *manifests,
+						  size_t count)
+{
+	struct compiler *compiler = context->resource->compiler;
+	struct header_match *headers = compile_array(compiler, count, sizeof(*headers));
+	struct path path = path_field(parent, field);
+
+	for (size_t i = 0; headers && i < count; i++) {
+		struct path item = path_field(&path, manifests[i].name);
+
+		headers[i].name = span_of(manifests[i].name);
+		headers[i].slot = header_slot(compiler, manifests[i].name);
+		compile_text_match(context, &item, &manifests[i].match, false, &headers[i].match);
+	}
+	return headers;
+}
+
+static void compile_query_params(const struct rule_context *context, const struct path *parent,
+				 const struct http_match_manifest *manifest,
+				 struct http_match *match)
+{
+	struct path path = path_field(parent, "queryParams");
+	struct query_match *params = compile_array(context->resource->compiler,
+						   manifest->query_param_count, sizeof(*params));
+
+	if (!params)
+		return;
+	for (size_t i = 0; i < manifest->query_param_count; i++) {
+		const struct named_match_manifest *param = &manifest->query_params[i];
+		struct path item = path_field(&path, param->name);
+
+		params[i].name = span_of(param->name);
+		compile_text_match(context, &item, &param->match, false, &params[i].match);
+	}
+	match->query_params = params;
+	match->query_param_count = manifest->query_param_count;
+}
+
+/* True if the VirtualService itself is bound to this way in. */
+static bool is_bound(const struct rule_context *context, size_t gateway)
+{
+	const struct virtual_service_manifest *manifest = context->manifest;
+
+	if (manifest->gateway_count == 0)
+		return gateway == GATEWAY_MESH;
+	for (size_t i = 0; i < manifest->gateway_count; i++) {
+		const char *name = manifest->gateways[i].text;
+		const struct gateway_model *known = compile_find_gateway(
+			context->resource->compiler, name, manifest->resource.namespace);
+
+		if (strcmp(name, "mesh") == 0 ? gateway == GATEWAY_MESH
+					      : known && known->index == gateway)
+			return true;
+	}
+	return false;
+}
+
+static void compile_match_gateways(const struct rule_context *context, const struct path *parent,
+				   const struct http_match_manifest *manifest,
+				   struct http_match *match)
+{
+	struct compiler *compiler = context->resource->compiler;
+	struct path path = path_field(parent, "gateways");
+	size_t *gateways = compile_array(compiler, manifest->gateway_count, sizeof(*gateways));
+
+	for (size_t i = 0; gateways && i < manifest->gateway_count; i++) {
+		struct path item = path_item(&path, i);
+		const char *name = manifest->gateways[i];
+		bool is_mesh = strcmp(name, "mesh") == 0;
+		const struct gateway_model *gateway = compile_find_gateway(
+			compiler, name, context->resource->resource->namespace);
+
+		if (!is_mesh && !gateway) {
+			compile_error(context->resource, manifest->place, &item,
+				      "there is no Gateway %s", name);
+			continue;
+		}
+		gateways[i] = is_mesh ? GATEWAY_MESH : gateway->index;
+		if (!is_bound(context, gateways[i]))
+			compile_error(context->resource, manifest->place, &item,
+				      "the VirtualService is not bound to %s (spec.gateways)",
+				      name);
+	}
+	match->gateways = gateways;
+	match->gateway_count = manifest->gateway_count;
+}
+
+static void compile_match(const struct rule_context *context, const struct path *path,
+			  const struct http_match_manifest *manifest, struct http_match *match)
+{
+	struct path uri = path_field(path, "uri"), scheme = path_field(path, "scheme");
+	struct path method = path_field(path, "method"), authority = path_field(path, "authority");
+
+	compile_text_match(context, &uri, &manifest->uri, manifest->ignore_uri_case, &match->uri);
+	compile_text_match(context, &scheme, &manifest->scheme, false, &match->scheme);
+	compile_text_match(context, &method, &manifest->method, false, &match->method);
+	compile_text_match(context, &authority, &manifest->authority, false, &match->authority);
+	match->headers = compile_headers(context, path, "headers", manifest->headers,
+					 manifest->header_count);
+	match->header_count = match->headers ? manifest->header_count : 0;
+	match->without_headers =
+		compile_headers(context, path, "withoutHeaders", manifest->without_headers,
+				manifest->without_header_count);
+	match->without_header_count = match->without_headers ? manifest->without_header_count : 0;
+	compile_query_params(context, path, manifest, match);
+	match->port = manifest->port;
+	match->source_labels = manifest->source_labels.count ? &manifest->source_labels : NULL;
+	match->source_namespace = manifest->source_namespace;
+	compile_match_gateways(context, path, manifest, match);
+}
+
+/* The port of a destination that names none: the only one of its host. */
+static uint16_t only_port(const struct rule_context *context, const struct path *path,
+			  const struct destination_manifest *manifest, const struct mesh_host *host)
+{
+	uint16_t port = 0;
+
+	for (size_t i = 0; i < host->service->port_count; i++) {
+		if (!host->ports[i].manifest->is_tcp)
+			continue;
+		if (port) {
+			compile_error(context->resource, manifest->place, path,
+				      "the host %s has several ports: port.number must say which",
+				      host->name);
+			return 0;
+		}
+		port = host->ports[i].manifest->port;
+	}
+	if (!port)
+		compile_error(context->resource, manifest->place, path, "the host %s has no port",
+			      host->name);
+	return port;
+}
+
+static uint16_t destination_port(const struct rule_context *context, const struct path *path,
+				 const struct destination_manifest *manifest,
+				 const struct mesh_host *host)
+{
+	if (!manifest->port)
+		return only_port(context, path, manifest, host);
+	const struct host_port *port = compile_host_port(host, manifest->port);
+	if (!port)
+		compile_error(context->resource, manifest->place, path,
+			      "the host %s has no port %u", host->name, manifest->port);
+	else if (port->manifest->is_other)
+		compile_error(context->resource, manifest->place, path,
+			      "the port %u of %s is not HTTP by its protocol", manifest->port,
+			      host->name);
+	return manifest->port;
+}
+
+/* NULL where something is wrong (said), or memory is short. */
+static const struct mesh_cluster *compile_destination(const struct rule_context *context,
+						      const struct path *path,
+						      const struct destination_manifest *manifest)
+{
+	struct compiler *compiler = context->resource->compiler;
+	struct path host_path = path_field(path, "host"), subset_path = path_field(path, "subset");
+	const char *name =
+		compile_host_name(compiler, manifest->host, context->resource->resource->namespace);
+	const struct found_subset *subset = NULL;
+	uint16_t port = manifest->port;
+	bool is_known;
+	struct mesh_host *host = compile_host(compiler, name, &is_known);
+
+	if (!host)
+		return NULL;
+	if (is_known)
+		port = destination_port(context, path, manifest, host);
+	else
+		compile_warning(context->resource, manifest->place, &host_path,
+				"no Service or ServiceEntry has the host %s: requests get 503",
+				name);
+	if (manifest->subset) {
+		subset = compile_find_subset(compiler, host, manifest->subset);
+		if (!subset)
+			compile_error(context->resource, manifest->subset_place, &subset_path,
+				      "no DestinationRule of the host %s has the subset \"%s\"",
+				      name, manifest->subset);
+	}
+	if ((manifest->subset && !subset) || (is_known && !port))
+		return NULL;
+	return compile_cluster(compiler, host, subset, port);
+}
+
+static const struct mesh_header_value *
+compile_values(struct compiler *compiler, const struct header_manifest *manifests, size_t count)
+{
+	struct mesh_header_value *values = compile_array(compiler, count, sizeof(*values));
+
+	for (size_t i = 0; values && i < count; i++)
+		values[i] = (struct mesh_header_value){span_of(manifests[i].name),
+						       span_of(manifests[i].value)};
+	return values;
+}
+
+static void compile_operations(struct compiler *compiler,
+			       const struct header_operations_manifest *manifest,
+			       struct mesh_header_operations *operations)
+{
+	struct span *remove = compile_array(compiler, manifest->remove_count, sizeof(*remove));
+
+	for (size_t i = 0; remove && i < manifest->remove_count; i++)
+		remove[i] = span_of(manifest->remove[i]);
+	operations->remove = remove;
+	operations->remove_count = manifest->remove_count;
+	operations->set = compile_values(compiler, manifest->set, manifest->set_count);
+	operations->set_count = manifest->set_count;
+	operations->add = compile_values(compiler, manifest->add, manifest->add_count);
+	operations->add_count = manifest->add_count;
+}
+
+static void compile_destinations(const struct rule_context *context,
+				 const struct http_route_manifest *manifest,
+				 struct mesh_route *route)
+{
+	struct compiler *compiler = context->resource->compiler;
+	struct path path = path_field(context->path, "route");
+	struct mesh_destination *destinations =
+		compile_array(compiler, manifest->destination_count, sizeof(*destinations));
+
+	for (size_t i = 0; destinations && i < manifest->destination_count; i++) {
+		const struct route_destination_manifest *from = &manifest->destinations[i];
+		struct path item = path_item(&path, i), inner = path_field(&item, "destination");
+		struct mesh_destination *to = &destinations[route->destination_count];
+
+		to->cluster = compile_destination(context, &inner, &from->destination);
+		if (!to->cluster)
+			continue;
+		to->weight = from->weight;
+		route->weight_sum += from->weight;
+		compile_operations(compiler, &from->headers.request, &to->request_headers);
+		compile_operations(compiler, &from->headers.response, &to->response_headers);
+		route->destination_count++;
+	}
+	route->destinations = destinations;
+}
+
+static void compile_mirrors(const struct rule_context *context,
+			    const struct http_route_manifest *manifest, struct mesh_route *route)
+{
+	struct path path = path_field(context->path, "mirror");
+	struct mesh_mirror *mirrors = compile_array(context->resource->compiler,
+						    manifest->mirror_count, sizeof(*mirrors));
+
+	for (size_t i = 0; mirrors && i < manifest->mirror_count; i++) {
+		const struct mirror_manifest *from = &manifest->mirrors[i];
+		struct mesh_mirror *to = &mirrors[route->mirror_count];
+
+		to->cluster = compile_destination(context, &path, &from->destination);
+		to->share = from->share;
+		route->mirror_count += to->cluster != NULL;
+	}
+	route->mirrors = mirrors;
+}
+
+struct retry_word {
+	const char *name;
+	uint32_t conditions;
+};
+
+/* Envoy's words. What only gRPC or HTTP/2 can say is known, and never happens here. */
+static const struct retry_word retry_words[] = {
+	{"5xx", MESH_RETRY_5XX},
+	{"gateway-error", MESH_RETRY_GATEWAY_ERROR},
+	{"connect-failure", MESH_RETRY_CONNECT_FAILURE},
+	{"reset", MESH_RETRY_RESET},
+	{"reset-before-request", MESH_RETRY_RESET_BEFORE_REQUEST},
+	{"retriable-4xx", MESH_RETRY_RETRIABLE_4XX},
+	{"retriable-status-codes", 0}, /* the codes stand beside it */
+	{"refused-stream", 0},
+	{"cancelled", 0},
+	{"deadline-exceeded", 0},
+	{"internal", 0},
+	{"resource-exhausted", 0},
+	{"unavailable", 0},
+};
+
+static bool compile_retry_word(struct span word, struct mesh_retries *retries, uint16_t *codes)
+{
+	uint64_t code;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(retry_words); i++) {
+		if (span_equal(word, span_of(retry_words[i].name))) {
+			retries->conditions |= retry_words[i].conditions;
+			return true;
+		}
+	}
+	if (parse_unsigned(word, 599, &code) || code < 100)
+		return false;
+	codes[retries->status_code_count++] = (uint16_t)code;
+	return true;
+}
+
+/* Istio's default: connect-failure, refused-stream, unavailable, cancelled, 503. */
+static void compile_retries(const struct rule_context *context,
+			    const struct retries_manifest *manifest, struct mesh_retries *retries)
+{
+	static const char by_default[] = "connect-failure,503";
+	struct path path = path_field(context->path, "retries");
+	struct path words_path = path_field(&path, "retryOn");
+	const char *text = manifest->retry_on ? manifest->retry_on : by_default;
+	struct span rest = span_of(text), word;
+
+	if (!manifest->present)
+		return;
+	uint16_t *codes =
+		compile_array(context->resource->compiler, strlen(text) / 3 + 1, sizeof(*codes));
+	retries->present = true;
+	retries->attempts = manifest->attempts;
+	retries->per_try_timeout_ms = manifest->per_try_timeout_ms;
+	retries->status_codes = codes;
+	while (codes && rest.length) {
+		span_cut(rest, ',', &word, &rest);
+		word = span_trim(word);
+		if (word.length && !compile_retry_word(word, retries, codes))
+			compile_error(context->resource, manifest->retry_on_place, &words_path,
+				      "\"%.*s\" is no condition that is known",
+				      SPAN_ARGUMENTS(word));
+	}
+}
+
+static void compile_answers(const struct http_route_manifest *manifest, struct mesh_route *route)
+{
+	route->kind = manifest->has_redirect	      ? MESH_ROUTE_REDIRECT
+		      : manifest->has_direct_response ? MESH_ROUTE_DIRECT_RESPONSE
+						      : MESH_ROUTE_FORWARD;
+	route->redirect = (struct mesh_redirect){
+		.status = manifest->redirect.status,
+		.uri = span_of(manifest->redirect.uri),
+		.authority = span_of(manifest->redirect.authority),
+		.scheme = span_of(manifest->redirect.scheme),
+		.port = manifest->redirect.port,
+		.port_from_request = manifest->redirect.port_from_request,
+	};
+	route->direct_response =
+		(struct mesh_direct_response){manifest->direct_status, manifest->direct_body};
+	route->rewrite = (struct mesh_rewrite){
+		.has_uri = manifest->rewrite_uri != NULL,
+		.uri = span_of(manifest->rewrite_uri),
+		.authority = span_of(manifest->rewrite_authority),
+	};
+	route->timeout_ms = manifest->timeout_ms;
+	route->fault = (struct mesh_fault){
+		.delay_share = manifest->fault.delay_share,
+		.delay_ms = manifest->fault.delay_ms,
+		.abort_share = manifest->fault.abort_share,
+		.abort_status = manifest->fault.abort_status,
+	};
+}
+
+static void compile_rule(const struct rule_context *context,
+			 const struct http_route_manifest *manifest, const char *service_name,
+			 struct mesh_rule *rule)
+{
+	struct compiler *compiler = context->resource->compiler;
+	struct path path = path_field(context->path, "match");
+	struct http_match *matches =
+		compile_array(compiler, manifest->match_count, sizeof(*matches));
+
+	for (size_t i = 0; matches && i < manifest->match_count; i++) {
+		struct path item = path_item(&path, i);
+		compile_match(context, &item, &manifest->matches[i], &matches[i]);
+	}
+	rule->matches = matches;
+	rule->match_count = matches ? manifest->match_count : 0;
+	rule->route.virtual_service = service_name;
+	rule->route.name = manifest->name;
+	compile_answers(manifest, &rule->route);
+	compile_destinations(context, manifest, &rule->route);
+	compile_mirrors(context, manifest, &rule->route);
+	compile_retries(context, &manifest->retries, &rule->route.retries);
+	compile_operations(compiler, &manifest->headers.request, &rule->route.request_headers);
+	compile_operations(compiler, &manifest->headers.response, &rule->route.response_headers);
+}
+
+static const char *full_name(struct compiler *compiler, const struct resource *resource)
+{
+	struct buffer text = {0};
+
+	buffer_printf(&text, "%s/%s", resource->namespace, resource->name);
+	const char *name = text.failed ? NULL : compile_text(compiler, buffer_span(&text));
+	buffer_free(&text);
+	if (!name)
+		compiler->out_of_memory = true;
+	return name;
+}
+
+static void compile_virtual_service(struct compiler *compiler,
+				    const struct virtual_service_manifest *manifest)
+{
+	struct compiled_service *service =
+		&compiler->mesh->services[compiler->mesh->service_count++];
+	char *title = resource_title(&manifest->resource);
+	struct compiled_resource resource = {compiler, &manifest->resource, title};
+	struct path spec = path_field(NULL, "spec"), http = path_field(&spec, "http");
+	const char *name = full_name(compiler, &manifest->resource);
+
+	service->manifest = manifest;
+	service->rules = compile_array(compiler, manifest->http_count, sizeof(*service->rules));
+	service->rule_count = service->rules ? manifest->http_count : 0;
+	for (size_t i = 0; i < service->rule_count; i++) {
+		struct path item = path_item(&http, i);
+		struct rule_context context = {&resource, manifest, &item};
+		compile_rule(&context, &manifest->http[i], name, &service->rules[i]);
+	}
+	compile_bind_hosts(&resource, service);
+	free(title);
+}
+
+void compile_virtual_services(struct compiler *compiler)
+{
+	const struct manifest_set *set = compiler->manifests;
+	struct mesh *mesh = compiler->mesh;
+
+	mesh->services =
+		compile_array(compiler, set->virtual_service_count, sizeof(*mesh->services));
+	for (size_t i = 0; mesh->services && i < set->virtual_service_count; i++) {
+		if (!set->virtual_services[i].faulty)
+			compile_virtual_service(compiler, &set->virtual_services[i]);
+	}
+}

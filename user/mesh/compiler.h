@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * From manifests to a mesh, step by step: hosts (compile_hosts.c), clusters (compile_clusters.c),
+ * routes (compile_routes.c), listeners and virtual hosts (compile_listeners.c).
+ */
+#include "mesh/model.h"
+
+struct compiler;
+
+/* The DestinationRules of one host. */
+struct subset_rules {
+	const struct destination_rule_manifest **rules;
+	size_t count;
+	const struct destination_rule_manifest *with_policy; /* or NULL */
+};
+
+struct found_subset {
+	const struct subset_manifest *subset;
+	const struct destination_rule_manifest *rule;
+};
+
+/* A workload under one of its labels; sorted, so that a selector need not look at all workloads. */
+struct labelled_workload {
+	const char *namespace;
+	const struct label *label;
+	const struct workload_manifest *workload;
+};
+
+/* A gateway's server, with the listener that it opened. */
+struct gateway_binding {
+	const struct gateway_server *server;
+	const struct listener_model *listener;
+};
+
+struct gateway_model {
+	const struct gateway_manifest *manifest;
+	struct gateway_binding *servers;
+	size_t server_count;
+	size_t index;
+};
+
+struct compiler {
+	struct mesh *mesh;
+	const struct manifest_set *manifests;
+	struct diagnostics *diagnostics;
+	struct labelled_workload *labelled;
+	size_t labelled_count;
+	struct name_table rules;	 /* resolved host -> struct subset_rules */
+	struct name_table subsets;	 /* scope: subset_rules; name -> struct found_subset */
+	struct name_table unknown_hosts; /* name -> struct mesh_host without a service */
+	struct name_table clusters;	 /* host|subset|port -> struct mesh_cluster */
+	struct name_table gateways;	 /* namespace/name -> struct gateway_model */
+	struct name_table header_slots;	 /* lower-case name -> slot + 1, as a pointer */
+	size_t header_slot_count;
+	bool out_of_memory; /* said once, at the end */
+};
+
+/* A resource while it is compiled, for errors that name it. */
+struct compiled_resource {
+	struct compiler *compiler;
+	const struct resource *resource;
+	const char *title;
+};
+
+void compile_error(const struct compiled_resource *resource, struct source_place place,
+		   const struct path *path, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void compile_warning(const struct compiled_resource *resource, struct source_place place,
+		     const struct path *path, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Zeroed memory of the mesh; NULL sets `out_of_memory`. */
+void *compile_array(struct compiler *compiler, size_t count, size_t size);
+/* name_table_put with the name copied, which notes when memory is short. */
+void compile_put(struct compiler *compiler, struct name_table *table, uint64_t scope,
+		 struct span name, void *value);
+char *compile_text(struct compiler *compiler, struct span text);
+
+/* compile_hosts.c: everything that clusters are made of. */
+void compile_hosts(struct compiler *compiler);
+/* The host as someone in `namespace` means it: fully qualified where that can be known. */
+const char *compile_host_name(struct compiler *compiler, const char *host, const char *namespace);
+/* The host of this name; *ret_known tells whether a Service or ServiceEntry has it. */
+struct mesh_host *compile_host(struct compiler *compiler, const char *name, bool *ret_known);
+const struct host_port *compile_host_port(const struct mesh_host *host, uint16_t port);
+const struct found_subset *compile_find_subset(const struct compiler *compiler,
+					       const struct mesh_host *host, const char *name);
+
+/* compile_clusters.c. `subset` may be NULL; NULL when memory is short. */
+const struct mesh_cluster *compile_cluster(struct compiler *compiler, const struct mesh_host *host,
+					   const struct found_subset *subset, uint16_t port);
+
+/* compile_listeners.c */
+void compile_gateways(struct compiler *compiler);
+/* The gateway that `reference` (NAME or NAMESPACE/NAME) means, or NULL. */
+const struct gateway_model *compile_find_gateway(const struct compiler *compiler,
+						 const char *reference, const char *namespace);
+void compile_bind_hosts(const struct compiled_resource *resource, struct compiled_service *service);
+void compile_service_listeners(struct compiler *compiler);
+
+/* compile_routes.c */
+void compile_virtual_services(struct compiler *compiler);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "mesh/match.h"
+
+#include "http/values.h"
+
+/* After this many a request is not worth more time: its sender is after our time. */
+#define MATCH_MAX_GIVE_UPS 3
+
+enum outcome {
+	OUTCOME_NO,
+	OUTCOME_YES,
+	OUTCOME_UNKNOWN, /* neither: what asks for the one or the other does not hold */
+};
+
+void match_request_start(struct match_request *request, const struct route_query *query)
+{
+	struct span path = query->request->head->path;
+
+	/* The values are defined by their bits alone. */
+	request->query = query;
+	request->path = path.length ? path : span_of("/");
+	request->looked_up = 0;
+	request->present = 0;
+	request->gave_up = 0;
+}
+
+static enum outcome match_regex(const struct regex *regex, struct match_request *request,
+				struct span text)
+{
+	if (request->gave_up >= MATCH_MAX_GIVE_UPS)
+		return OUTCOME_UNKNOWN;
+	switch (regex_match(regex, text)) {
+	case REGEX_MATCH:
+		return OUTCOME_YES;
+	case REGEX_NO_MATCH:
+		return OUTCOME_NO;
+	default:
+		request->gave_up++;
+		return OUTCOME_UNKNOWN;
+	}
+}
+
+static enum outcome match_text(const struct text_match *match, struct match_request *request,
+			       struct span text)
+{
+	switch (match->kind) {
+	case STRING_MATCH_EXACT:
+		return match->ignore_case ? span_equal_ignore_case(text, match->text)
+					  : span_equal(text, match->text);
+	case STRING_MATCH_PREFIX:
+		return match->ignore_case ? span_starts_with_ignore_case(text, match->text)
+					  : span_starts_with(text, match->text);
+	case STRING_MATCH_REGEX:
+		return match_regex(match->regex, request, text);
+	default:
+		return OUTCOME_YES;
+	}
+}
+
+static bool text_holds(const struct text_match *match, struct match_request *request,
+		       struct span text)
+{
+	return match_text(match, request, text) == OUTCOME_YES;
+}
+
+static bool find_header(const struct header_match *header, struct match_request *request,
+			struct span *ret_value)
+{
+	if (header->slot >= MATCH_CACHED_HEADERS)
+		return http_edit_get(request->query->request, header->name, ret_value);
+	uint64_t bit = UINT64_C(1) << header->slot;
+	if (!(request->looked_up & bit)) {
+		request->looked_up |= bit;
+		if (http_edit_get(request->query->request, header->name,
+				  &request->values[header->slot]))
+			request->present |= bit;
+	}
+	if (!(request->present & bit))
+		return false;
+	*ret_value = request->values[header->slot];
+	return true;
+}
+
+static enum outcome match_header(const struct header_match *header, struct match_request *request)
+{
+	struct span value;
+
+	return find_header(header, request, &value) ? match_text(&header->match, request, value)
+						    : OUTCOME_NO;
+}
+
+static bool headers_hold(const struct http_match *match, struct match_request *request)
+{
+	for (size_t i = 0; i < match->header_count; i++) {
+		if (match_header(&match->headers[i], request) != OUTCOME_YES)
+			return false;
+	}
+	for (size_t i = 0; i < match->without_header_count; i++) {
+		if (match_header(&match->without_headers[i], request) != OUTCOME_NO)
+			return false;
+	}
+	return true;
+}
+
+static bool query_params_hold(const struct http_match *match, struct match_request *request)
+{
+	for (size_t i = 0; i < match->query_param_count; i++) {
+		const struct query_match *parameter = &match->query_params[i];
+		struct span value;
+
+		if (!http_query_parameter(request->query->request->head->query, parameter->name, 0,
+					  &value))
+			return false;
+		if (!value.data)
+			value = span_of("");
+		if (!text_holds(&parameter->match, request, value))
+			return false;
+	}
+	return true;
+}
+
+static bool source_holds(const struct http_match *match, const struct route_query *query)
+{
+	if (match->source_namespace &&
+	    (!query->source_namespace || strcmp(match->source_namespace, query->source_namespace)))
+		return false;
+	if (!match->source_labels)
+		return true;
+	return query->source_labels && labels_select(match->source_labels, query->source_labels);
+}
+
+static bool way_in_holds(const struct http_match *match, const struct route_query *query,
+			 size_t gateway)
+{
+	if (match->port && (!query->listener || query->listener->port != match->port))
+		return false;
+	for (size_t i = 0; i < match->gateway_count; i++) {
+		if (match->gateways[i] == gateway)
+			return true;
+	}
+	return match->gateway_count == 0;
+}
+
+/* Cheap conditions first. */
+bool http_match_holds(const struct http_match *match, struct match_request *request, size_t gateway)
+{
+	const struct http_request_head *head = request->query->request->head;
+
+	return way_in_holds(match, request->query, gateway) &&
+	       source_holds(match, request->query) &&
+	       text_holds(&match->method, request, head->method) &&
+	       text_holds(&match->scheme, request, span_of("http")) &&
+	       text_holds(&match->uri, request, request->path) &&
+	       text_holds(&match->authority, request, head->authority) &&
+	       headers_hold(match, request) && query_params_hold(match, request);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The conditions of an http[] entry's match[], compiled, and their evaluation. */
+#include "manifest/virtual_service.h"
+#include "mesh/mesh.h"
+#include "mesh/regex.h"
+
+/* A gateway's index, or this: calls from app to app. */
+#define GATEWAY_MESH SIZE_MAX
+
+/* The values of this many header names are looked up once per request. */
+#define MATCH_CACHED_HEADERS 64
+
+struct text_match {
+	enum string_match_kind kind;
+	bool ignore_case; /* of exact and prefix */
+	struct span text;
+	const struct regex *regex;
+};
+
+struct header_match {
+	struct span name;
+	size_t slot; /* of the request's looked-up values; >= MATCH_CACHED_HEADERS: none */
+	struct text_match match;
+};
+
+struct query_match {
+	struct span name;
+	struct text_match match;
+};
+
+struct http_match {
+	struct text_match uri, scheme, method, authority;
+	const struct header_match *headers;
+	size_t header_count;
+	const struct header_match *without_headers;
+	size_t without_header_count;
+	const struct query_match *query_params;
+	size_t query_param_count;
+	uint16_t port; /* 0: any */
+	const struct labels *source_labels;
+	const char *source_namespace; /* or NULL */
+	const size_t *gateways;
+	size_t gateway_count; /* 0: all of the VirtualService */
+};
+
+/* A request while it is matched: what was looked up already. */
+struct match_request {
+	const struct route_query *query;
+	struct span path;
+	uint64_t looked_up; /* bit: slot */
+	uint64_t present;
+	struct span values[MATCH_CACHED_HEADERS];
+	unsigned gave_up; /* regular expressions that ran into their limits */
+};
+
+void match_request_start(struct match_request *request, const struct route_query *query);
+
+/* True if all conditions hold for a request that came in by `gateway`. */
+bool http_match_holds(const struct http_match *match, struct match_request *request,
+		      size_t gateway);

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "base/address.h"
+#include "base/number.h"
+#include "mesh/model.h"
+
+/* An authority taken apart and in lower case. */
+struct authority {
+	char host[HOST_MAX_BYTES + 1];
+	size_t length; /* of the host; 0: there is none */
+	bool is_address;
+};
+
+/* The host of "host", "host:port", "[v6]" or "[v6]:port". */
+static struct span host_of(struct span authority)
+{
+	struct span host, port;
+
+	if (authority.length && authority.data[0] == '[') {
+		const char *end = memchr(authority.data, ']', authority.length);
+		size_t length = end ? (size_t)(end - authority.data) - 1 : 0;
+		return (struct span){authority.data + 1, length};
+	}
+	span_cut(authority, ':', &host, &port);
+	if (host.length && host.data[host.length - 1] == '.')
+		host.length--; /* the root's dot */
+	return host;
+}
+
+/* False if no host can be that long. */
+static bool read_authority(struct span text, struct authority *authority)
+{
+	struct span host = host_of(text);
+	uint8_t address[16];
+
+	if (host.length > HOST_MAX_BYTES)
+		return false;
+	for (size_t i = 0; i < host.length; i++)
+		authority->host[i] = ascii_lower(host.data[i]);
+	authority->host[host.length] = '\0';
+	authority->length = host.length;
+	authority->is_address = host.length && address_parse(authority->host, address) == 0;
+	return true;
+}
+
+/* What a host leads to: VirtualServices, else the Service's own endpoints. */
+struct host_target {
+	const struct virtual_host *virtual_host;
+	const struct mesh_host *host;
+};
+
+struct mesh_lookup {
+	const struct mesh *mesh;
+	struct host_target *target;
+};
+
+static void *try_mesh_host(const void *context, struct span host)
+{
+	const struct mesh_lookup *lookup = context;
+	struct host_target *target = lookup->target;
+
+	target->virtual_host = mesh_find_virtual_host(lookup->mesh, SCOPE_MESH, host);
+	target->host = name_table_get(&lookup->mesh->hosts, 0, host);
+	return target->virtual_host || target->host ? target : NULL;
+}
+
+/* Calls from app to app: the Host decides; an address stands for the Service that has it. */
+static bool find_in_mesh(const struct mesh *mesh, const struct route_query *query,
+			 const struct authority *authority, struct host_target *target)
+{
+	const struct mesh_host *own = mesh->listeners[query->listener->index]->host;
+	struct mesh_lookup lookup = {mesh, target};
+	struct span host = {authority->host, authority->length};
+	const char *namespace = query->source_namespace;
+
+	if (authority->is_address || !authority->length)
+		host = span_of(own->name);
+	if (!namespace)
+	namespace = own->service->resource.namespace;
+	return mesh_resolve_host(host, namespace, try_mesh_host, &lookup) != NULL;
+}
+
+static bool find_target(const struct mesh *mesh, const struct route_query *query,
+			struct host_target *target)
+{
+	struct authority authority;
+
+	if (!read_authority(query->request->head->authority, &authority))
+		return false;
+	if (query->listener->kind == MESH_LISTENER_SERVICE)
+		return find_in_mesh(mesh, query, &authority, target);
+	target->host = NULL;
+	target->virtual_host =
+		mesh_find_virtual_host(mesh, scope_of_listener(query->listener->index),
+				       (struct span){authority.host, authority.length});
+	return target->virtual_host != NULL;
+}
+
+/*
+ * Spreads hashes that a tag rule's modulo may have made alike, so that the sides of the weights do
+ * not follow the lanes (the finaliser of MurmurHash3).
+ */
+static uint64_t mix(uint64_t hash)
+{
+	hash = (hash ^ hash >> 33) * UINT64_C(0xff51afd7ed558ccd);
+	hash = (hash ^ hash >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+	return hash ^ hash >> 33;
+}
+
+static const struct mesh_destination *choose_destination(const struct mesh_route *route,
+							 uint64_t hash)
+{
+	if (route->destination_count == 1)
+		return &route->destinations[0];
+	uint64_t position = mix(hash) % route->weight_sum;
+	for (size_t i = 0; i < route->destination_count; i++) {
+		if (position < route->destinations[i].weight)
+			return &route->destinations[i];
+		position -= route->destinations[i].weight;
+	}
+	return &route->destinations[0]; /* not reached: the weights add up to weight_sum */
+}
+
+static void take_cluster(const struct mesh_cluster *cluster, struct route_result *result)
+{
+	result->cluster = cluster;
+	result->action = ROUTE_FORWARD;
+	if (cluster->endpoint_count)
+		return;
+	if (cluster->fallback && cluster->fallback->endpoint_count) {
+		result->cluster = cluster->fallback;
+		result->fell_back = true;
+		return;
+	}
+	result->action = ROUTE_NO_ENDPOINT;
+}
+
+static void take_route(const struct mesh_route *route, uint64_t hash, struct route_result *result)
+{
+	result->route = route;
+	switch (route->kind) {
+	case MESH_ROUTE_REDIRECT:
+		result->action = ROUTE_REDIRECT;
+		break;
+	case MESH_ROUTE_DIRECT_RESPONSE:
+		result->action = ROUTE_DIRECT_RESPONSE;
+		break;
+	case MESH_ROUTE_FORWARD:
+		result->destination = choose_destination(route, hash);
+		take_cluster(result->destination->cluster, result);
+		break;
+	}
+}
+
+/* Without a condition on the path it is the prefix "/", as in Istio. */
+static size_t prefix_of(const struct text_match *uri)
+{
+	if (uri->kind == STRING_MATCH_NONE)
+		return 1;
+	return uri->kind == STRING_MATCH_PREFIX ? uri->text.length : 0;
+}
+
+static bool rule_holds(const struct mesh_rule *rule, struct match_request *request, size_t gateway,
+		       size_t *ret_prefix)
+{
+	if (rule->match_count == 0) {
+		*ret_prefix = 1;
+		return true;
+	}
+	for (size_t i = 0; i < rule->match_count; i++) {
+		if (http_match_holds(&rule->matches[i], request, gateway)) {
+			*ret_prefix = prefix_of(&rule->matches[i].uri);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool route_by(const struct compiled_service *service, size_t gateway,
+		     struct match_request *request, struct route_result *result)
+{
+	for (size_t i = 0; i < service->rule_count; i++) {
+		const struct mesh_rule *rule = &service->rules[i];
+
+		if (!rule_holds(rule, request, gateway, &result->matched_prefix))
+			continue;
+		take_route(&rule->route, request->query->hash, result);
+		return true;
+	}
+	return false;
+}
+
+static void route_to_service(const struct mesh_host *host, const struct mesh_listener *listener,
+			     struct route_result *result)
+{
+	for (size_t i = 0; i < host->service->port_count; i++) {
+		if (host->ports[i].manifest->port == listener->port && host->ports[i].cluster) {
+			take_cluster(host->ports[i].cluster, result);
+			return;
+		}
+	}
+}
+
+void mesh_route(const struct mesh *mesh, const struct route_query *query,
+		struct route_result *ret_result)
+{
+	struct host_target target = {0};
+	struct match_request request;
+
+	*ret_result = (struct route_result){.action = ROUTE_NO_HOST};
+	if (!find_target(mesh, query, &target))
+		return;
+	if (!target.virtual_host) {
+		route_to_service(target.host, query->listener, ret_result);
+		return;
+	}
+	match_request_start(&request, query);
+	for (size_t i = 0; i < target.virtual_host->binding_count; i++) {
+		const struct host_binding *binding = &target.virtual_host->bindings[i];
+
+		if (route_by(binding->service, binding->gateway, &request, ret_result))
+			return;
+	}
+	ret_result->matched_prefix = 0;
+	ret_result->action = ROUTE_NO_MATCH;
+}
+
+size_t mesh_explain_count(const struct mesh *mesh)
+{
+	return mesh->explained_count;
+}
+
+void mesh_explain(const struct mesh *mesh, size_t index, const struct http_edit *request,
+		  uint64_t hash, struct route_result *ret_result)
+{
+	const struct compiled_service *service = mesh->explained[index];
+	const struct route_query query = {
+		.listener = service->explained_listener,
+		.request = request,
+		.hash = hash,
+	};
+	struct match_request matched;
+
+	*ret_result = (struct route_result){.action = ROUTE_NO_MATCH};
+	match_request_start(&matched, &query);
+	route_by(service, service->explained_gateway, &matched, ret_result);
+}
+
+void mesh_write_target(const struct route_result *result, struct span target, struct buffer *out)
+{
+	const struct mesh_route *route = result->route;
+	struct span path, query;
+
+	if (!route || !route->rewrite.has_uri) {
+		buffer_append_span(out, target);
+		return;
+	}
+	bool has_query = span_cut(target, '?', &path, &query);
+	buffer_append_span(out, route->rewrite.uri);
+	if (result->matched_prefix && result->matched_prefix < path.length)
+		buffer_append(out, path.data + result->matched_prefix,
+			      path.length - result->matched_prefix);
+	if (has_query) {
+		buffer_append_byte(out, '?');
+		buffer_append_span(out, query);
+	}
+}
+
+/* The authority of a Location: its host, and the port where one must stand. */
+static void write_location_authority(const struct route_query *query,
+				     const struct mesh_redirect *redirect, struct buffer *out)
+{
+	struct span authority = query->request->head->authority;
+	bool other_scheme =
+		redirect->scheme.length && !span_equal(redirect->scheme, span_of("http"));
+	uint16_t port = redirect->port;
+
+	if (redirect->authority.data) {
+		buffer_append_span(out, redirect->authority);
+	} else if (port || redirect->port_from_request || other_scheme) {
+		/* The received port would be wrong. */
+		struct span host = host_of(authority);
+		bool brackets = authority.length && authority.data[0] == '[';
+
+		buffer_printf(out, brackets ? "[%.*s]" : "%.*s", SPAN_ARGUMENTS(host));
+	} else {
+		buffer_append_span(out, authority);
+	}
+	if (redirect->port_from_request && query->listener)
+		port = query->listener->port;
+	if (port && port != (other_scheme ? 443 : 80))
+		buffer_printf(out, ":%u", port);
+}
+
+void mesh_write_location(const struct route_query *query, const struct route_result *result,
+			 struct buffer *out)
+{
+	const struct mesh_redirect *redirect = &result->route->redirect;
+	const struct http_request_head *head = query->request->head;
+
+	buffer_append_span(out, redirect->scheme.length ? redirect->scheme : span_of("http"));
+	buffer_append_text(out, "://");
+	write_location_authority(query, redirect, out);
+	buffer_append_span(out, redirect->uri.data  ? redirect->uri
+				: head->path.length ? head->path
+						    : span_of("/"));
+	if (head->query.data &&
+	    !(redirect->uri.data && memchr(redirect->uri.data, '?', redirect->uri.length))) {
+		buffer_append_byte(out, '?');
+		buffer_append_span(out, head->query);
+	}
+}
