@@ -48,7 +48,7 @@ FORMATTED := $(wildcard include/*/*.h bpf/*.[ch] user/*.[ch] user/*/*.[ch] tests
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build setup unit test-kernel test-e2e test demo format lint install clean help
+.PHONY: all build setup unit test-kernel test-kernels test-e2e test demo format lint install clean help
 
 # Whole targets install what they need; parts (build, unit, …) take the machine as it is.
 all: setup build
@@ -92,6 +92,11 @@ test-kernel: $(KERNEL_TESTS)
 
 test-e2e: $(BUILD)/lanetag $(TEST_TOOLS)
 	$(Q)LANETAG_BUILD=$(BUILD) tests/run.sh $(E2E_TESTS)
+
+# The same on Debian's kernels, booted in QEMU; images are fetched once into build/kernels.
+test-kernels: setup
+	$(Q)$(MAKE) --no-print-directory build $(KERNEL_TESTS)
+	$(Q)scripts/kernel-matrix.sh $(KERNEL_TESTS)
 
 test: setup
 	$(Q)$(MAKE) --no-print-directory test-all

@@ -11,6 +11,8 @@ packages=(
   # tests and demo
   libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 python3-yaml libcap2-bin
   wrk nginx-light haproxy
+  # other kernels
+  qemu-system-x86 busybox-static cpio xz-utils
 )
 
 missing=()

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * A configuration is a value: manifests read, checked as a whole and compiled, under one generation.
- * Never changed after configuration_load; shared by reference count.
+ * A configuration is a value: manifests read, checked as a whole and compiled, under one
+ * generation. Never changed after configuration_load; shared by reference count.
  */
 #include "mesh/mesh.h"
 #include "policy/propagation.h"

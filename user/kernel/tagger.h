@@ -25,6 +25,8 @@ struct tagger_options {
 		*interfaces; /* names or fnmatch(3) patterns, "*" for all, also later ones */
 	size_t interface_count;
 	enum tagger_hook hook;
+	const char *
+		variant; /* of the program, as tagger_variant names it; NULL: the best that loads */
 };
 
 #define TAGGER_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
@@ -36,6 +38,11 @@ struct tagger_options {
 int tagger_open(const struct tagger_options *options, struct tagger **ret_tagger);
 /* Detaches and unpins everything of ours. */
 void tagger_close(struct tagger *tagger);
+
+/* Which variant of the program the kernel took: "may_goto", … A constant string. */
+const char *tagger_variant(const struct tagger *tagger);
+/* On how many interfaces the program runs now. */
+size_t tagger_attached_interfaces(const struct tagger *tagger);
 
 /* Swaps the rules whole. 0 or a negative errno: the old rules then stay. */
 int tagger_set_rules(struct tagger *tagger, const struct lanetag_ruleset *ruleset);

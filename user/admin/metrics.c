@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "admin/metrics.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "base/array.h"
+
+static void write_family(struct buffer *out, const char *name, const char *type, const char *help)
+{
+	buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Label values: backslash, quote and line feed are escaped. */
+static void write_label_value(struct buffer *out, struct span value)
+{
+	for (size_t i = 0; i < value.length; i++) {
+		char byte = value.data[i];
+
+		if (byte == '\\' || byte == '"')
+			buffer_append_byte(out, '\\');
+		if (byte == '\n')
+			buffer_append_text(out, "\\n");
+		else
+			buffer_append_byte(out, byte);
+	}
+}
+
+static void write_single(struct buffer *out, const char *name, const char *type, const char *help,
+			 uint64_t value)
+{
+	write_family(out, name, type, help);
+	buffer_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+static void write_configuration(const struct admin_snapshot *snapshot, struct buffer *out)
+{
+	write_family(out, "lanetag_build_info", "gauge", "The build that runs.");
+	buffer_printf(out, "lanetag_build_info{version=\"%s\"} 1\n", LANETAG_VERSION);
+	write_single(out, "lanetag_configuration_generation", "gauge",
+		     "Generation of the configuration in force.",
+		     snapshot->configuration->generation);
+	write_family(out, "lanetag_configuration_reloads_total", "counter",
+		     "Reloads of the manifests by result.");
+	buffer_printf(out, "lanetag_configuration_reloads_total{result=\"success\"} %" PRIu64 "\n",
+		      snapshot->reloads_succeeded);
+	buffer_printf(out, "lanetag_configuration_reloads_total{result=\"failure\"} %" PRIu64 "\n",
+		      snapshot->reloads_failed);
+	write_single(out, "lanetag_configuration_last_reload_successful", "gauge",
+		     "1 if the configuration in force is the newest one, 0 if that was refused.",
+		     !snapshot->last_reload_failed);
+	write_single(out, "lanetag_kernel_tagger_active", "gauge",
+		     "1 if the kernel tagger is loaded, 0 if the agent decides alone.",
+		     snapshot->kernel_active);
+}
+
+static void write_lane(struct buffer *out, const char *name, struct span header, struct span value,
+		       const char *decided_by, uint64_t count)
+{
+	buffer_printf(out, "%s{rule=\"", name);
+	write_label_value(out, header);
+	buffer_append_text(out, "\",tag_value=\"");
+	write_label_value(out, value);
+	buffer_append_byte(out, '"');
+	if (decided_by)
+		buffer_printf(out, ",decided_by=\"%s\"", decided_by);
+	buffer_printf(out, "} %" PRIu64 "\n", count);
+}
+
+struct lane_family {
+	const char *name;
+	const char *decided_by; /* label, or NULL */
+	const uint64_t *counts; /* by lane */
+};
+
+/* Policies with the same tag value share a lane: it is written once. */
+static bool lane_is_repeated(const struct lanetag_rule *rule, uint8_t policy)
+{
+	for (uint8_t i = 0; i < policy; i++) {
+		if (rule->policies[i].lane == rule->policies[policy].lane)
+			return true;
+	}
+	return false;
+}
+
+static void write_lanes(const struct tag_rules *rules, const struct lane_family *family,
+			struct buffer *out)
+{
+	const struct lanetag_ruleset *ruleset = tag_rules_ruleset(rules);
+
+	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+		const struct lanetag_rule *rule = &ruleset->rules[i];
+		struct span header = tag_rules_header(rules, i);
+
+		for (uint8_t j = 0; j < rule->policy_count; j++) {
+			if (lane_is_repeated(rule, j))
+				continue;
+			write_lane(out, family->name, header, tag_rules_value(rules, i, j),
+				   family->decided_by, family->counts[rule->policies[j].lane]);
+		}
+		write_lane(out, family->name, header, span_of("untagged"), family->decided_by,
+			   family->counts[rule->untagged_lane]);
+	}
+}
+
+static void write_decisions(const struct admin_snapshot *snapshot, struct buffer *out)
+{
+	const struct proxy_statistics *statistics = &snapshot->statistics;
+	const struct tag_rules *rules = snapshot->configuration->tag_rules;
+	const struct lane_family by_kernel = {"lanetag_lane_requests_total", "kernel",
+					      statistics->lane_by_kernel};
+	const struct lane_family by_agent = {"lanetag_lane_requests_total", "agent",
+					     statistics->lane_by_agent};
+	const struct lane_family kernel_counts = {"lanetag_kernel_lane_requests_total", NULL,
+						  snapshot->kernel_lane_requests};
+
+	write_family(out, "lanetag_lane_requests_total", "counter",
+		     "Requests at the gateway per rule and tag value, by who decided.");
+	write_lanes(rules, &by_kernel, out);
+	write_lanes(rules, &by_agent, out);
+	if (snapshot->kernel_active) {
+		write_family(out, "lanetag_kernel_lane_requests_total", "counter",
+			     "Requests per rule and tag value as the kernel tagger counted them.");
+		write_lanes(rules, &kernel_counts, out);
+	}
+	write_family(out, "lanetag_decisions_total", "counter",
+		     "Requests at the gateway by who made the tag decision.");
+	buffer_printf(out, "lanetag_decisions_total{by=\"kernel\"} %" PRIu64 "\n",
+		      statistics->decided_by_kernel);
+	buffer_printf(out, "lanetag_decisions_total{by=\"agent\"} %" PRIu64 "\n",
+		      statistics->decided_by_agent);
+	write_family(out, "lanetag_responses_total", "counter", "Responses by class of status.");
+	for (size_t class = 1; class < ARRAY_LENGTH(statistics->responses); class ++)
+		buffer_printf(out, "lanetag_responses_total{class=\"%zuxx\"} %" PRIu64 "\n", class,
+			      statistics->responses[class]);
+}
+
+/* The plain counters: name, type, help, where. */
+static const struct {
+	const char *name;
+	const char *type;
+	const char *help;
+	size_t offset;
+} plain_metrics[] = {
+#define COUNTER(metric, field, text)                                                         \
+	{                                                                                    \
+		"lanetag_" metric, "counter", text, offsetof(struct proxy_statistics, field) \
+	}
+	COUNTER("connections_total", connections_accepted, "Client connections accepted."),
+	{"lanetag_connections_open", "gauge", "Client connections open now.",
+	 offsetof(struct proxy_statistics, connections_open)},
+	COUNTER("connections_refused_total", connections_refused,
+		"Client connections over a limit."),
+	COUNTER("http_requests_total", requests, "Requests read, on gateways and hops."),
+	COUNTER("bad_requests_total", bad_requests,
+		"Requests refused as malformed or over a limit."),
+	COUNTER("decision_disagreements_total", disagreements,
+		"Marks of the kernel that differed from the agent's own decision; must stay 0."),
+	COUNTER("stale_marks_total", marks_stale, "Marks of another generation, passed over."),
+	COUNTER("ids_missing_total", ids_missing, "Requests without the user id of some rule."),
+	COUNTER("ids_conflicting_total", ids_conflicting,
+		"Requests with several, differing user ids; not tagged."),
+	COUNTER("forged_tags_removed_total", forged_tags_removed,
+		"Tag headers, trailers and baggage members that clients sent, removed."),
+	COUNTER("tags_restored_total", tags_restored, "Tags restored from baggage on hops."),
+	COUNTER("no_host_total", no_host, "Requests whose host no route has (404)."),
+	COUNTER("no_match_total", no_match, "Requests that no route of their host matches (404)."),
+	COUNTER("no_endpoint_total", no_endpoint, "Requests whose subset has no endpoint (503)."),
+	COUNTER("upstream_connects_total", upstream_connects, "Connections opened to endpoints."),
+	COUNTER("upstream_reuses_total", upstream_reuses, "Requests sent on a pooled connection."),
+	COUNTER("upstream_failures_total", upstream_failures,
+		"Connects that failed and responses that broke off."),
+	COUNTER("spliced_bytes_total", spliced_bytes, "Body bytes moved by splice(2)."),
+#undef COUNTER
+};
+
+void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
+{
+	write_configuration(snapshot, out);
+	write_decisions(snapshot, out);
+	for (size_t i = 0; i < ARRAY_LENGTH(plain_metrics); i++) {
+		const char *base = (const char *)&snapshot->statistics;
+		uint64_t value;
+
+		memcpy(&value, base + plain_metrics[i].offset, sizeof(value));
+		write_single(out, plain_metrics[i].name, plain_metrics[i].type,
+			     plain_metrics[i].help, value);
+	}
+}

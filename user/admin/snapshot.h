@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* What the agent shows of itself at one moment; the input of metrics and status. */
+#include "config/configuration.h"
+#include "proxy/statistics.h"
+
+struct admin_snapshot {
+	struct configuration *configuration; /* a reference of the snapshot's own */
+	struct proxy_statistics statistics;
+	bool kernel_active;
+	uint64_t kernel_lane_requests[LANETAG_MAX_LANES];
+	uint64_t reloads_succeeded;
+	uint64_t reloads_failed;
+	bool last_reload_failed;
+	char *last_reload_error; /* owned; NULL: none */
+	bool draining;
+};
+
+/* Fills a zeroed snapshot; called from the admin server's thread. */
+typedef void (*admin_snapshot_function)(void *context, struct admin_snapshot *ret_snapshot);
+void admin_snapshot_free(struct admin_snapshot *snapshot);

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One thread steers: it waits for signals, changed manifests and events of the tagger, compiles new
+ * configurations and hands them to the kernel and the workers. It never touches a request.
+ *
+ * Order of a swap: workers first, then the kernel. Between the two, marks bear the older generation
+ * and the workers decide themselves; a worker never acts on a mark of rules that it does not have.
+ */
+#include "agent.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "admin/server.h"
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/watch.h"
+
+/*
+ * Writers often replace several files one after the other: wait until it has been quiet this long,
+ * but never longer than the second.
+ */
+#define RELOAD_QUIET_MS 15
+#define RELOAD_LATEST_MS 60
+
+struct agent {
+	const struct agent_options *options;
+	int signals;
+	struct watch *watch;
+	struct tagger *tagger;
+	struct proxy *proxy;
+	struct admin_server *admin;
+
+	bool stopping;
+	bool reload_now;       /* SIGHUP */
+	uint64_t changed_ns;   /* when the first change not yet reloaded was seen; 0: none */
+	uint64_t quiet_due_ns; /* when to reload if nothing more changes */
+
+	/* what the admin server's thread reads too */
+	pthread_mutex_t lock;
+	struct configuration *configuration;
+	uint64_t reloads_succeeded, reloads_failed;
+	char *last_reload_error;
+	bool draining;
+};
+
+static char *diagnostics_summary(const struct diagnostics *diagnostics)
+{
+	struct buffer text = {0};
+
+	for (size_t i = 0; i < diagnostics->count; i++) {
+		const struct diagnostic *item = &diagnostics->items[i];
+
+		if (item->severity != DIAGNOSTIC_ERROR)
+			continue;
+		buffer_printf(&text, "%s:%u:%u: %s", item->file ? item->file : "", item->line,
+			      item->column, item->text ? item->text : "out of memory");
+		break;
+	}
+	if (diagnostics->error_count > 1)
+		buffer_printf(&text, " (and %zu more)", diagnostics->error_count - 1);
+	buffer_append_byte(&text, '\0');
+	return text.data;
+}
+
+static void log_diagnostics(const struct diagnostics *diagnostics)
+{
+	for (size_t i = 0; i < diagnostics->count; i++) {
+		const struct diagnostic *item = &diagnostics->items[i];
+		bool error = item->severity == DIAGNOSTIC_ERROR;
+
+		log_event(error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
+			  error ? "manifest error" : "manifest warning", "at=%s:%u:%u text=\"%s\"",
+			  item->file ? item->file : "", item->line, item->column,
+			  item->text ? item->text : "out of memory");
+	}
+}
+
+static void tell_kernel_ports(struct agent *agent, const struct mesh *mesh)
+{
+	uint16_t *ports = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < mesh_listener_count(mesh); i++) {
+		const struct mesh_listener *listener = mesh_listener(mesh, i);
+
+		if (listener->kind != MESH_LISTENER_GATEWAY)
+			continue;
+		uint16_t *port = ARRAY_APPEND(ports, count);
+		if (port)
+			*port = listener->port;
+	}
+	int error = tagger_set_ports(agent->tagger, ports, count);
+	if (error)
+		log_error("ports not given to the kernel", "error=\"%s\"", strerror(-error));
+	free(ports);
+}
+
+static void tell_kernel_lane_names(struct agent *agent, const struct tag_rules *rules)
+{
+	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+		const struct lanetag_rule *rule = &tag_rules_ruleset(rules)->rules[i];
+		char *header = span_copy(tag_rules_header(rules, i));
+
+		for (uint8_t j = 0; header && j < rule->policy_count; j++) {
+			char *value = span_copy(tag_rules_value(rules, i, j));
+			if (value)
+				tagger_set_lane_name(agent->tagger, rule->policies[j].lane, header,
+						     value);
+			free(value);
+		}
+		if (header)
+			tagger_set_lane_name(agent->tagger, rule->untagged_lane, header, "");
+		free(header);
+	}
+}
+
+/* Without the new rules in the kernel everything still works: old marks are stale, the agent
+ * decides. */
+static void tell_kernel(struct agent *agent, const struct configuration *configuration)
+{
+	if (!agent->tagger)
+		return;
+	tell_kernel_lane_names(agent, configuration->tag_rules);
+	tell_kernel_ports(agent, configuration->mesh);
+	int error = tagger_set_rules(agent->tagger, tag_rules_ruleset(configuration->tag_rules));
+	if (error)
+		log_error("rules not given to the kernel", "error=\"%s\"", strerror(-error));
+}
+
+static void publish(struct agent *agent, struct configuration *configuration)
+{
+	pthread_mutex_lock(&agent->lock);
+	struct configuration *previous = agent->configuration;
+	agent->configuration = configuration;
+	free(agent->last_reload_error);
+	agent->last_reload_error = NULL;
+	if (previous)
+		agent->reloads_succeeded++;
+	pthread_mutex_unlock(&agent->lock);
+	configuration_drop(previous);
+}
+
+/* Takes over `reason`. */
+static void publish_failure(struct agent *agent, char *reason)
+{
+	pthread_mutex_lock(&agent->lock);
+	free(agent->last_reload_error);
+	agent->last_reload_error = reason ? reason : strdup("out of memory");
+	agent->reloads_failed++;
+	pthread_mutex_unlock(&agent->lock);
+}
+
+static struct configuration *load(struct agent *agent, uint32_t generation, char **ret_reason)
+{
+	struct diagnostics diagnostics = {0};
+	struct configuration *configuration = configuration_load(
+		agent->options->paths, agent->options->path_count, generation, &diagnostics);
+
+	log_diagnostics(&diagnostics);
+	if (!configuration)
+		*ret_reason = diagnostics_summary(&diagnostics);
+	diagnostics_free(&diagnostics);
+	return configuration;
+}
+
+static void reload(struct agent *agent)
+{
+	uint64_t started_ns = clock_now_ns();
+	uint32_t generation = agent->configuration->generation + 1;
+	char *reason = NULL;
+	struct configuration *configuration = load(agent, generation, &reason);
+
+	agent->reload_now = false;
+	agent->changed_ns = 0;
+	if (!configuration) {
+		log_error("configuration refused", "in_force=%u reason=\"%s\"", generation - 1,
+			  reason ? reason : "out of memory");
+		publish_failure(agent, reason);
+		return;
+	}
+	tag_rules_assign_lanes(configuration->tag_rules, agent->configuration->tag_rules);
+	int error = proxy_apply(agent->proxy, configuration);
+	if (error) {
+		log_error("configuration refused", "in_force=%u reason=\"%s\"", generation - 1,
+			  strerror(-error));
+		publish_failure(agent, strdup(strerror(-error)));
+		configuration_drop(configuration);
+		return;
+	}
+	tell_kernel(agent, configuration);
+	publish(agent, configuration);
+	log_info("configuration in force", "generation=%u rules=%zu milliseconds=%.1f", generation,
+		 tag_rules_count(configuration->tag_rules),
+		 (double)(clock_now_ns() - started_ns) / 1e6);
+}
+
+static void take_snapshot(void *context, struct admin_snapshot *snapshot)
+{
+	struct agent *agent = context;
+
+	pthread_mutex_lock(&agent->lock);
+	snapshot->configuration = configuration_take(agent->configuration);
+	snapshot->reloads_succeeded = agent->reloads_succeeded;
+	snapshot->reloads_failed = agent->reloads_failed;
+	snapshot->last_reload_failed = agent->last_reload_error != NULL;
+	if (agent->last_reload_error)
+		snapshot->last_reload_error = strdup(agent->last_reload_error);
+	snapshot->draining = agent->draining;
+	pthread_mutex_unlock(&agent->lock);
+
+	proxy_read_statistics(agent->proxy, &snapshot->statistics);
+	snapshot->kernel_active = agent->tagger != NULL;
+	if (agent->tagger)
+		tagger_lane_requests(agent->tagger, snapshot->kernel_lane_requests);
+}
+
+static int block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	signal(SIGPIPE, SIG_IGN);
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL))
+		return -1;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void open_tagger(struct agent *agent)
+{
+	if (!agent->options->use_kernel) {
+		log_info("kernel tagger off", "reason=\"--no-kernel\"");
+		return;
+	}
+	int error = tagger_open(&agent->options->tagger, &agent->tagger);
+	if (error)
+		log_warning("going on without the kernel tagger", "error=\"%s\"", strerror(-error));
+}
+
+static int start(struct agent *agent)
+{
+	const struct agent_options *options = agent->options;
+	char *reason = NULL;
+	int error;
+
+	agent->signals = block_signals();
+	if (agent->signals < 0)
+		return -errno;
+	error = watch_open(options->paths, options->path_count, &agent->watch);
+	if (error)
+		log_warning("manifests are not watched", "error=\"%s\"", strerror(-error));
+	struct configuration *configuration = load(agent, 1, &reason);
+	if (!configuration) {
+		log_error("not started", "reason=\"%s\"", reason ? reason : "out of memory");
+		free(reason);
+		return -EINVAL;
+	}
+	publish(agent, configuration);
+	open_tagger(agent);
+	tell_kernel(agent, configuration);
+	error = proxy_start(&options->proxy, agent->tagger, configuration, &agent->proxy);
+	if (error)
+		return error;
+	if (options->admin_address[0])
+		error = admin_server_start(options->admin_address, take_snapshot, agent,
+					   &agent->admin);
+	return error;
+}
+
+static void read_signals(struct agent *agent)
+{
+	struct signalfd_siginfo info;
+
+	while (read(agent->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			agent->reload_now = true;
+		else
+			agent->stopping = true;
+	}
+}
+
+static void note_change(struct agent *agent)
+{
+	uint64_t now = clock_now_ns();
+
+	if (!agent->changed_ns)
+		agent->changed_ns = now;
+	uint64_t latest = agent->changed_ns + RELOAD_LATEST_MS * 1000000ULL;
+	agent->quiet_due_ns = now + RELOAD_QUIET_MS * 1000000ULL;
+	if (agent->quiet_due_ns > latest)
+		agent->quiet_due_ns = latest;
+}
+
+static int poll_timeout_ms(const struct agent *agent)
+{
+	uint64_t now = clock_now_ns();
+
+	if (!agent->changed_ns)
+		return -1;
+	return agent->quiet_due_ns <= now ? 0 : (int)((agent->quiet_due_ns - now) / 1000000 + 1);
+}
+
+static void steer(struct agent *agent)
+{
+	struct pollfd fds[] = {
+		{.fd = agent->signals, .events = POLLIN},
+		{.fd = agent->watch ? watch_fd(agent->watch) : -1, .events = POLLIN},
+		{.fd = agent->tagger ? tagger_event_fd(agent->tagger) : -1, .events = POLLIN},
+	};
+
+	while (!agent->stopping) {
+		if (poll(fds, ARRAY_LENGTH(fds), poll_timeout_ms(agent)) < 0 && errno != EINTR)
+			break;
+		read_signals(agent);
+		if (fds[1].revents && watch_changed(agent->watch))
+			note_change(agent);
+		if (fds[2].revents)
+			tagger_handle_events(agent->tagger);
+		if (agent->reload_now ||
+		    (agent->changed_ns && clock_now_ns() >= agent->quiet_due_ns))
+			reload(agent);
+	}
+}
+
+static void stop(struct agent *agent)
+{
+	pthread_mutex_lock(&agent->lock);
+	agent->draining = true;
+	pthread_mutex_unlock(&agent->lock);
+	/* The admin server reads the proxy: it goes first. */
+	admin_server_stop(agent->admin);
+	if (agent->proxy)
+		proxy_stop(agent->proxy, agent->options->drain_timeout_ms);
+	if (agent->tagger)
+		tagger_close(agent->tagger);
+	watch_close(agent->watch);
+	configuration_drop(agent->configuration);
+	free(agent->last_reload_error);
+	if (agent->signals >= 0)
+		close(agent->signals);
+	pthread_mutex_destroy(&agent->lock);
+}
+
+int agent_run(const struct agent_options *options)
+{
+	struct agent agent = {.options = options, .signals = -1};
+
+	pthread_mutex_init(&agent.lock, NULL);
+	int error = start(&agent);
+	if (error) {
+		log_error("not started", "error=\"%s\"", strerror(-error));
+	} else {
+		log_info("started", "version=%s generation=%u rules=%zu kernel=%s", LANETAG_VERSION,
+			 agent.configuration->generation,
+			 tag_rules_count(agent.configuration->tag_rules),
+			 agent.tagger ? "yes" : "no");
+		steer(&agent);
+		log_info("stopping", "drain_ms=%u", options->drain_timeout_ms);
+	}
+	stop(&agent);
+	return error ? 1 : 0;
+}

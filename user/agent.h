@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The node agent: puts the rooms together and owns their lives. */
+#include "proxy/proxy.h"
+
+struct agent_options {
+	const char *const *paths; /* manifests: files and directories */
+	size_t path_count;
+	const char *admin_address; /* "127.0.0.1:15020"; "" for none */
+	bool use_kernel;
+	struct tagger_options tagger;
+	struct proxy_options proxy;
+	unsigned drain_timeout_ms;
+};
+
+/*
+ * Runs until SIGTERM or SIGINT, then drains. SIGHUP and changed manifests reload. Gives the
+ * process's exit status: 0 after an orderly stop, 1 if it could not start (the reason is logged).
+ */
+int agent_run(const struct agent_options *options);

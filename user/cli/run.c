@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* lanetag run: options to the agent. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent.h"
+#include "base/array.h"
+#include "base/log.h"
+#include "base/number.h"
+#include "cli/commands.h"
+
+#define DEFAULT_ADMIN_ADDRESS "127.0.0.1:15020"
+#define DEFAULT_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
+#define DEFAULT_DRAIN_TIMEOUT_MS 10000
+
+static const char usage[] =
+	"usage: lanetag run --config PATH [OPTION…]\n"
+	"\n"
+	"Runs the node agent: listens on the Gateways' ports and the Services' addresses of the\n"
+	"manifests, tags, propagates and routes. Changed manifests and SIGHUP reload; SIGTERM "
+	"drains.\n"
+	"\n"
+	"  -c, --config PATH          manifests: a file or a directory; may be repeated\n"
+	"  -i, --interface PATTERN    where the kernel tagger attaches: a name or a pattern such "
+	"as 'veth*',\n"
+	"                             also interfaces that come later; may be repeated (default: "
+	"'*')\n"
+	"      --pin-directory DIR    where its maps are pinned (default: " DEFAULT_PIN_DIRECTORY
+	")\n"
+	"      --no-kernel            without the kernel tagger: the agent decides alone\n"
+	"  -a, --admin ADDRESS:PORT   /metrics, /status, /healthz, /readyz "
+	"(default: " DEFAULT_ADMIN_ADDRESS "; '' for none)\n"
+	"  -w, --workers N            worker threads (default: one per processor)\n"
+	"      --drain-timeout MS     how long SIGTERM waits for requests under way (default: "
+	"10000)\n"
+	"      --log-level LEVEL      error, warning, info or debug (default: info)\n"
+	"  -h, --help\n"
+	"\n"
+	"example: lanetag run --config /etc/lanetag --interface eth0 --interface 'veth*'\n";
+
+enum { OPTION_PIN_DIRECTORY = 256, OPTION_NO_KERNEL, OPTION_DRAIN_TIMEOUT, OPTION_LOG_LEVEL };
+
+static const struct option options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"interface", required_argument, NULL, 'i'},
+	{"pin-directory", required_argument, NULL, OPTION_PIN_DIRECTORY},
+	{"no-kernel", no_argument, NULL, OPTION_NO_KERNEL},
+	{"admin", required_argument, NULL, 'a'},
+	{"workers", required_argument, NULL, 'w'},
+	{"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
+	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+struct run_arguments {
+	const char **paths;
+	size_t path_count;
+	const char **interfaces;
+	size_t interface_count;
+	struct agent_options agent;
+	bool help;
+};
+
+static int parse_number(const char *option, const char *text, unsigned maximum, unsigned *ret_value)
+{
+	uint64_t value;
+
+	if (parse_unsigned(span_of(text), maximum, &value)) {
+		fprintf(stderr, "lanetag run: %s: '%s' is no number from 0 to %u\n", option, text,
+			maximum);
+		return -1;
+	}
+	*ret_value = (unsigned)value;
+	return 0;
+}
+
+static int append(const char ***list, size_t *count, const char *text)
+{
+	const char **item = ARRAY_APPEND(*list, *count);
+
+	if (!item)
+		return -1;
+	*item = text;
+	return 0;
+}
+
+static int parse_option(int option, struct run_arguments *arguments)
+{
+	enum log_level level;
+
+	switch (option) {
+	case 'c':
+		return append(&arguments->paths, &arguments->path_count, optarg);
+	case 'i':
+		return append(&arguments->interfaces, &arguments->interface_count, optarg);
+	case OPTION_PIN_DIRECTORY:
+		arguments->agent.tagger.pin_directory = optarg;
+		return 0;
+	case OPTION_NO_KERNEL:
+		arguments->agent.use_kernel = false;
+		return 0;
+	case 'a':
+		arguments->agent.admin_address = optarg;
+		return 0;
+	case 'w':
+		return parse_number("--workers", optarg, 1024, &arguments->agent.proxy.workers);
+	case OPTION_DRAIN_TIMEOUT:
+		return parse_number("--drain-timeout", optarg, 3600000,
+				    &arguments->agent.drain_timeout_ms);
+	case OPTION_LOG_LEVEL:
+		if (log_parse_level(optarg, &level)) {
+			fprintf(stderr,
+				"lanetag run: --log-level: '%s' is none of error, warning, "
+				"info, debug\n",
+				optarg);
+			return -1;
+		}
+		log_set_level(level);
+		return 0;
+	case 'h':
+		arguments->help = true;
+		return 0;
+	default:
+		return -1; /* getopt said why */
+	}
+}
+
+static int parse_arguments(int argc, char **argv, struct run_arguments *arguments)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:i:a:w:h", options, NULL)) != -1) {
+		if (parse_option(option, arguments))
+			return -1;
+	}
+	if (arguments->help)
+		return 0;
+	if (optind < argc) {
+		fprintf(stderr, "lanetag run: '%s' is no option (manifests: --config)\n",
+			argv[optind]);
+		return -1;
+	}
+	if (arguments->path_count == 0) {
+		fprintf(stderr, "lanetag run: --config PATH is missing\n");
+		return -1;
+	}
+	if (arguments->interface_count == 0 &&
+	    append(&arguments->interfaces, &arguments->interface_count, "*"))
+		return -1;
+	return 0;
+}
+
+int command_run(int argc, char **argv)
+{
+	struct run_arguments arguments = {
+		.agent =
+			{
+				.admin_address = DEFAULT_ADMIN_ADDRESS,
+				.use_kernel = true,
+				.tagger = {.pin_directory = DEFAULT_PIN_DIRECTORY},
+				.drain_timeout_ms = DEFAULT_DRAIN_TIMEOUT_MS,
+			},
+	};
+	int status = EXIT_USAGE;
+
+	if (parse_arguments(argc, argv, &arguments)) {
+		fprintf(stderr, "try: lanetag run --help\n");
+	} else if (arguments.help) {
+		fputs(usage, stdout);
+		status = 0;
+	} else {
+		arguments.agent.paths = arguments.paths;
+		arguments.agent.path_count = arguments.path_count;
+		arguments.agent.tagger.interfaces = arguments.interfaces;
+		arguments.agent.tagger.interface_count = arguments.interface_count;
+		status = agent_run(&arguments.agent);
+	}
+	free(arguments.paths);
+	free(arguments.interfaces);
+	return status;
+}
