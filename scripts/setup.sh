@@ -10,7 +10,7 @@ packages=(
   libbpf-dev libelf-dev zlib1g-dev libyaml-dev libpcre2-dev libmicrohttpd-dev libjansson-dev
   # tests and demo
   libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 python3-yaml libcap2-bin
-  wrk nginx-light haproxy
+  wrk nginx-light haproxy nodejs
   # other kernels
   qemu-system-x86 busybox-static cpio xz-utils
 )

@@ -162,21 +162,21 @@ static void remove_listed(struct http_edit *edit, struct span list)
 	}
 }
 
-/* "Name: digits" CRLF without anything that a lax parser could stumble over. */
-static bool is_plain_length(const struct http_field *field)
+/* "Name: value" CRLF: some servers refuse tabs or more white space where framing depends on it. */
+static bool is_plain(const struct http_field *field)
 {
 	struct span value = field->value;
 	const char *colon = field->name.data + field->name.length;
 
 	return value.data - colon <= 2 && value.data[value.length] == '\r' &&
-	       value.data[-1] != '\t' && (value.length == 1 || value.data[0] != '0');
+	       value.data[-1] != '\t';
 }
 
 static int rewrite_length(struct http_edit *edit, const struct http_field *field)
 {
 	struct span digits = field->value;
 
-	if (is_plain_length(field))
+	if (is_plain(field) && (digits.length == 1 || digits.data[0] != '0'))
 		return 0;
 	while (digits.length > 1 && digits.data[0] == '0')
 		digits = (struct span){digits.data + 1, digits.length - 1};
@@ -246,6 +246,10 @@ int http_edit_remove_hop_by_hop(struct http_edit *edit)
 		case HTTP_FIELD_TRAILER:
 			if (!is_chunked(edit))
 				http_edit_remove(edit, i);
+			break;
+		case HTTP_FIELD_HOST:
+			if (edit->head && !http_edit_is_removed(edit, i) && !is_plain(&fields[i]))
+				http_edit_set_authority(edit, fields[i].value);
 			break;
 		case HTTP_FIELD_CONTENT_LENGTH:
 		case HTTP_FIELD_TRANSFER_ENCODING:

@@ -175,6 +175,8 @@ static const struct {
 	{"a length behind tabs is written plainly",
 	 "GET / HTTP/1.1\r\nContent-Length:\t10 \r\nHost: a\r\n\r\n",
 	 "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"},
+	{"a Host between tabs is written plainly", "GET / HTTP/1.1\r\nA: b\r\nHost:\ta\t\r\n\r\n",
+	 "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n"},
 	{"a bare LF becomes CRLF", "GET / HTTP/1.1\nHost:a\nContent-Length:5\nB: c \n\n",
 	 "GET / HTTP/1.1\r\nHost: a\r\nB: c\r\nContent-Length: 5\r\n\r\n"},
 	{"a WebSocket is asked for",
