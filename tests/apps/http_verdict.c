@@ -69,8 +69,6 @@ static void forward_head(struct session *session, const struct http_request_head
 
 	http_edit_start(&edit, head);
 	http_edit_remove_hop_by_hop(&edit);
-	if (!head->has_host)
-		http_edit_set_authority(&edit, head->authority);
 	http_edit_append(&edit, &session->forwarded);
 	snprintf(session->line, sizeof(session->line), "%.*s %.*s%s%.*s",
 		 SPAN_ARGUMENTS(head->method), SPAN_ARGUMENTS(head->path),

@@ -259,6 +259,10 @@ int http_edit_remove_hop_by_hop(struct http_edit *edit)
 			break;
 		}
 	}
+	struct span host;
+	if (edit->head && !edit->head->has_host &&
+	    !http_edit_get(edit, (struct span){"Host", 4}, &host))
+		http_edit_set_authority(edit, edit->head->authority);
 	if (edit->head ? edit->head->upgrade : edit->response->upgrade)
 		result |= keep_upgrade(edit);
 	return result;

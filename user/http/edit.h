@@ -49,9 +49,11 @@ bool http_edit_get(const struct http_edit *edit, struct span name, struct span *
  * Connection and what it lists, Keep-Alive, Proxy-Connection, TE, Upgrade, and Trailer where the
  * body is not chunked. Framing is written as parsed: Transfer-Encoding afresh, Content-Length
  * afresh if it was not written plainly; none in 1xx and 204. A tunnel that was asked for or granted
- * gets its Connection and Upgrade again. Connection can name neither Host nor the framing away, nor
- * any added field: call before or after tags are added, all the same. Says nothing about keeping
- * the next connection: the caller adds `Connection: close` where needed. -1 if there is no room.
+ * gets its Connection and Upgrade again. A request of HTTP/1.0 without Host, going on as HTTP/1.1,
+ * gets one (empty, or the target's authority). Connection can name neither Host nor the framing
+ * away, nor any added field: call before or after tags are added, all the same. Says nothing about
+ * keeping the next connection: the caller adds `Connection: close` where needed. -1 if there is no
+ * room.
  */
 int http_edit_remove_hop_by_hop(struct http_edit *edit);
 
