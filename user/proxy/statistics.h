@@ -12,24 +12,49 @@ struct proxy_statistics {
 	uint64_t connections_open; /* a gauge: opened less closed */
 	uint64_t connections_refused;
 	uint64_t requests;
-	uint64_t responses[6];          /* by class: [1] 1xx .. [5] 5xx */
-	uint64_t bad_requests;          /* refused with 4xx by the parser or a limit */
-	uint64_t decided_by_kernel;     /* requests whose mark was found and agreed */
-	uint64_t decided_by_agent;      /* no usable mark */
-	uint64_t disagreements;         /* mark and own decision differed: must stay 0 */
-	uint64_t marks_stale;           /* of another generation */
+	uint64_t responses[6];	    /* by class: [1] 1xx .. [5] 5xx */
+	uint64_t bad_requests;	    /* refused with 4xx by the parser or a limit */
+	uint64_t decided_by_kernel; /* requests whose mark was found and agreed */
+	uint64_t decided_by_agent;  /* no usable mark */
+	uint64_t disagreements;	    /* mark and own decision differed: must stay 0 */
+	uint64_t marks_stale;	    /* of another generation */
 	uint64_t ids_missing;
 	uint64_t ids_conflicting;
-	uint64_t forged_tags_removed;   /* header fields, trailers and baggage members from clients */
-	uint64_t tags_restored;         /* from baggage, on hops */
+	uint64_t forged_tags_removed; /* header fields, trailers and baggage members from clients */
+	uint64_t tags_restored;	      /* from baggage, on hops */
+	uint64_t baggage_malformed; /* members dropped: broken escapes or bytes no field may hold */
+	uint64_t baggage_overflows; /* requests whose own members had no room */
 	uint64_t no_host;
 	uint64_t no_match;
 	uint64_t no_endpoint;
+	uint64_t fallbacks; /* requests sent to a fallback subset */
 	uint64_t upstream_connects;
 	uint64_t upstream_reuses;
-	uint64_t upstream_failures;
+	uint64_t upstream_failures; /* connections that failed, or broke within a request */
+	uint64_t upstream_ejections;
+	uint64_t upstream_overflows; /* requests refused by a connectionPool limit */
+	uint64_t retries;
+	uint64_t timeouts;	/* requests ended by a timeout of any kind */
+	uint64_t client_aborts; /* clients that went away within a request */
+	uint64_t faults_injected;
+	uint64_t requests_mirrored;
+	uint64_t copied_bytes; /* of bodies */
 	uint64_t spliced_bytes;
 	/* requests at gateway listeners per lane, by who decided */
 	uint64_t lane_by_kernel[LANETAG_MAX_LANES];
 	uint64_t lane_by_agent[LANETAG_MAX_LANES];
 };
+
+/* One writer, any readers: no lock prefix is needed, only a store that does not tear. */
+static inline void statistics_add(uint64_t *counter, uint64_t amount)
+{
+	__atomic_store_n(counter, *counter + amount, __ATOMIC_RELAXED);
+}
+
+static inline void statistics_count(uint64_t *counter)
+{
+	statistics_add(counter, 1);
+}
+
+/* Adds what another thread writes to into *sum. */
+void statistics_sum(const struct proxy_statistics *from, struct proxy_statistics *sum);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * A request under way and its response. See exchange.c for how it lives.
+ */
+#include "proxy/lease.h"
+#include "proxy/relay.h"
+
+struct backend;
+struct request;
+struct session;
+struct upstream;
+struct worker;
+
+/* What has happened so far. */
+enum exchange_event {
+	EXCHANGE_REQUEST_SENT = 1 << 0,	    /* all of the request is with the upstream */
+	EXCHANGE_REQUEST_CUT = 1 << 1,	    /* the upstream takes no more of it */
+	EXCHANGE_RESPONSE_STARTED = 1 << 2, /* its head is on the way to the client */
+	EXCHANGE_RESPONSE_READ = 1 << 3,    /* all of it came from the upstream */
+	EXCHANGE_LOCAL_RESPONSE = 1 << 4,   /* it is our own */
+	EXCHANGE_TUNNEL = 1 << 5,	    /* 101: two streams of bytes from here */
+	EXCHANGE_UPSTREAM_BYTES = 1 << 6,   /* the upstream has said something */
+	EXCHANGE_UPSTREAM_SPENT = 1 << 7,   /* its connection can't carry another request */
+	EXCHANGE_TUNNEL_REQUEST_END = 1 << 8,
+	EXCHANGE_TUNNEL_RESPONSE_END = 1 << 9,
+};
+
+/* What kind of request it is. */
+enum exchange_trait {
+	EXCHANGE_TO_HEAD = 1 << 0,
+	EXCHANGE_IDEMPOTENT = 1 << 1, /* RFC 9110 9.2.2 */
+	EXCHANGE_REPLAYABLE = 1 << 2, /* `replay` holds all of it */
+	EXCHANGE_HTTP10 = 1 << 3,
+	EXCHANGE_UPGRADE = 1 << 4, /* asked for a tunnel */
+	EXCHANGE_GATEWAY = 1 << 5, /* came in at the edge */
+};
+
+/* Requests up to this size (with body) are kept until the response begins, to be sent again. */
+#define EXCHANGE_REPLAY_BYTES (16 * 1024)
+/* Endpoints that one request may try. */
+#define EXCHANGE_MAXIMUM_ATTEMPTS 8
+
+struct exchange {
+	struct session *session;
+	struct exchange *next_spare;
+	struct lease *lease;
+	struct upstream *upstream; /* NULL: none yet, or no longer */
+	struct backend *backend;   /* the last that was tried */
+	struct route_result route;
+
+	uint16_t events; /* enum exchange_event */
+	uint8_t traits;	 /* enum exchange_trait */
+	uint8_t attempts;
+	bool fresh_only; /* pooled connections have failed this request */
+	uint16_t status; /* of the response */
+	uint64_t hash;	 /* of the user, for balancing */
+
+	struct relay request;
+	struct relay response;
+	struct buffer replay;
+	struct buffer response_start; /* an incomplete response head */
+
+	uint64_t phase_deadline_ms; /* of connecting, or of waiting for the response */
+};
+
+/* How far it came. */
+enum exchange_progress {
+	EXCHANGE_WAITING,  /* for its sockets or its timer */
+	EXCHANGE_FINISHED, /* the response is with the client, which may send the next request */
+	EXCHANGE_ABORTED,  /* close the client's connection; exchange_was_cut: with a reset */
+};
+
+/* An empty exchange that belongs to the session; NULL when memory is short. */
+struct exchange *exchange_open(struct worker *worker, struct session *session);
+/* Gives everything back; an upstream connection that can't be used again is closed. */
+void exchange_close(struct worker *worker, struct exchange *exchange);
+
+/*
+ * Begins to forward: `head` is what the upstream shall get, data[0, length) what came behind the
+ * request's head, of which *ret_consumed bytes belong to it.
+ */
+enum exchange_progress exchange_forward(struct worker *worker, struct exchange *exchange,
+					const struct request *request, struct span head, char *data,
+					size_t length, size_t *ret_consumed);
+/* Goes on as far as the sockets let it. */
+enum exchange_progress exchange_drive(struct worker *worker, struct exchange *exchange);
+/* Answers in the upstream's place, or cuts a response that has begun. */
+enum exchange_progress exchange_fail(struct worker *worker, struct exchange *exchange,
+				     unsigned status, const char *reason);
+/* Sends an answer of our own: a whole response, as it shall be sent. */
+enum exchange_progress exchange_answer(struct worker *worker, struct exchange *exchange,
+				       unsigned status, struct span response);
+enum exchange_progress exchange_expired(struct worker *worker, struct exchange *exchange);
+/* When exchange_expired has to be called if nothing happens until then. */
+uint64_t exchange_deadline(const struct worker *worker, const struct exchange *exchange);
+/* After EXCHANGE_ABORTED: the client could take what it got for the whole response. */
+bool exchange_was_cut(const struct exchange *exchange);

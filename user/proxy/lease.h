@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * A worker's hold on one configuration: one reference of the shared count, and a plain count of the
+ * worker's requests under way. New requests take the newest lease; one that was replaced goes when
+ * its last request ends. Beside it stands what the worker knows of the configuration's clusters.
+ */
+#include "config/configuration.h"
+
+struct backend;
+struct worker;
+
+struct cluster_state {
+	uint32_t first_backend; /* index into lease->backends */
+	uint32_t next;		/* round robin */
+};
+
+struct lease {
+	struct configuration *configuration;
+	size_t requests; /* under way */
+	bool is_current;
+	struct lease *next; /* in the worker's mailbox, or among its old ones */
+
+	struct cluster_state *clusters; /* by mesh_cluster.index */
+	struct backend **backends;	/* of all clusters' endpoints; NULL: not met yet */
+	size_t backend_count;
+
+	int *listener_fds; /* by mesh_listener.index: a new socket of this worker, or -1 */
+	size_t listener_count;
+};
+
+/* Takes a reference of the configuration. NULL when memory is short. No listener has a socket. */
+struct lease *lease_new(struct configuration *configuration);
+/* Closes sockets that nobody took. `worker` may be NULL if no worker ever used it. */
+void lease_free(struct worker *worker, struct lease *lease);
+
+/* The worker's state of an endpoint; NULL when memory is short. */
+struct backend *lease_backend(struct worker *worker, struct lease *lease,
+			      const struct mesh_cluster *cluster, size_t endpoint);
+
+struct lease *lease_take(struct lease *lease);
+void lease_drop(struct worker *worker, struct lease *lease);

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "proxy/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "proxy/forwarding.h"
+#include "proxy/session.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+#define ACCEPTS_AT_ONCE 64
+#define BACKLOG 65535 /* the kernel takes net.core.somaxconn if that is less */
+
+static bool is_any_address(const uint8_t address[16])
+{
+	static const uint8_t any[16];
+
+	return memcmp(address, any, sizeof(any)) == 0;
+}
+
+static int set_option(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+static int bind_and_listen(int fd, const struct sockaddr_storage *address, unsigned length)
+{
+	int level = address->ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+	int freebind = address->ss_family == AF_INET ? IP_FREEBIND : IPV6_FREEBIND;
+
+	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
+	    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
+	    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)) /* accepted sockets inherit it */
+		return -errno;
+	/* A Service's address may come to the node after us. */
+	set_option(fd, level, freebind, 1);
+	if (address->ss_family == AF_INET6)
+		set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	if (bind(fd, (const struct sockaddr *)address, length) || listen(fd, BACKLOG))
+		return -errno;
+	return 0;
+}
+
+static int open_socket_at(const uint8_t address[16], uint16_t port)
+{
+	struct sockaddr_storage storage;
+	unsigned length = socket_address(address, port, &storage);
+	int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	int error = bind_and_listen(fd, &storage, length);
+	if (error) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int listener_open_socket(const struct mesh_listener *mesh_listener)
+{
+	static const uint8_t any_ipv4[16] = {[10] = 0xff, [11] = 0xff};
+	int fd = open_socket_at(mesh_listener->address, mesh_listener->port);
+
+	/* A machine without IPv6. */
+	if (fd == -EAFNOSUPPORT && is_any_address(mesh_listener->address))
+		fd = open_socket_at(any_ipv4, mesh_listener->port);
+	return fd;
+}
+
+int listener_add(struct worker *worker, const struct mesh_listener *mesh_listener, int fd)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+
+	if (!listener)
+		return -ENOMEM;
+	listener->connection = (struct connection){.kind = CONNECTION_LISTENER, .fd = fd};
+	listener->mesh_listener = mesh_listener;
+	listener->identity = *mesh_listener;
+	/* Level-triggered: what one turn leaves comes again. */
+	int error = connection_watch(worker->epoll_fd, &listener->connection, EPOLLIN);
+	if (error) {
+		free(listener);
+		return error;
+	}
+	listener->next = worker->listeners;
+	worker->listeners = listener;
+	return 0;
+}
+
+struct listener *listener_find(struct worker *worker, const struct mesh_listener *like)
+{
+	for (struct listener *listener = worker->listeners; listener; listener = listener->next) {
+		if (!listener->is_gone && listener->identity.kind == like->kind &&
+		    listener->identity.port == like->port &&
+		    memcmp(listener->identity.address, like->address, 16) == 0)
+			return listener;
+	}
+	return NULL;
+}
+
+static void free_listener(struct worker *worker, struct listener *listener)
+{
+	struct listener **link = &worker->listeners;
+
+	while (*link != listener)
+		link = &(*link)->next;
+	*link = listener->next;
+	/* The socket is closed; the object may still be in the present batch of events. */
+	listener->connection.next_closed = worker->closed;
+	worker->closed = &listener->connection;
+}
+
+void listener_drop(struct worker *worker, struct listener *listener)
+{
+	if (--listener->sessions == 0 && listener->is_gone)
+		free_listener(worker, listener);
+}
+
+static void retire_sessions(struct worker *worker, struct listener *listener)
+{
+	struct session *next;
+
+	for (struct session *session = worker->sessions; session; session = next) {
+		next = session->next;
+		if (session->listener != listener)
+			continue;
+		if (session->exchange)
+			session->state |= SESSION_CLOSE;
+		else if (!(session->state & SESSION_LINGERING))
+			session_abort(worker, session, false);
+	}
+}
+
+void listener_retire(struct worker *worker, struct listener *listener)
+{
+	listener_accept(worker, listener);
+	listener->is_gone = true;
+	listener->sessions++; /* so that it stays until the end of this function */
+	close(listener->connection.fd);
+	listener->connection.state |= CONNECTION_CLOSED;
+	retire_sessions(worker, listener);
+	listener_drop(worker, listener);
+}
+
+static void read_address(const struct sockaddr_storage *address, uint8_t ret_address[16],
+			 uint16_t *ret_port)
+{
+	if (address->ss_family == AF_INET) {
+		const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)address;
+
+		memset(ret_address, 0, 10);
+		memset(ret_address + 10, 0xff, 2);
+		memcpy(ret_address + 12, &ipv4->sin_addr, 4);
+		*ret_port = ntohs(ipv4->sin_port);
+		return;
+	}
+	const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)address;
+	memcpy(ret_address, &ipv6->sin6_addr, 16);
+	*ret_port = ntohs(ipv6->sin6_port);
+}
+
+/* The local address is asked for only where the listener's does not say it and marks need it. */
+static void fill_peers(struct worker *worker, const struct listener *listener, int fd,
+		       const struct sockaddr_storage *remote, struct lanetag_connection *peers)
+{
+	struct sockaddr_storage local;
+	socklen_t length = sizeof(local);
+
+	read_address(remote, peers->remote_address, &peers->remote_port);
+	memcpy(peers->local_address, listener->identity.address, 16);
+	peers->local_port = listener->identity.port;
+	if (worker->proxy->tagger && is_any_address(listener->identity.address) &&
+	    getsockname(fd, (struct sockaddr *)&local, &length) == 0)
+		read_address(&local, peers->local_address, &peers->local_port);
+}
+
+void listener_refuse(struct worker *worker, int fd, const struct lanetag_connection *peers)
+{
+	proxy_connection_closed(worker->proxy, peers);
+	statistics_count(&worker->statistics.connections_refused);
+	close(fd);
+}
+
+/*
+ * No descriptor is left for a queued connection. First idle upstream connections go; then the
+ * connection is taken in with the spare descriptor and closed, so that the client learns it and the
+ * queue does not spin the loop. False: nothing could be done.
+ */
+static bool shed_connection(struct worker *worker, struct listener *listener)
+{
+	if (upstream_close_some_idle(worker))
+		return true;
+	if (worker->spare_fd < 0)
+		return false;
+	close(worker->spare_fd);
+	int fd = accept4(listener->connection.fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0) {
+		close(fd);
+		statistics_count(&worker->statistics.connections_refused);
+	}
+	worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return fd >= 0;
+}
+
+static void take_in(struct worker *worker, struct listener *listener, int fd,
+		    const struct sockaddr_storage *remote)
+{
+	struct lanetag_connection peers;
+	bool counted;
+
+	fill_peers(worker, listener, fd, remote, &peers);
+	if (!proxy_connection_opened(worker->proxy, &peers, &counted)) {
+		statistics_count(&worker->statistics.connections_refused);
+		close(fd);
+		return;
+	}
+	session_open(worker, listener, fd, &peers, counted);
+}
+
+void listener_accept(struct worker *worker, struct listener *listener)
+{
+	for (unsigned i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		struct sockaddr_storage remote;
+		socklen_t length = sizeof(remote);
+		int fd = accept4(listener->connection.fd, (struct sockaddr *)&remote, &length,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			take_in(worker, listener, fd, &remote);
+			continue;
+		}
+		switch (errno) {
+		case EAGAIN:
+			return;
+		case EMFILE:
+		case ENFILE:
+		case ENOBUFS:
+		case ENOMEM:
+			if (!shed_connection(worker, listener))
+				return;
+			break;
+		default: /* that connection has failed already: accept(2) */
+			break;
+		}
+	}
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* A worker's listening socket: each worker has its own for every address (SO_REUSEPORT). */
+#include <lanetag/connection.h>
+#include "mesh/mesh.h"
+#include "proxy/connection.h"
+
+struct worker;
+
+struct listener {
+	struct connection connection;
+	struct listener *next;
+	const struct mesh_listener *mesh_listener; /* of the worker's current lease */
+	struct mesh_listener identity;		   /* outlives configurations */
+	size_t sessions;			   /* that came in here */
+	bool is_gone; /* of no configuration any more: waits for its last session */
+};
+
+/* A listening socket for the address, or a negative errno. May be called from any thread. */
+int listener_open_socket(const struct mesh_listener *mesh_listener);
+
+/* Begins to accept on a socket that listener_open_socket gave. 0 or a negative errno. */
+int listener_add(struct worker *worker, const struct mesh_listener *mesh_listener, int fd);
+struct listener *listener_find(struct worker *worker, const struct mesh_listener *like);
+/* Takes in what is queued. */
+void listener_accept(struct worker *worker, struct listener *listener);
+/* No more connections; those that are idle close. */
+void listener_retire(struct worker *worker, struct listener *listener);
+/* A session of it has ended. */
+void listener_drop(struct worker *worker, struct listener *listener);
+
+/* Closes a connection that can't be served; `peers` if the client was counted, else NULL. */
+void listener_refuse(struct worker *worker, int fd, const struct lanetag_connection *peers);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "proxy/proxy.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "proxy/forwarding.h"
+#include "proxy/listener.h"
+#include "proxy/worker.h"
+
+#define MAXIMUM_WORKERS 256
+#define DRAIN_STEP_MS 5
+
+static unsigned usable_cpus(void)
+{
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus))
+		return 1;
+	int count = CPU_COUNT(&cpus);
+	return count > 0 ? (unsigned)count : 1;
+}
+
+#define DEFAULT(option, value) (options->option = options->option ? options->option : (value))
+
+/* The values of docs/configuration.md. */
+static void fill_defaults(struct proxy_options *options)
+{
+	DEFAULT(workers, usable_cpus());
+	DEFAULT(maximum_head_bytes, http_default_limits.head_bytes);
+	DEFAULT(maximum_fields, http_default_limits.fields);
+	DEFAULT(maximum_target_bytes, http_default_limits.target_bytes);
+	DEFAULT(header_timeout_ms, 30 * 1000);
+	DEFAULT(body_timeout_ms, 60 * 1000);
+	DEFAULT(idle_timeout_ms, 300 * 1000);
+	DEFAULT(tunnel_timeout_ms, 3600 * 1000);
+	DEFAULT(connect_timeout_ms, 5 * 1000);
+	DEFAULT(upstream_response_timeout_ms, 300 * 1000);
+	DEFAULT(upstream_idle_timeout_ms, 60 * 1000);
+	DEFAULT(maximum_connections, 50000);
+	if (options->workers > MAXIMUM_WORKERS)
+		options->workers = MAXIMUM_WORKERS;
+	if (options->maximum_fields > HTTP_MAX_FIELDS)
+		options->maximum_fields = HTTP_MAX_FIELDS;
+	if (options->maximum_head_bytes > WORKER_MEMORY_BYTES / 2)
+		options->maximum_head_bytes = WORKER_MEMORY_BYTES / 2;
+}
+
+static void set_limits(struct proxy *proxy)
+{
+	const struct proxy_options *options = &proxy->options;
+
+	proxy->request_limits = (struct http_limits){
+		.head_bytes = options->maximum_head_bytes,
+		.fields = options->maximum_fields,
+		.target_bytes = options->maximum_target_bytes,
+		.allow_bare_lf = options->allow_bare_lf,
+	};
+	proxy->response_limits = http_default_limits;
+	proxy->response_limits.fields = HTTP_MAX_FIELDS;
+}
+
+static void log_listener_failure(const struct mesh_listener *listener, int error)
+{
+	char address[ADDRESS_TEXT_BYTES];
+
+	address_write(listener->address, address);
+	log_error("listener not opened", "address=%s port=%u error=\"%s\"", address,
+		  (unsigned)listener->port, strerror(-error));
+}
+
+/* Sockets for the listeners that `previous` (NULL: nothing) did not have. */
+static int open_new_listeners(struct lease *lease, const struct mesh *previous)
+{
+	const struct mesh *mesh = lease->configuration->mesh;
+
+	for (size_t i = 0; i < lease->listener_count; i++) {
+		const struct mesh_listener *listener = mesh_listener(mesh, i);
+
+		if (previous && mesh_find_listener(previous, listener))
+			continue;
+		int fd = listener_open_socket(listener);
+		if (fd < 0) {
+			log_listener_failure(listener, fd);
+			return fd;
+		}
+		lease->listener_fds[i] = fd;
+	}
+	return 0;
+}
+
+int proxy_apply(struct proxy *proxy, struct configuration *configuration)
+{
+	const struct mesh *previous = proxy->configuration ? proxy->configuration->mesh : NULL;
+	struct lease **leases = calloc(proxy->worker_count, sizeof(*leases));
+	int error = leases ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; !error && i < proxy->worker_count; i++) {
+		leases[i] = lease_new(configuration);
+		error = leases[i] ? open_new_listeners(leases[i], previous) : -ENOMEM;
+	}
+	if (error) {
+		for (unsigned i = 0; leases && i < proxy->worker_count; i++)
+			lease_free(NULL, leases[i]);
+		free(leases);
+		return error;
+	}
+	for (unsigned i = 0; i < proxy->worker_count; i++)
+		worker_post_lease(&proxy->workers[i], leases[i]);
+	free(leases);
+	configuration_take(configuration);
+	configuration_drop(proxy->configuration);
+	proxy->configuration = configuration;
+	return 0;
+}
+
+static void end_workers(struct proxy *proxy)
+{
+	for (unsigned i = 0; i < proxy->worker_count; i++)
+		worker_end(&proxy->workers[i]);
+	configuration_drop(proxy->configuration);
+	clients_free(&proxy->clients);
+	free(proxy->workers);
+	free(proxy);
+}
+
+int proxy_start(const struct proxy_options *options, struct tagger *tagger,
+		struct configuration *configuration, struct proxy **ret_proxy)
+{
+	struct proxy *proxy = calloc(1, sizeof(*proxy));
+	int error = 0;
+
+	if (!proxy)
+		return -ENOMEM;
+	proxy->options = *options;
+	fill_defaults(&proxy->options);
+	set_limits(proxy);
+	proxy->tagger = tagger;
+	clients_start(&proxy->clients);
+	proxy->workers = calloc(proxy->options.workers, sizeof(*proxy->workers));
+	if (!proxy->workers)
+		error = -ENOMEM;
+	while (!error && proxy->worker_count < proxy->options.workers) {
+		error = worker_start(&proxy->workers[proxy->worker_count], proxy,
+				     proxy->worker_count);
+		if (error)
+			log_error("worker not started", "error=\"%s\"", strerror(-error));
+		else
+			proxy->worker_count++;
+	}
+	if (!error)
+		error = proxy_apply(proxy, configuration);
+	if (error) {
+		end_workers(proxy);
+		return error;
+	}
+	*ret_proxy = proxy;
+	return 0;
+}
+
+void proxy_read_statistics(const struct proxy *proxy, struct proxy_statistics *ret_statistics)
+{
+	memset(ret_statistics, 0, sizeof(*ret_statistics));
+	for (unsigned i = 0; i < proxy->worker_count; i++)
+		statistics_sum(&proxy->workers[i].statistics, ret_statistics);
+}
+
+void proxy_stop(struct proxy *proxy, unsigned timeout_ms)
+{
+	const struct timespec step = {.tv_nsec = DRAIN_STEP_MS * 1000000L};
+
+	for (unsigned i = 0; i < proxy->worker_count; i++)
+		worker_ask_stop(&proxy->workers[i]);
+	for (unsigned waited = 0; waited < timeout_ms; waited += DRAIN_STEP_MS) {
+		nanosleep(&step, NULL);
+		if (proxy->connections == 0)
+			break;
+	}
+	end_workers(proxy);
+}
+
+bool proxy_connection_opened(struct proxy *proxy, const struct lanetag_connection *peers,
+			     bool *ret_counted)
+{
+	size_t maximum = proxy->options.maximum_connections_per_client;
+
+	*ret_counted = false;
+	if (atomic_fetch_add_explicit(&proxy->connections, 1, memory_order_relaxed) >=
+	    proxy->options.maximum_connections)
+		goto refuse;
+	if (maximum && !clients_enter(&proxy->clients, peers->remote_address, maximum))
+		goto refuse;
+	*ret_counted = maximum;
+	return true;
+refuse:
+	atomic_fetch_sub_explicit(&proxy->connections, 1, memory_order_relaxed);
+	return false;
+}
+
+void proxy_connection_closed(struct proxy *proxy, const struct lanetag_connection *peers)
+{
+	atomic_fetch_sub_explicit(&proxy->connections, 1, memory_order_relaxed);
+	if (peers)
+		clients_leave(&proxy->clients, peers->remote_address);
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "proxy/request.h"
+
+#include "manifest/workload.h"
+#include "policy/baggage.h"
+#include "proxy/forwarding.h"
+
+static const struct span baggage_name = {"baggage", 7};
+
+static const struct request_verdict all_is_well = {0, NULL};
+static const struct request_verdict too_many_fields = {431, "no room for another header field"};
+static const struct request_verdict no_memory = {503, "out of memory"};
+
+/*
+ * Spans of `values` stand in the edit, so it must not move once something was written to it: room
+ * for all that one request can need is made first. Restored tags and members that are kept are no
+ * longer than the baggage that came, and so on.
+ */
+static bool reserve_values(struct request *request)
+{
+	buffer_clear(&request->values);
+	return buffer_reserve(&request->values,
+			      4 * request->head.length + 3 * BAGGAGE_MAX_BYTES + 1024) != NULL;
+}
+
+static bool is_baggage(const struct http_field *field)
+{
+	return field->kind == HTTP_FIELD_OTHER && span_equal_ignore_case(field->name, baggage_name);
+}
+
+/* True if a member of this baggage is a tag. */
+static bool baggage_has_tag(const struct request *request, struct span baggage)
+{
+	struct baggage_member member;
+	int result;
+
+	while ((result = baggage_next(&baggage, &member))) {
+		if (result > 0 &&
+		    tag_rules_owns_header(request->configuration->tag_rules, member.key))
+			return true;
+	}
+	return false;
+}
+
+static struct span text_since(const struct buffer *buffer, size_t start)
+{
+	return (struct span){buffer->data + start, buffer->length - start};
+}
+
+/* Appends a member behind what stands from `start` on. */
+static void append_member(struct buffer *out, size_t start, struct span member)
+{
+	if (out->length > start)
+		buffer_append_byte(out, ',');
+	buffer_append_span(out, member);
+}
+
+/* Takes a baggage field out and puts its members that are no tags in again. */
+static struct request_verdict remove_baggage_tags(struct request *request, size_t field)
+{
+	struct span rest = request->head.fields[field].value;
+	size_t start = request->values.length;
+	struct baggage_member member;
+	int result;
+
+	while ((result = baggage_next(&rest, &member))) {
+		if (result < 0)
+			continue;
+		if (tag_rules_owns_header(request->configuration->tag_rules, member.key))
+			statistics_count(&request->statistics->forged_tags_removed);
+		else
+			append_member(&request->values, start, member.whole);
+	}
+	http_edit_remove(&request->edit, field);
+	if (request->values.length > start &&
+	    http_edit_add(&request->edit, baggage_name, text_since(&request->values, start)))
+		return too_many_fields;
+	return all_is_well;
+}
+
+struct request_verdict request_remove_forged_tags(struct request *request)
+{
+	for (size_t i = 0; i < request->head.field_count; i++) {
+		const struct http_field *field = &request->head.fields[i];
+
+		if (field->kind != HTTP_FIELD_OTHER)
+			continue;
+		if (tag_rules_owns_header(request->configuration->tag_rules, field->name)) {
+			http_edit_remove(&request->edit, i);
+			statistics_count(&request->statistics->forged_tags_removed);
+		} else if (is_baggage(field) && baggage_has_tag(request, field->value)) {
+			struct request_verdict verdict = remove_baggage_tags(request, i);
+
+			if (verdict.status)
+				return verdict;
+		}
+	}
+	return all_is_well;
+}
+
+/* Whether kernel and agent say the same of a rule; LANETAG_POLICY_UNKNOWN says nothing. */
+static bool kernel_decided(const struct lanetag_mark *mark, size_t rule, uint8_t policy)
+{
+	return mark && rule < mark->rule_count && mark->policy[rule] == policy;
+}
+
+static bool kernel_differs(const struct lanetag_mark *mark, size_t rule, uint8_t policy)
+{
+	return mark && (rule >= mark->rule_count || (mark->policy[rule] != policy &&
+						     mark->policy[rule] != LANETAG_POLICY_UNKNOWN));
+}
+
+static void count_ids(struct request *request)
+{
+	const struct lanetag_ruleset *ruleset =
+		tag_rules_ruleset(request->configuration->tag_rules);
+
+	for (size_t i = 0; i < ruleset->source_count; i++) {
+		if (request->decision.sources[i].state == TAG_ID_MISSING)
+			statistics_count(&request->statistics->ids_missing);
+		else if (request->decision.sources[i].state == TAG_ID_CONFLICTING)
+			statistics_count(&request->statistics->ids_conflicting);
+	}
+}
+
+static void count_decisions(struct request *request, const struct lanetag_mark *mark)
+{
+	const struct lanetag_ruleset *ruleset =
+		tag_rules_ruleset(request->configuration->tag_rules);
+	struct proxy_statistics *statistics = request->statistics;
+	bool by_kernel = mark, differs = false;
+
+	for (size_t i = 0; i < ruleset->rule_count; i++) {
+		uint8_t policy = request->decision.rules[i].policy;
+		uint32_t lane = request->decision.rules[i].lane % LANETAG_MAX_LANES;
+
+		if (kernel_decided(mark, i, policy)) {
+			statistics_count(&statistics->lane_by_kernel[lane]);
+			continue;
+		}
+		statistics_count(&statistics->lane_by_agent[lane]);
+		by_kernel = false;
+		differs = differs || kernel_differs(mark, i, policy);
+	}
+	request->decided_by_kernel = by_kernel;
+	statistics_count(by_kernel ? &statistics->decided_by_kernel
+				   : &statistics->decided_by_agent);
+	if (differs)
+		statistics_count(&statistics->disagreements);
+}
+
+void request_decide(struct request *request, const struct lanetag_mark *mark)
+{
+	const struct tag_rules *rules = request->configuration->tag_rules;
+
+	tag_rules_decide(rules, &request->head, &request->decision);
+	if (mark && mark->generation != tag_rules_ruleset(rules)->generation) {
+		statistics_count(&request->statistics->marks_stale);
+		mark = NULL;
+	}
+	if (tag_rules_count(rules) == 0)
+		return;
+	count_ids(request);
+	count_decisions(request, mark);
+}
+
+struct request_verdict request_inject_tags(struct request *request)
+{
+	const struct tag_rules *rules = request->configuration->tag_rules;
+	size_t count = tag_rules_count(rules);
+
+	for (size_t i = 0; i < count; i++) {
+		uint8_t policy = request->decision.rules[i].policy;
+
+		if (policy == LANETAG_POLICY_NONE)
+			continue;
+		if (http_edit_add(&request->edit, tag_rules_header(rules, i),
+				  tag_rules_value(rules, i, policy)))
+			return too_many_fields;
+	}
+	return all_is_well;
+}
+
+/* True if a propagated member may become a field: never one that frames or names the host. */
+static bool may_restore(const struct request *request, struct span name)
+{
+	struct span present;
+
+	return http_field_kind(name) == HTTP_FIELD_OTHER &&
+	       !span_equal_ignore_case(name, baggage_name) &&
+	       propagation_matches(request->configuration->propagation, name,
+				   request->source_labels) &&
+	       !http_edit_get(&request->edit, name, &present);
+}
+
+static struct request_verdict restore_member(struct request *request,
+					     const struct baggage_member *member)
+{
+	size_t start = request->values.length;
+
+	if (!may_restore(request, member->key))
+		return all_is_well;
+	if (baggage_decode(member->value, &request->values)) {
+		request->values.length = start;
+		statistics_count(&request->statistics->baggage_malformed);
+		return all_is_well;
+	}
+	if (http_edit_add(&request->edit, member->key, text_since(&request->values, start)))
+		return too_many_fields;
+	statistics_count(&request->statistics->tags_restored);
+	return all_is_well;
+}
+
+struct request_verdict request_restore_tags(struct request *request)
+{
+	if (propagation_is_empty(request->configuration->propagation))
+		return all_is_well;
+	for (size_t i = 0; i < request->head.field_count; i++) {
+		struct baggage_member member;
+		struct span rest = request->head.fields[i].value;
+		int result;
+
+		if (!is_baggage(&request->head.fields[i]))
+			continue;
+		while ((result = baggage_next(&rest, &member))) {
+			if (result < 0) {
+				statistics_count(&request->statistics->baggage_malformed);
+				continue;
+			}
+			struct request_verdict verdict = restore_member(request, &member);
+
+			if (verdict.status)
+				return verdict;
+		}
+	}
+	return all_is_well;
+}
+
+#define MAXIMUM_OWN_MEMBERS 64
+
+/* What propagates of one request: effective fields, each name once. */
+struct own_members {
+	size_t count;
+	const struct http_field *fields[MAXIMUM_OWN_MEMBERS];
+};
+
+static bool is_own_member(const struct own_members *own, struct span key)
+{
+	for (size_t i = 0; i < own->count; i++) {
+		if (span_equal_ignore_case(own->fields[i]->name, key))
+			return true;
+	}
+	return false;
+}
+
+static void collect_member(const struct request *request, const struct http_field *field,
+			   const struct labels *destination, struct own_members *own)
+{
+	if (own->count < MAXIMUM_OWN_MEMBERS && field->kind == HTTP_FIELD_OTHER &&
+	    propagation_matches(request->configuration->propagation, field->name, destination) &&
+	    !is_baggage(field) && !is_own_member(own, field->name))
+		own->fields[own->count++] = field;
+}
+
+static void collect_members(const struct request *request, const struct labels *destination,
+			    struct own_members *own)
+{
+	const struct http_edit *edit = &request->edit;
+
+	own->count = 0;
+	for (size_t i = 0; i < request->head.field_count; i++) {
+		if (!http_edit_is_removed(edit, i))
+			collect_member(request, &request->head.fields[i], destination, own);
+	}
+	for (size_t i = 0; i < edit->added_count; i++)
+		collect_member(request, &edit->added[i], destination, own);
+}
+
+/* Others' members, in order, into `out`; gives how many. */
+static size_t copy_members(const struct own_members *own, struct span baggage, size_t start,
+			   struct buffer *out)
+{
+	struct baggage_member member;
+	size_t count = 0;
+	int result;
+
+	while ((result = baggage_next(&baggage, &member))) {
+		if (result < 0 || is_own_member(own, member.key))
+			continue;
+		append_member(out, start, member.whole);
+		count++;
+	}
+	return count;
+}
+
+static size_t copy_others_members(const struct request *request, const struct own_members *own,
+				  size_t start, struct buffer *out)
+{
+	const struct http_edit *edit = &request->edit;
+	size_t count = 0;
+
+	for (size_t i = 0; i < request->head.field_count; i++) {
+		if (is_baggage(&request->head.fields[i]) && !http_edit_is_removed(edit, i))
+			count += copy_members(own, request->head.fields[i].value, start, out);
+	}
+	for (size_t i = 0; i < edit->added_count; i++) {
+		if (is_baggage(&edit->added[i]))
+			count += copy_members(own, edit->added[i].value, start, out);
+	}
+	return count;
+}
+
+static void append_own_member(struct buffer *out, size_t start, const struct http_field *field)
+{
+	if (out->length > start)
+		buffer_append_byte(out, ',');
+	for (size_t i = 0; i < field->name.length; i++)
+		buffer_append_byte(out, ascii_lower(field->name.data[i]));
+	buffer_append_byte(out, '=');
+	baggage_encode(field->value, out);
+}
+
+struct request_verdict request_propagate(struct request *request, const struct labels *destination)
+{
+	struct buffer *out = &request->values;
+	size_t start = out->length;
+	struct own_members own;
+
+	if (propagation_is_empty(request->configuration->propagation))
+		return all_is_well;
+	collect_members(request, destination, &own);
+	if (own.count == 0)
+		return all_is_well;
+	size_t members = copy_others_members(request, &own, start, out);
+	bool overflow = false;
+	for (size_t i = 0; i < own.count; i++) {
+		size_t before = out->length;
+
+		/* A value encodes to at most three times its size: the room that was made holds it.
+		 */
+		if (out->length - start + own.fields[i]->name.length + 2 +
+			    3 * own.fields[i]->value.length >
+		    3 * BAGGAGE_MAX_BYTES) {
+			overflow = true;
+			continue;
+		}
+		append_own_member(out, start, own.fields[i]);
+		if (out->length - start > BAGGAGE_MAX_BYTES || members >= BAGGAGE_MAX_MEMBERS) {
+			out->length = before;
+			overflow = true;
+		} else {
+			members++;
+		}
+	}
+	if (overflow)
+		statistics_count(&request->statistics->baggage_overflows);
+	if (out->failed)
+		return no_memory;
+	return http_edit_set(&request->edit, baggage_name, text_since(out, start)) ? too_many_fields
+										   : all_is_well;
+}
+
+/* Equal hashes, equal side of the weights: the user's where an id is known. */
+static uint64_t routing_hash(struct request *request)
+{
+	size_t count = tag_rules_count(request->configuration->tag_rules);
+
+	for (size_t i = 0; i < count; i++) {
+		if (request->decision.rules[i].has_remainder)
+			return request->decision.rules[i].hash;
+	}
+	return random_next(request->random_state);
+}
+
+static void find_caller(struct request *request)
+{
+	const struct workload_manifest *workload = mesh_workload_by_address(
+		request->configuration->mesh, request->connection->remote_address);
+
+	request->source_labels = workload ? &workload->resource.labels : NULL;
+	request->source_namespace = workload ? workload->resource.namespace : NULL;
+}
+
+static struct request_verdict route_verdict(struct request *request)
+{
+	struct proxy_statistics *statistics = request->statistics;
+
+	if (request->route.fell_back)
+		statistics_count(&statistics->fallbacks);
+	switch (request->route.action) {
+	case ROUTE_NO_HOST:
+		statistics_count(&statistics->no_host);
+		return (struct request_verdict){404, "no such host"};
+	case ROUTE_NO_MATCH:
+		statistics_count(&statistics->no_match);
+		return (struct request_verdict){404, "no route matches"};
+	case ROUTE_NO_ENDPOINT:
+		statistics_count(&statistics->no_endpoint);
+		return (struct request_verdict){503, "no endpoint for this destination"};
+	default:
+		return all_is_well;
+	}
+}
+
+struct request_verdict request_tag_and_route(struct request *request,
+					     const struct lanetag_mark *mark)
+{
+	struct request_verdict verdict;
+
+	http_edit_start(&request->edit, &request->head);
+	request->source_labels = NULL;
+	request->source_namespace = NULL;
+	request->decided_by_kernel = false;
+	if (!reserve_values(request))
+		return no_memory;
+	if (request->listener->kind == MESH_LISTENER_GATEWAY) {
+		verdict = request_remove_forged_tags(request);
+		request_decide(request, mark);
+		if (!verdict.status)
+			verdict = request_inject_tags(request);
+	} else {
+		find_caller(request);
+		tag_rules_decide(request->configuration->tag_rules, &request->head,
+				 &request->decision);
+		verdict = request_restore_tags(request);
+	}
+	if (verdict.status)
+		return verdict;
+	request->hash = routing_hash(request);
+	struct route_query query = {
+		.listener = request->listener,
+		.request = &request->edit,
+		.source_labels = request->source_labels,
+		.source_namespace = request->source_namespace,
+		.hash = request->hash,
+	};
+	mesh_route(request->configuration->mesh, &query, &request->route);
+	return route_verdict(request);
+}
+
+struct request_verdict request_prepare(struct request *request)
+{
+	const struct mesh_cluster *cluster = request->route.cluster;
+	const struct labels *destination =
+		cluster && cluster->endpoint_count ? cluster->endpoints[0].labels : NULL;
+	struct request_verdict verdict = request_propagate(request, destination);
+
+	if (verdict.status)
+		return verdict;
+	if (http_edit_remove_hop_by_hop(&request->edit) || forwarding_add_fields(request))
+		return too_many_fields;
+	return request->values.failed ? no_memory : all_is_well;
+}

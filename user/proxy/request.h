@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The request stage: what happens to a head between its arrival and its departure. Pure but for the
+ * counters: no sockets, no allocation per request (the buffers are kept).
+ *
+ *   gateway:  forged tags out → decide → compare with the kernel's mark → tags in ┐
+ *   service:  caller's labels → tags back out of the baggage                     ┴→ route
+ *             → tags into the baggage → hop-by-hop out, Via and forwarding fields in
+ */
+#include <lanetag/mark.h>
+#include "config/configuration.h"
+#include "http/edit.h"
+#include "proxy/statistics.h"
+
+struct request {
+	/* Given */
+	const struct configuration *configuration;
+	const struct mesh_listener *listener;
+	const struct lanetag_connection *connection; /* remote_address and local_address are used */
+	struct proxy_statistics *statistics;
+	uint64_t *random_state;
+
+	struct http_request_head head; /* parsed */
+
+	/* Worked out */
+	struct http_edit edit;
+	struct tag_decision decision; /* gateways, or where an id is known */
+	bool decided_by_kernel;
+	const struct labels *source_labels; /* of the calling workload, or NULL */
+	const char *source_namespace;
+	uint64_t hash; /* decides weights */
+	struct route_result route;
+
+	struct buffer values; /* what `edit` points to and nobody else owns */
+	struct buffer target; /* the rewritten target */
+};
+
+/* A request that is not forwarded: answer with `status`, which is 0 if all is well. */
+struct request_verdict {
+	unsigned status;
+	const char *reason; /* static text */
+};
+
+/*
+ * Tags and routes a parsed request. `mark` is what the kernel noted of it, or NULL. After status 0
+ * with ROUTE_FORWARD comes request_prepare; ROUTE_REDIRECT and ROUTE_DIRECT_RESPONSE are the
+ * caller's to answer.
+ */
+struct request_verdict request_tag_and_route(struct request *request,
+					     const struct lanetag_mark *mark);
+
+/*
+ * Makes the head fit for the upstream: rewrite, header operations, baggage, forwarding fields,
+ * hop-by-hop fields.
+ */
+struct request_verdict request_prepare(struct request *request);
+
+/* The steps, each on its own (tests). */
+struct request_verdict request_remove_forged_tags(struct request *request);
+void request_decide(struct request *request, const struct lanetag_mark *mark);
+struct request_verdict request_inject_tags(struct request *request);
+struct request_verdict request_restore_tags(struct request *request);
+struct request_verdict request_propagate(struct request *request, const struct labels *destination);
+
+/* xorshift64*: for ids and balancing, never for secrets. */
+static inline uint64_t random_next(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dULL;
+}

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Theory of operation: a client's connection
+ *
+ *     idle ──bytes──▶ HEAD_STARTED ──head complete──▶ an exchange is under way ──finished──▶ idle
+ *       │                  │                              │                       │
+ *       │ timeout, end     │ refused, 408                 │ aborted               │ CLOSE
+ *       ▼                  ▼                              ▼                       ▼
+ *     closed ◀──────── LINGERING ◀─────────────────────  closed      closed, or LINGERING
+ *
+ * Everything begins with session_drive: it goes on as far as the sockets let it, then sets the one
+ * timer and waits. It is called for events of the client's socket, of the upstream's, and when the
+ * session had used up its fair share.
+ *
+ * Bytes of the client are only read when somebody wants them: at a request's beginning, by the
+ * session; within its body, by the exchange's relay. While an exchange waits for its response the
+ * client's pipelined requests stay in the kernel. What was read beyond a request's end stands in
+ * `input` and comes first.
+ *
+ * LINGERING: a socket that is closed while bytes of the client are unread sends a reset, which may
+ * destroy the answer on its way. So only our side is shut down, and what comes is thrown away for a
+ * moment (RFC 9112 9.6).
+ */
+#include "proxy/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "http/answer.h"
+#include "proxy/exchange.h"
+#include "proxy/listener.h"
+#include "proxy/worker.h"
+
+#define LINGER_MS 2000
+#define LINGER_ROUNDS 16
+#define REQUESTS_AT_ONCE 16 /* pipelined requests that one call answers */
+#define INPUT_STEP_BYTES 4096
+
+void session_open(struct worker *worker, struct listener *listener, int fd,
+		  const struct lanetag_connection *peers, bool counted)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		goto refuse;
+	session->connection = (struct connection){
+		.kind = CONNECTION_SESSION,
+		.state = CONNECTION_READABLE | CONNECTION_WRITABLE,
+		.fd = fd,
+	};
+	if (connection_watch(worker->epoll_fd, &session->connection,
+			     EPOLLIN | EPOLLRDHUP | EPOLLET))
+		goto refuse;
+	session->listener = listener;
+	session->peers = *peers;
+	session->state = counted ? SESSION_COUNTED : 0;
+	session->next = worker->sessions;
+	session->previous_next = &worker->sessions;
+	if (session->next)
+		session->next->previous_next = &session->next;
+	worker->sessions = session;
+	listener->sessions++;
+	statistics_count(&worker->statistics.connections_accepted);
+	statistics_count(&worker->statistics.connections_open);
+	session_drive(worker, session);
+	return;
+refuse:
+	free(session);
+	listener_refuse(worker, fd, counted ? peers : NULL);
+}
+
+static void close_session(struct worker *worker, struct session *session)
+{
+	if (session->connection.state & CONNECTION_CLOSED)
+		return;
+	if (session->exchange)
+		exchange_close(worker, session->exchange);
+	session->exchange = NULL;
+	*session->previous_next = session->next;
+	if (session->next)
+		session->next->previous_next = session->previous_next;
+	timer_remove(&worker->timers, &session->timer);
+	if (session->state & SESSION_AGAIN)
+		worker_forget_again(worker, session);
+	buffer_free(&session->input);
+	listener_drop(worker, session->listener);
+	proxy_connection_closed(worker->proxy,
+				session->state & SESSION_COUNTED ? &session->peers : NULL);
+	statistics_add(&worker->statistics.connections_open, (uint64_t)-1);
+	worker_close(worker, &session->connection);
+}
+
+void session_abort(struct worker *worker, struct session *session, bool reset)
+{
+	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+	if (reset && !(session->connection.state & CONNECTION_CLOSED))
+		setsockopt(session->connection.fd, SOL_SOCKET, SO_LINGER, &at_once,
+			   sizeof(at_once));
+	close_session(worker, session);
+}
+
+bool session_is_idle(const struct session *session)
+{
+	return !session->exchange && !session->input.length &&
+	       !(session->state & SESSION_LINGERING);
+}
+
+bool session_keep_input(struct session *session, const struct span *bytes)
+{
+	if (bytes->length)
+		buffer_append_span(&session->input, *bytes);
+	return !session->input.failed;
+}
+
+void session_drop_input(struct session *session)
+{
+	buffer_free(&session->input);
+	session->input_start = 0;
+	session->input_scanned = 0;
+}
+
+/* Says no more, and listens for a moment. */
+static void start_lingering(struct worker *worker, struct session *session)
+{
+	session_drop_input(session);
+	shutdown(session->connection.fd, SHUT_WR);
+	session->state |= SESSION_LINGERING;
+	timer_set(&worker->timers, &session->timer, worker->now_ms + LINGER_MS);
+}
+
+static void linger(struct worker *worker, struct session *session)
+{
+	for (unsigned round = 0; round < LINGER_ROUNDS; round++) {
+		ssize_t length = connection_receive(&session->connection, worker->memory,
+						    WORKER_MEMORY_BYTES);
+
+		if (length == -EAGAIN)
+			return;
+		if (length <= 0) {
+			close_session(worker, session);
+			return;
+		}
+	}
+	worker_run_again(worker, session);
+}
+
+/* Tells the kernel where the next request begins if it has lost its place in this connection. */
+static void confirm_position(struct worker *worker, struct session *session)
+{
+	if (!(session->state & SESSION_MARK_MISSED) || session->input.length ||
+	    connection_can_read(&session->connection))
+		return;
+	tagger_confirm_position(worker->proxy->tagger, &session->peers, session->position);
+}
+
+/* The response is with the client. True: the connection goes on. */
+static bool finish_exchange(struct worker *worker, struct session *session)
+{
+	struct exchange *exchange = session->exchange;
+	bool all_read = exchange->request.source_done;
+
+	session->position += exchange->request.received;
+	exchange_close(worker, exchange);
+	session->exchange = NULL;
+	if (session->state & SESSION_CLOSE || !all_read) {
+		/* With nothing unread a close is clean. */
+		if (all_read && !session->input.length &&
+		    !connection_can_read(&session->connection))
+			close_session(worker, session);
+		else
+			start_lingering(worker, session);
+		return session->state & SESSION_LINGERING;
+	}
+	confirm_position(worker, session);
+	return true;
+}
+
+/* Answers what can't become an exchange, and closes. */
+static enum exchange_progress refuse(struct worker *worker, struct session *session,
+				     unsigned status, const char *reason)
+{
+	statistics_count(&worker->statistics.bad_requests);
+	session_drop_input(session);
+	session->state |= SESSION_CLOSE;
+	session->exchange = exchange_open(worker, session);
+	if (!session->exchange)
+		return EXCHANGE_ABORTED;
+	return exchange_fail(worker, session->exchange, status, reason);
+}
+
+/* What the kernel noted of the request that begins at this stream offset; NULL: nothing. */
+static const struct lanetag_mark *find_mark(struct worker *worker, struct session *session,
+					    uint64_t position, struct lanetag_mark *memory)
+{
+	const struct tagger *tagger = worker->proxy->tagger;
+
+	session->state &= (uint16_t)~SESSION_MARK_MISSED;
+	if (!tagger || session->listener->mesh_listener->kind != MESH_LISTENER_GATEWAY)
+		return NULL;
+	if (tagger_find_mark(tagger, &session->peers, position, memory))
+		return memory;
+	session->state |= SESSION_MARK_MISSED;
+	return NULL;
+}
+
+static struct request_verdict run_request_stage(struct worker *worker, struct session *session,
+						uint64_t position)
+{
+	struct request *request = &worker->request;
+	struct lanetag_mark mark;
+
+	request->configuration = session->exchange->lease->configuration;
+	request->listener = session->listener->mesh_listener;
+	request->connection = &session->peers;
+	request->statistics = &worker->statistics;
+	request->random_state = &worker->random_state;
+	struct request_verdict verdict =
+		request_tag_and_route(request, find_mark(worker, session, position, &mark));
+
+	if (!verdict.status)
+		verdict = request_prepare(request);
+	return verdict;
+}
+
+/* A parsed head in worker->request, with what came behind it: data[0, length). */
+static enum exchange_progress begin_exchange(struct worker *worker, struct session *session,
+					     char *data, size_t length, uint64_t position,
+					     size_t *ret_consumed)
+{
+	const struct http_request_head *head = &worker->request.head;
+	const struct proxy_options *options = &worker->proxy->options;
+
+	*ret_consumed = 0;
+	session->requests++;
+	session->state &= (uint16_t)~SESSION_HEAD_STARTED;
+	if (!head->keep_alive || worker->draining ||
+	    (options->maximum_requests_per_connection &&
+	     session->requests >= options->maximum_requests_per_connection))
+		session->state |= SESSION_CLOSE;
+	statistics_count(&worker->statistics.requests);
+	session->exchange = exchange_open(worker, session);
+	if (!session->exchange)
+		return EXCHANGE_ABORTED;
+	struct request_verdict verdict = run_request_stage(worker, session, position);
+	ssize_t written = verdict.status
+				  ? 0
+				  : http_edit_write(&worker->request.edit, worker->head_memory,
+						    worker->head_memory_bytes);
+	if (written < 0)
+		verdict = (struct request_verdict){431, "request head too large"};
+	if (verdict.status) {
+		if (head->framing != HTTP_FRAMING_NONE)
+			session->state |= SESSION_CLOSE;
+		session->exchange->traits |= head->is_head ? EXCHANGE_TO_HEAD : 0;
+		return exchange_fail(worker, session->exchange, verdict.status, verdict.reason);
+	}
+	return exchange_forward(worker, session->exchange, &worker->request,
+				(struct span){worker->head_memory, (size_t)written}, data, length,
+				ret_consumed);
+}
+
+/*
+ * Looks for a head in data[0, length), of which `scanned` bytes were looked at before.
+ * *ret_consumed bytes are then done with. EXCHANGE_WAITING without an exchange: the head is not
+ * complete.
+ */
+static enum exchange_progress parse_request(struct worker *worker, struct session *session,
+					    char *data, size_t length, size_t scanned,
+					    size_t *ret_consumed)
+{
+	struct http_request_head *head = &worker->request.head;
+	struct http_refusal refusal;
+	size_t body;
+
+	*ret_consumed = 0;
+	switch (http_request_parse(data, length, scanned, &worker->proxy->request_limits, head,
+				   &refusal)) {
+	case HTTP_PARSE_REFUSED:
+		*ret_consumed = length;
+		return refuse(worker, session, refusal.status, refusal.reason);
+	case HTTP_PARSE_MORE:
+		return EXCHANGE_WAITING;
+	case HTTP_PARSE_COMPLETE:
+		break;
+	}
+	uint64_t position = session->position - length + (size_t)(head->method.data - data);
+	size_t head_length = head->length;
+	enum exchange_progress progress = begin_exchange(worker, session, data + head_length,
+							 length - head_length, position, &body);
+
+	*ret_consumed = head_length + body;
+	return progress;
+}
+
+static void start_head(struct worker *worker, struct session *session)
+{
+	if (session->state & SESSION_HEAD_STARTED)
+		return;
+	session->state |= SESSION_HEAD_STARTED;
+	timer_set(&worker->timers, &session->timer,
+		  worker->now_ms + worker->proxy->options.header_timeout_ms);
+}
+
+/* Parses what stands in `input`. */
+static enum exchange_progress parse_input(struct worker *worker, struct session *session)
+{
+	struct buffer input = session->input;
+	size_t start = session->input_start, consumed;
+
+	/* Out of the session's hands meanwhile: a refusal drops the session's input. */
+	session->input = (struct buffer){0};
+	enum exchange_progress progress =
+		parse_request(worker, session, input.data + start, input.length - start,
+			      session->input_scanned, &consumed);
+	start += consumed;
+	session->input_scanned = consumed ? 0 : (uint32_t)(input.length - start);
+	if (start == input.length) {
+		buffer_free(&input);
+		start = 0;
+	}
+	session->input = input;
+	session->input_start = (uint32_t)start;
+	if (!session->exchange && input.length)
+		start_head(worker, session);
+	return progress;
+}
+
+/* More of a head whose beginning stands in `input`. */
+static enum exchange_progress read_more_input(struct worker *worker, struct session *session)
+{
+	struct buffer *input = &session->input;
+
+	buffer_consume(input, session->input_start);
+	session->input_start = 0;
+	char *end = buffer_reserve(input, INPUT_STEP_BYTES);
+	if (!end)
+		return EXCHANGE_ABORTED;
+	ssize_t length =
+		connection_receive(&session->connection, end, input->capacity - input->length);
+	if (length == -EAGAIN)
+		return EXCHANGE_WAITING;
+	if (length <= 0)
+		return EXCHANGE_ABORTED;
+	input->length += (size_t)length;
+	session->position += (size_t)length;
+	return parse_input(worker, session);
+}
+
+/* The usual case: a request comes whole, and is never kept. */
+static enum exchange_progress read_request(struct worker *worker, struct session *session)
+{
+	size_t consumed;
+	ssize_t length =
+		connection_receive(&session->connection, worker->memory, WORKER_HEAD_READ_BYTES);
+
+	if (length == -EAGAIN)
+		return EXCHANGE_WAITING;
+	if (length <= 0)
+		return EXCHANGE_ABORTED;
+	session->position += (size_t)length;
+	enum exchange_progress progress =
+		parse_request(worker, session, worker->memory, (size_t)length, 0, &consumed);
+	struct span rest = {worker->memory + consumed, (size_t)length - consumed};
+
+	if (!session_keep_input(session, &rest))
+		return EXCHANGE_ABORTED;
+	if (!session->exchange) {
+		session->input_scanned = (uint32_t)rest.length;
+		start_head(worker, session);
+	}
+	return progress;
+}
+
+static enum exchange_progress next_request(struct worker *worker, struct session *session)
+{
+	size_t unread = session->input.length - session->input_start;
+
+	if (unread == 0)
+		return read_request(worker, session);
+	if (unread > session->input_scanned)
+		return parse_input(worker, session);
+	return read_more_input(worker, session);
+}
+
+static void set_timer(struct worker *worker, struct session *session)
+{
+	const struct proxy_options *options = &worker->proxy->options;
+
+	if (session->exchange)
+		timer_set(&worker->timers, &session->timer,
+			  exchange_deadline(worker, session->exchange));
+	else if (!(session->state & SESSION_HEAD_STARTED))
+		timer_set(&worker->timers, &session->timer,
+			  worker->now_ms + (session->requests ? options->idle_timeout_ms
+							      : options->header_timeout_ms));
+}
+
+/* Draws the consequences. True: there may be more to do at once. */
+static bool settle(struct worker *worker, struct session *session, enum exchange_progress progress)
+{
+	switch (progress) {
+	case EXCHANGE_WAITING:
+		set_timer(worker, session);
+		return false;
+	case EXCHANGE_FINISHED:
+		return finish_exchange(worker, session);
+	case EXCHANGE_ABORTED:
+		break;
+	}
+	session_abort(worker, session, session->exchange && exchange_was_cut(session->exchange));
+	return false;
+}
+
+void session_drive(struct worker *worker, struct session *session)
+{
+	for (unsigned round = 0; round < REQUESTS_AT_ONCE; round++) {
+		enum exchange_progress progress;
+
+		if (session->connection.state & CONNECTION_CLOSED)
+			return;
+		if (session->state & SESSION_LINGERING) {
+			linger(worker, session);
+			return;
+		}
+		if (session->exchange) {
+			progress = exchange_drive(worker, session->exchange);
+		} else {
+			progress = next_request(worker, session);
+			/* A request that has begun; or a read that did not empty the socket. */
+			if (progress == EXCHANGE_WAITING &&
+			    (session->exchange || connection_can_read(&session->connection)))
+				continue;
+		}
+		if (!settle(worker, session, progress))
+			return;
+	}
+	worker_run_again(worker, session);
+}
+
+void session_handle_event(struct worker *worker, struct session *session, uint32_t events)
+{
+	struct exchange *exchange = session->exchange;
+
+	connection_note_events(&session->connection, events);
+	if (session->connection.state & CONNECTION_FAILED && exchange &&
+	    !(exchange->events & EXCHANGE_TUNNEL)) {
+		statistics_count(&worker->statistics.client_aborts);
+		session_abort(worker, session, false);
+		return;
+	}
+	session_drive(worker, session);
+}
+
+void session_expired(struct worker *worker, struct session *session)
+{
+	if (session->exchange) {
+		if (settle(worker, session, exchange_expired(worker, session->exchange)))
+			session_drive(worker, session);
+	} else if (session->state & SESSION_HEAD_STARTED) {
+		statistics_count(&worker->statistics.timeouts);
+		session->state &= (uint16_t)~SESSION_HEAD_STARTED;
+		settle(worker, session, refuse(worker, session, 408, "the request did not come"));
+	} else {
+		close_session(worker, session);
+	}
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "proxy/upstream.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/exchange.h"
+#include "proxy/session.h"
+#include "proxy/worker.h"
+
+#define DOWN_FIRST_MS 250
+#define DOWN_MAXIMUM_MS 8000
+
+static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+unsigned socket_address(const uint8_t address[16], uint16_t port, void *ret_address)
+{
+	if (memcmp(address, mapped_prefix, sizeof(mapped_prefix)) == 0) {
+		struct sockaddr_in *ipv4 = ret_address;
+
+		*ipv4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+		memcpy(&ipv4->sin_addr, address + 12, 4);
+		return sizeof(*ipv4);
+	}
+	struct sockaddr_in6 *ipv6 = ret_address;
+
+	*ipv6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	memcpy(&ipv6->sin6_addr, address, 16);
+	return sizeof(*ipv6);
+}
+
+static struct backend **bucket_of(struct worker *worker, const uint8_t address[16], uint16_t port)
+{
+	uint64_t halves[2];
+
+	memcpy(halves, address, sizeof(halves));
+	uint64_t hash = (halves[0] ^ halves[1] ^ ((uint64_t)port << 48)) * 0x9e3779b97f4a7c15ULL;
+	return &worker->backends[(hash >> 32) % WORKER_BACKEND_BUCKETS];
+}
+
+struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port)
+{
+	struct backend **bucket = bucket_of(worker, address, port);
+	struct backend *backend = *bucket;
+
+	while (backend && (backend->port != port || memcmp(backend->address, address, 16) != 0))
+		backend = backend->next;
+	if (!backend) {
+		backend = calloc(1, sizeof(*backend));
+		if (!backend)
+			return NULL;
+		memcpy(backend->address, address, 16);
+		backend->port = port;
+		backend->next = *bucket;
+		*bucket = backend;
+	}
+	backend->references++;
+	return backend;
+}
+
+void backend_drop(struct worker *worker, struct backend *backend)
+{
+	if (--backend->references > 0)
+		return;
+	struct backend **link = bucket_of(worker, backend->address, backend->port);
+	while (*link != backend)
+		link = &(*link)->next;
+	*link = backend->next;
+	free(backend);
+}
+
+bool backend_is_down(const struct worker *worker, const struct backend *backend)
+{
+	return backend->down_until_ms > worker->now_ms;
+}
+
+void backend_note_connect(struct worker *worker, struct backend *backend, bool succeeded)
+{
+	if (succeeded) {
+		backend->failed_connects = 0;
+		backend->down_until_ms = 0;
+		return;
+	}
+	uint32_t doublings = backend->failed_connects < 5 ? backend->failed_connects : 5;
+	uint64_t pause = (uint64_t)DOWN_FIRST_MS << doublings;
+
+	backend->failed_connects++;
+	backend->down_until_ms =
+		worker->now_ms + (pause < DOWN_MAXIMUM_MS ? pause : DOWN_MAXIMUM_MS);
+	statistics_count(&worker->statistics.upstream_failures);
+}
+
+static void unlink_idle(struct upstream *upstream)
+{
+	if (!upstream->previous_next)
+		return;
+	*upstream->previous_next = upstream->next;
+	if (upstream->next)
+		upstream->next->previous_next = upstream->previous_next;
+	upstream->previous_next = NULL;
+	upstream->backend->idle_count--;
+}
+
+void upstream_close(struct worker *worker, struct upstream *upstream)
+{
+	if (upstream->connection.state & CONNECTION_CLOSED)
+		return;
+	unlink_idle(upstream);
+	timer_remove(&worker->timers, &upstream->timer);
+	upstream->exchange = NULL;
+	upstream->backend->connection_count--;
+	backend_drop(worker, upstream->backend);
+	upstream->backend = NULL;
+	worker_close(worker, &upstream->connection);
+}
+
+/* Whether the other side has closed, or has said something that nobody asked for. */
+static bool is_stale(const struct upstream *upstream)
+{
+	char byte;
+
+	return recv(upstream->connection.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+	       errno != EAGAIN;
+}
+
+struct upstream *upstream_take_idle(struct worker *worker, struct backend *backend, bool check)
+{
+	struct upstream *upstream;
+
+	while ((upstream = backend->idle)) {
+		if (!check || !is_stale(upstream))
+			break;
+		upstream_close(worker, upstream);
+	}
+	if (!upstream)
+		return NULL;
+	unlink_idle(upstream);
+	timer_set(&worker->timers, &upstream->timer, TIMER_NEVER);
+	upstream->requests++;
+	statistics_count(&worker->statistics.upstream_reuses);
+	return upstream;
+}
+
+/* A socket on its way to the backend, or a negative errno. */
+static int start_connect(struct worker *worker, const struct backend *backend)
+{
+	struct sockaddr_storage address;
+	socklen_t length = socket_address(backend->address, backend->port, &address);
+	int one = 1;
+	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	/* Requests under way come first: idle connections give their descriptors back. */
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && upstream_close_some_idle(worker))
+		fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (connect(fd, (struct sockaddr *)&address, length) && errno != EINPROGRESS) {
+		int error = -errno;
+
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+struct upstream *upstream_connect(struct worker *worker, struct backend *backend, int *ret_error)
+{
+	struct upstream *upstream = calloc(1, sizeof(*upstream));
+	int error = -ENOMEM;
+
+	if (!upstream)
+		goto fail;
+	upstream->connection.kind = CONNECTION_UPSTREAM;
+	upstream->connection.state = CONNECTION_CONNECTING | CONNECTION_WATCHES_WRITE;
+	upstream->timer.deadline = TIMER_NEVER;
+	upstream->requests = 1;
+	error = upstream->connection.fd = start_connect(worker, backend);
+	if (error < 0)
+		goto fail;
+	error = connection_watch(worker->epoll_fd, &upstream->connection,
+				 EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+	if (error) {
+		close(upstream->connection.fd);
+		goto fail;
+	}
+	upstream->backend = backend;
+	backend->references++;
+	backend->connection_count++;
+	statistics_count(&worker->statistics.upstream_connects);
+	return upstream;
+fail:
+	free(upstream);
+	*ret_error = error;
+	return NULL;
+}
+
+int upstream_finish_connect(struct upstream *upstream)
+{
+	struct connection *connection = &upstream->connection;
+	int error = 0;
+	socklen_t length = sizeof(error);
+
+	if (connection->state & CONNECTION_FAILED &&
+	    getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &length))
+		return -errno;
+	if (error)
+		return -error;
+	connection->state &= (uint16_t)~CONNECTION_CONNECTING;
+	return 0;
+}
+
+void upstream_keep(struct worker *worker, struct upstream *upstream)
+{
+	struct backend *backend = upstream->backend;
+
+	upstream->exchange = NULL;
+	upstream->next = backend->idle;
+	upstream->previous_next = &backend->idle;
+	if (upstream->next)
+		upstream->next->previous_next = &upstream->next;
+	backend->idle = upstream;
+	backend->idle_count++;
+	timer_set(&worker->timers, &upstream->timer,
+		  worker->now_ms + worker->proxy->options.upstream_idle_timeout_ms);
+}
+
+bool upstream_close_some_idle(struct worker *worker)
+{
+	for (size_t i = 0; i < WORKER_BACKEND_BUCKETS; i++) {
+		for (struct backend *backend = worker->backends[i]; backend;
+		     backend = backend->next) {
+			struct upstream *upstream = backend->idle;
+
+			if (!upstream)
+				continue;
+			while (upstream->next)
+				upstream = upstream->next;
+			upstream_close(worker, upstream);
+			return true;
+		}
+	}
+	return false;
+}
+
+void upstream_handle_event(struct worker *worker, struct upstream *upstream, uint32_t events)
+{
+	connection_note_events(&upstream->connection, events);
+	if (upstream->exchange)
+		session_drive(worker, upstream->exchange->session);
+	else if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		upstream_close(worker, upstream); /* idle: there is nothing to be said */
+}
+
+void upstream_expired(struct worker *worker, struct upstream *upstream)
+{
+	if (!upstream->exchange)
+		upstream_close(worker, upstream);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Connections to endpoints. A worker keeps those that can carry another request, per endpoint, the
+ * one used last first, so that the others can expire. A backend is an endpoint as a worker knows
+ * it: its connections and its health; it is found by address and port, whatever the configuration.
+ */
+#include "proxy/connection.h"
+#include "proxy/timer.h"
+
+struct exchange;
+struct upstream;
+struct worker;
+
+struct backend {
+	struct backend *next; /* in the worker's table */
+	uint8_t address[16];
+	uint16_t port;
+	uint32_t references; /* leases' and connections' */
+	struct upstream *idle;
+	uint32_t idle_count;
+	uint32_t connection_count;
+	uint32_t requests;	  /* under way */
+	uint32_t failed_connects; /* in a row */
+	uint64_t down_until_ms;	  /* tried only if no other is left */
+};
+
+struct upstream {
+	struct connection connection;
+	struct timer timer; /* while idle */
+	struct backend *backend;
+	struct exchange *exchange; /* whose request it carries; NULL: idle */
+	struct upstream *next;	   /* among the idle */
+	struct upstream **previous_next;
+	uint32_t requests; /* carried so far, the present one included */
+};
+
+struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port);
+void backend_drop(struct worker *worker, struct backend *backend);
+bool backend_is_down(const struct worker *worker, const struct backend *backend);
+/* After a connection attempt: passive health. */
+void backend_note_connect(struct worker *worker, struct backend *backend, bool succeeded);
+
+/*
+ * An idle connection, or NULL. With `check` it is asked whether the other side has closed
+ * meanwhile: for requests that could not be sent a second time.
+ */
+struct upstream *upstream_take_idle(struct worker *worker, struct backend *backend, bool check);
+/* A new connection, which may still be connecting; NULL: it failed at once (*ret_error). */
+struct upstream *upstream_connect(struct worker *worker, struct backend *backend, int *ret_error);
+/* The request is through: keeps the connection for the next one. */
+void upstream_keep(struct worker *worker, struct upstream *upstream);
+void upstream_close(struct worker *worker, struct upstream *upstream);
+/* Closes the idle connection that nobody needed for longest in some backend; false: there is none.
+ */
+bool upstream_close_some_idle(struct worker *worker);
+
+void upstream_handle_event(struct worker *worker, struct upstream *upstream, uint32_t events);
+void upstream_expired(struct worker *worker, struct upstream *upstream);
+/* The result of connecting, once an event said that there is one: 0 or a negative errno. */
+int upstream_finish_connect(struct upstream *upstream);
+
+/* Fills a socket address; gives its length. */
+unsigned socket_address(const uint8_t address[16], uint16_t port, void *ret_address);

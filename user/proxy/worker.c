@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/exchange.h"
+#include "proxy/listener.h"
+#include "proxy/session.h"
+#include "proxy/upstream.h"
+
+#define EVENTS_AT_ONCE 256
+/* Beside the received head: what tags, baggage and forwarding fields add. */
+#define HEAD_MEMORY_EXTRA_BYTES (64 * 1024)
+
+uint64_t worker_clock_ms(void)
+{
+	return clock_now_ns() / 1000000;
+}
+
+void worker_close(struct worker *worker, struct connection *connection)
+{
+	close(connection->fd);
+	connection->state |= CONNECTION_CLOSED;
+	connection->next_closed = worker->closed;
+	worker->closed = connection;
+}
+
+void worker_run_again(struct worker *worker, struct session *session)
+{
+	if (session->state & SESSION_AGAIN)
+		return;
+	session->state |= SESSION_AGAIN;
+	session->next_again = worker->again;
+	worker->again = session;
+}
+
+void worker_forget_again(struct worker *worker, struct session *session)
+{
+	for (struct session **link = &worker->again; *link; link = &(*link)->next_again) {
+		if (*link == session) {
+			*link = session->next_again;
+			break;
+		}
+	}
+	session->state &= (uint16_t)~SESSION_AGAIN;
+}
+
+/* Drives those that had more to do; who has still more waits for the next turn. */
+static void run_again(struct worker *worker)
+{
+	struct session *session = worker->again;
+
+	worker->again = NULL;
+	for (struct session *each = session; each; each = each->next_again)
+		each->state &= (uint16_t)~SESSION_AGAIN;
+	while (session) {
+		struct session *next = session->next_again;
+
+		session_drive(worker, session);
+		session = next;
+	}
+}
+
+static void free_closed(struct worker *worker)
+{
+	while (worker->closed) {
+		struct connection *connection = worker->closed;
+
+		worker->closed = connection->next_closed;
+		free(connection); /* the first member of what it belongs to */
+	}
+}
+
+/* Listeners that the new configuration has too go on; others open, or are retired. */
+static void adopt_listeners(struct worker *worker, struct lease *lease)
+{
+	const struct mesh *mesh = lease->configuration->mesh;
+	struct listener *next;
+
+	for (struct listener *listener = worker->listeners; listener; listener = next) {
+		next = listener->next;
+		if (!listener->is_gone && !mesh_find_listener(mesh, &listener->identity))
+			listener_retire(worker, listener);
+	}
+	for (size_t i = 0; i < lease->listener_count; i++) {
+		const struct mesh_listener *identity = mesh_listener(mesh, i);
+		struct listener *listener = listener_find(worker, identity);
+
+		if (listener) {
+			listener->mesh_listener = identity;
+		} else if (lease->listener_fds[i] >= 0 &&
+			   listener_add(worker, identity, lease->listener_fds[i]) == 0) {
+			lease->listener_fds[i] = -1;
+		}
+	}
+}
+
+static void retire_lease(struct worker *worker, struct lease *lease)
+{
+	lease->is_current = false;
+	if (lease->requests == 0) {
+		lease_free(worker, lease);
+		return;
+	}
+	lease->next = worker->old_leases;
+	worker->old_leases = lease;
+}
+
+static void adopt_lease(struct worker *worker, struct lease *lease)
+{
+	struct lease *previous = worker->lease;
+
+	lease->next = NULL;
+	adopt_listeners(worker, lease);
+	lease->is_current = true;
+	worker->lease = lease;
+	if (previous)
+		retire_lease(worker, previous);
+}
+
+static void retire_listeners(struct worker *worker)
+{
+	struct listener *next;
+
+	for (struct listener *listener = worker->listeners; listener; listener = next) {
+		next = listener->next;
+		if (!listener->is_gone)
+			listener_retire(worker, listener);
+	}
+}
+
+/* Nobody new; whoever is idle goes. */
+static void start_draining(struct worker *worker)
+{
+	struct session *next;
+
+	retire_listeners(worker);
+	worker->draining = true;
+	for (struct session *session = worker->sessions; session; session = next) {
+		next = session->next;
+		if (session_is_idle(session))
+			session_abort(worker, session, false);
+	}
+}
+
+/* Takes what came in from outside. False: it is time to end. */
+static bool read_mailbox(struct worker *worker)
+{
+	uint64_t count;
+
+	if (read(worker->wake.fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return false;
+	pthread_mutex_lock(&worker->mailbox_lock);
+	struct lease *lease = worker->mailbox;
+	bool stop = worker->stop_asked, end = worker->end_asked;
+	worker->mailbox = NULL;
+	pthread_mutex_unlock(&worker->mailbox_lock);
+
+	while (lease) {
+		struct lease *next = lease->next;
+
+		adopt_lease(worker, lease);
+		lease = next;
+	}
+	if (stop && !worker->draining)
+		start_draining(worker);
+	return !end;
+}
+
+static bool handle_event(struct worker *worker, const struct epoll_event *event)
+{
+	struct connection *connection = event->data.ptr;
+
+	if (connection->state & CONNECTION_CLOSED)
+		return true; /* by an earlier event of this batch */
+	switch ((enum connection_kind)connection->kind) {
+	case CONNECTION_WAKE:
+		return read_mailbox(worker);
+	case CONNECTION_LISTENER:
+		listener_accept(worker, (struct listener *)connection);
+		return true;
+	case CONNECTION_SESSION:
+		session_handle_event(worker, (struct session *)connection, event->events);
+		return true;
+	case CONNECTION_UPSTREAM:
+		upstream_handle_event(worker, (struct upstream *)connection, event->events);
+		return true;
+	}
+	return true;
+}
+
+#define CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+_Static_assert(offsetof(struct session, timer) == offsetof(struct upstream, timer),
+	       "a timer finds its connection");
+
+static void handle_timer(void *context, struct timer *timer)
+{
+	struct worker *worker = context;
+	struct session *session = CONTAINER_OF(timer, struct session, timer);
+
+	if (session->connection.kind == CONNECTION_SESSION)
+		session_expired(worker, session);
+	else
+		upstream_expired(worker, (struct upstream *)session);
+}
+
+static void loop(struct worker *worker)
+{
+	struct epoll_event events[EVENTS_AT_ONCE];
+	bool go_on = true;
+
+	while (go_on) {
+		int sleep = worker->again ? 0 : timer_wheel_sleep(&worker->timers, worker->now_ms);
+		int count = epoll_wait(worker->epoll_fd, events, EVENTS_AT_ONCE, sleep);
+
+		worker->now_ms = worker_clock_ms();
+		for (int i = 0; i < count && go_on; i++)
+			go_on = handle_event(worker, &events[i]);
+		run_again(worker);
+		timer_wheel_run(&worker->timers, worker->now_ms, handle_timer, worker);
+		free_closed(worker);
+	}
+}
+
+static void close_everything(struct worker *worker)
+{
+	retire_listeners(worker);
+	while (worker->sessions)
+		session_abort(worker, worker->sessions, false);
+	while (upstream_close_some_idle(worker))
+		;
+	free_closed(worker);
+}
+
+static void *run(void *context)
+{
+	struct worker *worker = context;
+	sigset_t all;
+	char name[16];
+
+	/* Signals are the main thread's; splice(2) to a closed socket must not raise SIGPIPE. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	snprintf(name, sizeof(name), "worker-%u", worker->index);
+	pthread_setname_np(pthread_self(), name);
+	loop(worker);
+	close_everything(worker);
+	return NULL;
+}
+
+static void free_exchanges(struct worker *worker)
+{
+	while (worker->spare_exchanges) {
+		struct exchange *exchange = worker->spare_exchanges;
+
+		worker->spare_exchanges = exchange->next_spare;
+		buffer_free(&exchange->request.pending);
+		buffer_free(&exchange->response.pending);
+		buffer_free(&exchange->replay);
+		free(exchange);
+	}
+}
+
+static void free_worker(struct worker *worker)
+{
+	free_exchanges(worker);
+	if (worker->lease)
+		lease_free(worker, worker->lease);
+	while (worker->mailbox) {
+		struct lease *lease = worker->mailbox;
+
+		worker->mailbox = lease->next;
+		lease_free(NULL, lease);
+	}
+	pipe_pool_free(&worker->pipes);
+	buffer_free(&worker->scratch);
+	buffer_free(&worker->request.values);
+	buffer_free(&worker->request.target);
+	free(worker->memory);
+	free(worker->head_memory);
+	if (worker->spare_fd >= 0)
+		close(worker->spare_fd);
+	if (worker->wake.fd >= 0)
+		close(worker->wake.fd);
+	if (worker->epoll_fd >= 0)
+		close(worker->epoll_fd);
+	pthread_mutex_destroy(&worker->mailbox_lock);
+}
+
+static int prepare(struct worker *worker)
+{
+	worker->head_memory_bytes =
+		worker->proxy->options.maximum_head_bytes + HEAD_MEMORY_EXTRA_BYTES;
+	worker->memory = malloc(WORKER_MEMORY_BYTES);
+	worker->head_memory = malloc(worker->head_memory_bytes);
+	if (!worker->memory || !worker->head_memory)
+		return -ENOMEM;
+	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	worker->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (worker->epoll_fd < 0 || worker->wake.fd < 0)
+		return -errno;
+	if (getrandom(&worker->random_state, sizeof(worker->random_state), 0) < 0 ||
+	    worker->random_state == 0)
+		worker->random_state = clock_now_ns() | 1;
+	return connection_watch(worker->epoll_fd, &worker->wake, EPOLLIN);
+}
+
+int worker_start(struct worker *worker, struct proxy *proxy, unsigned index)
+{
+	memset(worker, 0, sizeof(*worker));
+	worker->proxy = proxy;
+	worker->index = index;
+	worker->epoll_fd = worker->spare_fd = -1;
+	worker->wake = (struct connection){.kind = CONNECTION_WAKE, .fd = -1};
+	worker->now_ms = worker_clock_ms();
+	timer_wheel_start(&worker->timers, worker->now_ms);
+	pthread_mutex_init(&worker->mailbox_lock, NULL);
+	int error = prepare(worker);
+	if (!error)
+		error = -pthread_create(&worker->thread, NULL, run, worker);
+	if (error) {
+		free_worker(worker);
+		return error;
+	}
+	return 0;
+}
+
+static void wake(struct worker *worker)
+{
+	const uint64_t one = 1;
+
+	/* Full means that it is awake already. */
+	if (write(worker->wake.fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_error("worker not woken", "worker=%u errno=%d", worker->index, errno);
+}
+
+void worker_post_lease(struct worker *worker, struct lease *lease)
+{
+	struct lease **link = &worker->mailbox;
+
+	lease->next = NULL;
+	pthread_mutex_lock(&worker->mailbox_lock);
+	while (*link)
+		link = &(*link)->next;
+	*link = lease;
+	pthread_mutex_unlock(&worker->mailbox_lock);
+	wake(worker);
+}
+
+void worker_ask_stop(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->mailbox_lock);
+	worker->stop_asked = true;
+	pthread_mutex_unlock(&worker->mailbox_lock);
+	wake(worker);
+}
+
+void worker_end(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->mailbox_lock);
+	worker->end_asked = true;
+	pthread_mutex_unlock(&worker->mailbox_lock);
+	wake(worker);
+	pthread_join(worker->thread, NULL);
+	free_worker(worker);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * A worker: one thread, one edge-triggered epoll loop, and everything that it needs for its share
+ * of the traffic. Nothing on the request path is shared with another worker but the configuration,
+ * which nobody changes. Only the mailbox is touched from outside.
+ */
+#include <pthread.h>
+#include "proxy/lease.h"
+#include "proxy/pipe_pool.h"
+#include "proxy/proxy.h"
+#include "proxy/relay.h"
+#include "proxy/request.h"
+#include "proxy/timer.h"
+
+struct exchange;
+struct listener;
+struct session;
+
+/* The one receive buffer: large enough that bodies of 64 KiB go in one piece. */
+#define WORKER_MEMORY_BYTES (256 * 1024)
+/* Read at a request's beginning: what may be left over of it is kept per connection. */
+#define WORKER_HEAD_READ_BYTES (64 * 1024)
+/* Once slow readers hold this much in all, reads get small. */
+#define WORKER_PENDING_BYTES (32 * 1024 * 1024)
+#define WORKER_SMALL_READ_BYTES (16 * 1024)
+/* Buffers of spare objects keep up to this much. */
+#define WORKER_KEPT_BUFFER_BYTES 4096
+#define WORKER_BACKEND_BUCKETS 1024 /* a power of two */
+
+struct worker {
+	struct proxy *proxy;
+	unsigned index;
+	pthread_t thread;
+	bool thread_started;
+
+	int epoll_fd;
+	int spare_fd; /* given up for a moment to shed connections when descriptors run out */
+	uint64_t now_ms;
+	struct timer_wheel timers;
+	struct connection *closed; /* their memory goes after the batch of events */
+	struct session *again;	   /* had more than a fair share to do */
+
+	char *memory;	   /* WORKER_MEMORY_BYTES: what was received last */
+	char *head_memory; /* a head on its way out */
+	size_t head_memory_bytes;
+	struct buffer scratch;
+	struct http_trailers trailers;
+	struct http_response_head response_head;
+	struct http_edit response_edit;
+	struct request request; /* the one in the request stage */
+
+	struct pipe_pool pipes;
+	size_t pending_bytes; /* that slow readers hold in user space */
+	uint64_t random_state;
+
+	struct lease *lease; /* the current one */
+	struct lease *old_leases;
+	struct listener *listeners;
+	struct session *sessions;
+	struct exchange *spare_exchanges;
+	size_t spare_exchange_count;
+	struct backend *backends[WORKER_BACKEND_BUCKETS];
+	bool draining;
+
+	struct proxy_statistics statistics;
+
+	/* The mailbox, and how to wake the worker. */
+	pthread_mutex_t mailbox_lock;
+	struct lease *mailbox; /* in order */
+	bool stop_asked;
+	bool end_asked;
+	struct connection wake;
+};
+
+int worker_start(struct worker *worker, struct proxy *proxy, unsigned index);
+/* Hands a lease over; the worker adopts it when it next wakes up, which is at once. */
+void worker_post_lease(struct worker *worker, struct lease *lease);
+/* No new connections; each request under way is its connection's last. */
+void worker_ask_stop(struct worker *worker);
+/* Closes everything and ends the thread; waits for it. Then frees all. */
+void worker_end(struct worker *worker);
+
+/* To be driven again after the present events, since it has used its share up. */
+void worker_run_again(struct worker *worker, struct session *session);
+void worker_forget_again(struct worker *worker, struct session *session);
+/* Closes the socket now; the object's memory goes after this batch of events. */
+void worker_close(struct worker *worker, struct connection *connection);
+/* 64-bit milliseconds of CLOCK_MONOTONIC. */
+uint64_t worker_clock_ms(void);
+
+static inline size_t worker_receive_limit(const struct worker *worker)
+{
+	return worker->pending_bytes < WORKER_PENDING_BYTES ? WORKER_MEMORY_BYTES
+							    : WORKER_SMALL_READ_BYTES;
+}
