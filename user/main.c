@@ -14,6 +14,7 @@ static const struct {
 	{"run", command_run, "the node agent: tag, propagate and route"},
 	{"check", command_check, "validate manifests without side effects"},
 	{"explain", command_explain, "which tags and versions a user meets, and why"},
+	{"observe", command_observe, "count what rules would tag of live traffic"},
 };
 
 static void print_usage(FILE *stream)

@@ -10,3 +10,4 @@
 int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_explain(int argc, char **argv);
+int command_observe(int argc, char **argv);

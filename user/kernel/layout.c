@@ -153,32 +153,30 @@ int layout_pin(const struct bpf_object *object, uint64_t fingerprint, const stru
 	       bool taken_over)
 {
 	struct bpf_map *map;
-	int error = 0;
+	int error;
 
-	if (pins->path[0] == '\0')
+	if (pins->path[0] == '\0' || taken_over)
 		return 0;
-	if (!taken_over)
-		pins_remove(pins, LAYOUT_PIN);
+	pins_remove(pins, LAYOUT_PIN);
 	bpf_object__for_each_map(map, object)
 	{
-		if (bpf_map__is_internal(map) || !bpf_map__autocreate(map) ||
-		    (taken_over && layout_is_lasting(map)))
+		if (!layout_is_lasting(map))
 			continue;
 		error = pins_replace(pins, bpf_map__name(map), bpf_map__fd(map));
 		if (error)
 			return error;
 	}
-	return taken_over ? 0 : pin_fingerprint(fingerprint, pins);
+	return pin_fingerprint(fingerprint, pins);
 }
 
-void layout_unpin(const struct bpf_object *object, const struct pins *pins)
+static int unpin(const char *name, void *context)
 {
-	struct bpf_map *map;
+	pins_remove(context, name);
+	return 0;
+}
 
-	pins_remove(pins, LAYOUT_PIN);
-	bpf_object__for_each_map(map, object)
-	{
-		if (!bpf_map__is_internal(map))
-			pins_remove(pins, bpf_map__name(map));
-	}
+void layout_unpin(const struct pins *pins)
+{
+	/* An agent before may have had maps that this one has not; all are named lane_something. */
+	pins_each(pins, "lane_", unpin, (void *)pins);
 }

@@ -24,7 +24,9 @@ uint64_t layout_fingerprint(const struct bpf_object *object);
 bool layout_matches_pins(const struct bpf_object *object, uint64_t fingerprint,
 			 const struct pins *pins);
 
-/* Pins the maps (those that are not taken over) and then the fingerprint. 0 or a negative errno. */
+/* Pins the lasting maps (unless they are those pinned already) and then the fingerprint. 0 or a
+ * negative errno. */
 int layout_pin(const struct bpf_object *object, uint64_t fingerprint, const struct pins *pins,
 	       bool taken_over);
-void layout_unpin(const struct bpf_object *object, const struct pins *pins);
+/* Unpins every lasting map, those of other layouts too, and the fingerprint. */
+void layout_unpin(const struct pins *pins);

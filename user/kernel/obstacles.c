@@ -72,10 +72,12 @@ static bool in_user_namespace(void)
 	unsigned long long inside, outside, count;
 	char line[128];
 
-	if (!read_line("/proc/self/uid_map", line, sizeof(line)))
+	if (access("/proc/self/uid_map", R_OK) != 0)
 		return false;
-	if (sscanf(line, "%llu %llu %llu", &inside, &outside, &count) != 3)
-		return false;
+	/* Empty until somebody maps users into a new namespace. */
+	if (!read_line("/proc/self/uid_map", line, sizeof(line)) ||
+	    sscanf(line, "%llu %llu %llu", &inside, &outside, &count) != 3)
+		return true;
 	return inside != 0 || outside != 0 || count != UINT32_MAX;
 }
 

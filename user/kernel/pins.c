@@ -17,6 +17,8 @@
 #include "base/log.h"
 #include "kernel/obstacles.h"
 
+#define HALF_MADE_SUFFIX "-pinning"
+
 /* The process that holds the flock on this directory, from /proc/locks; 0 if that does not tell. */
 static int lock_holder(int directory)
 {
@@ -78,6 +80,16 @@ static int lock_directory(const char *path, int *ret_directory)
 	return 0;
 }
 
+/* Half-made pins of an agent that was killed. */
+static int remove_half_made(const char *name, void *context)
+{
+	size_t length = strlen(name), suffix = strlen(HALF_MADE_SUFFIX);
+
+	if (length > suffix && strcmp(name + length - suffix, HALF_MADE_SUFFIX) == 0)
+		pins_remove(context, name);
+	return 0;
+}
+
 int pins_open(struct pins *pins, const char *directory)
 {
 	struct buffer advice = {0};
@@ -104,6 +116,8 @@ int pins_open(struct pins *pins, const char *directory)
 	buffer_free(&advice);
 	if (error)
 		pins->path[0] = '\0';
+	else
+		pins_each(pins, "", remove_half_made, pins);
 	return error;
 }
 
@@ -155,7 +169,7 @@ int pins_replace(const struct pins *pins, const char *name, int fd)
 
 	if (pins->path[0] == '\0')
 		return 0;
-	if (snprintf(fresh, sizeof(fresh), "%s-pinning", name) >= (int)sizeof(fresh))
+	if (snprintf(fresh, sizeof(fresh), "%s" HALF_MADE_SUFFIX, name) >= (int)sizeof(fresh))
 		return -ENAMETOOLONG;
 	error = pins_path(pins, fresh, path, sizeof(path));
 	if (error)

@@ -23,6 +23,14 @@ struct program {
  * or the negative errno of the last try; the log then says what the kernel lacks.
  */
 int program_load(const struct pins *pins, const char *variant, struct program *ret_program);
+/*
+ * Pins the program, and the arrays of programs that it jumps through (they empty themselves once
+ * nobody holds them), beside those of an earlier agent that may still run; program_settle then puts
+ * them in their place. 0 or a negative errno.
+ */
+int program_pin(const struct program *program, const struct pins *pins);
+int program_settle(const struct program *program, const struct pins *pins);
+void program_unpin(const struct program *program, const struct pins *pins);
 void program_unload(struct program *program);
 
 /* The descriptor of a map, owned by the object; -ENOENT if the program has no such map. */

@@ -73,3 +73,11 @@ void tagger_confirm_position(struct tagger *tagger, const struct lanetag_connect
 
 /* Requests that the kernel counted per lane, summed over CPUs. 0 or a negative errno. */
 int tagger_lane_requests(const struct tagger *tagger, uint64_t ret_requests[LANETAG_MAX_LANES]);
+
+/*
+ * What else the kernel counted (flows that lost their place, values too long …), since the maps
+ * were made: events 0 to tagger_event_kinds() - 1, each with a name in snake_case.
+ */
+size_t tagger_event_kinds(void);
+const char *tagger_event_name(size_t event);
+uint64_t tagger_event_count(const struct tagger *tagger, size_t event);
