@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/address.h"
+
+static void addresses_print_as_they_are_read(void **state)
+{
+	static const char *const texts[] = {"10.0.250.27", "0.0.0.0", "::", "2001:db8::1", "::1"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		char text[ADDRESS_TEXT_BYTES];
+		uint8_t address[16];
+
+		assert_int_equal(address_parse(texts[i], address), 0);
+		address_print(address, text);
+		assert_string_equal(text, texts[i]);
+	}
+}
+
+static void what_is_no_address_is_refused(void **state)
+{
+	static const char *const texts[] = {"",	   "1",	  "1.2.3",	"1.2.3.4.5", "1.2.3.256",
+					    "a.b", "::g", "10.0.0.0/8", " 1.2.3.4",  "01.2.3.4"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		uint8_t address[16];
+
+		assert_int_equal(address_parse(texts[i], address), -1);
+	}
+}
+
+static void both_families_have_an_address_for_any(void **state)
+{
+	static const struct {
+		const char *text;
+		int is_any;
+	} rows[] = {{"0.0.0.0", 1}, {"::", 1}, {"::1", 0}, {"0.0.0.1", 0}, {"1::", 0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint8_t address[16];
+
+		address_parse(rows[i].text, address);
+		assert_int_equal(address_is_any(address), rows[i].is_any);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses_print_as_they_are_read),
+		cmocka_unit_test(what_is_no_address_is_refused),
+		cmocka_unit_test(both_families_have_an_address_for_any),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

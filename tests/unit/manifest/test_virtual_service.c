@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "unit/manifest/manifest_test.h"
+
+#include "base/array.h"
+#include "manifest/virtual_service.h"
+
+struct reading {
+	struct diagnostics diagnostics;
+	struct virtual_service_manifest service;
+};
+
+static struct reading read_spec(const char *spec)
+{
+	struct reading reading = {0};
+	struct buffer text = {0};
+	struct node **documents;
+
+	buffer_printf(&text,
+		      "apiVersion: networking.istio.io/v1\nkind: VirtualService\n"
+		      "metadata: {name: s}\nspec:\n%s",
+		      spec);
+	size_t count =
+		nodes_read_memory("a.yaml", buffer_span(&text), &reading.diagnostics, &documents);
+	if (count != 1)
+		fail_msg("%s", diagnostics_text(&reading.diagnostics));
+	assert_int_equal(virtual_service_read(documents[0], &reading.diagnostics, &reading.service),
+			 0);
+	nodes_free(documents, count);
+	buffer_free(&text);
+	return reading;
+}
+
+/* With one http[] entry of these fields. */
+static struct reading read_entry(const char *fields)
+{
+	struct buffer text = {0};
+
+	buffer_printf(&text, "  hosts: [a]\n  http:\n  - {%s}\n", fields);
+	struct reading reading = read_spec(buffer_text(&text));
+	buffer_free(&text);
+	return reading;
+}
+
+static void done(struct reading *reading)
+{
+	virtual_service_free(&reading->service);
+	diagnostics_free(&reading->diagnostics);
+}
+
+#define ROUTE "route: [{destination: {host: a}}]"
+
+static void all_conditions_of_a_match_are_read(void **state)
+{
+	struct reading reading = read_entry(
+		ROUTE ", match: [{name: m, uri: {prefix: /a}, scheme: {exact: http},"
+		      "method: {regex: GET|HEAD}, authority: {exact: a.example.com},"
+		      "headers: {x-a: {exact: \"1\"}, x-b: {}}, withoutHeaders: {x-c: {prefix: p}},"
+		      "queryParams: {q: {exact: v}}, ignoreUriCase: true, port: 80,"
+		      "sourceLabels: {app: b}, sourceNamespace: n, gateways: [mesh]}]");
+
+	(void)state;
+	assert_nothing_said(&reading.diagnostics);
+	assert_false(reading.service.faulty);
+	const struct http_match_manifest *match = &reading.service.http[0].matches[0];
+	assert_int_equal(match->uri.kind, STRING_MATCH_PREFIX);
+	assert_int_equal(match->method.kind, STRING_MATCH_REGEX);
+	assert_int_equal(match->header_count, 2);
+	assert_int_equal(match->headers[1].match.kind, STRING_MATCH_PRESENT);
+	assert_string_equal(match->without_headers[0].match.text, "p");
+	assert_string_equal(match->query_params[0].name, "q");
+	assert_true(match->ignore_uri_case);
+	assert_int_equal(match->port, 80);
+	assert_string_equal(labels_get(&match->source_labels, "app"), "b");
+	assert_string_equal(match->source_namespace, "n");
+	assert_int_equal(match->gateway_count, 1);
+	done(&reading);
+}
+
+static void all_actions_of_an_entry_are_read(void **state)
+{
+	struct reading reading = read_entry(
+		"name: e, route: [{destination: {host: A.b, subset: v1, port: {number: 80}},"
+		"weight: 90, headers: {response: {add: {x: y}}}}, {destination: {host: c}, weight: "
+		"10}],"
+		"rewrite: {uri: /n, authority: n}, timeout: 1.5s,"
+		"retries: {attempts: 3, perTryTimeout: 250ms, retryOn: \"5xx,503\"},"
+		"fault: {delay: {fixedDelay: 2s, percentage: {value: 0.1}},"
+		"abort: {httpStatus: 503, percent: 25}},"
+		"mirror: {host: m}, mirrorPercentage: {value: 50},"
+		"mirrors: [{destination: {host: n}, percentage: {value: 0.0001}}],"
+		"headers: {request: {set: {A: b}, remove: [c, d]}}");
+
+	(void)state;
+	assert_nothing_said(&reading.diagnostics);
+	const struct http_route_manifest *route = &reading.service.http[0];
+	assert_string_equal(route->name, "e");
+	assert_int_equal(route->destination_count, 2);
+	assert_string_equal(route->destinations[0].destination.host, "a.b");
+	assert_int_equal(route->destinations[0].destination.port, 80);
+	assert_int_equal(route->destinations[0].weight, 90);
+	assert_string_equal(route->destinations[0].headers.response.add[0].value, "y");
+	assert_string_equal(route->rewrite_uri, "/n");
+	assert_int_equal(route->timeout_ms, 1500);
+	assert_int_equal(route->retries.attempts, 3);
+	assert_int_equal(route->retries.per_try_timeout_ms, 250);
+	assert_int_equal(route->fault.delay_ms, 2000);
+	assert_int_equal(route->fault.delay_share, 1000);
+	assert_int_equal(route->fault.abort_status, 503);
+	assert_int_equal(route->fault.abort_share, 250000);
+	assert_int_equal(route->mirror_count, 2);
+	assert_int_equal(route->mirrors[0].share, 500000);
+	assert_int_equal(route->mirrors[1].share, 1);
+	assert_string_equal(route->headers.request.set[0].name, "A");
+	assert_int_equal(route->headers.request.remove_count, 2);
+	done(&reading);
+}
+
+static void redirects_and_direct_responses_are_read(void **state)
+{
+	struct reading redirect = read_entry("redirect: {uri: /x, authority: b, scheme: https,"
+					     "port: 8443, redirectCode: 308}");
+	struct reading answer =
+		read_entry("directResponse: {status: 503, body: {string: \"closed\"}}");
+
+	(void)state;
+	assert_nothing_said(&redirect.diagnostics);
+	assert_nothing_said(&answer.diagnostics);
+	assert_int_equal(redirect.service.http[0].redirect.status, 308);
+	assert_int_equal(redirect.service.http[0].redirect.port, 8443);
+	assert_int_equal(answer.service.http[0].direct_status, 503);
+	assert_true(span_equal(answer.service.http[0].direct_body, span_of("closed")));
+	done(&redirect);
+	done(&answer);
+}
+
+static void the_only_destination_takes_everything(void **state)
+{
+	struct reading reading = read_entry("route: [{destination: {host: a}, weight: 100}]");
+
+	(void)state;
+	assert_nothing_said(&reading.diagnostics);
+	assert_int_equal(reading.service.http[0].destinations[0].weight, 1);
+	done(&reading);
+}
+
+static void what_is_wrong_with_an_entry_is_named(void **state)
+{
+	static const char *const rows[][2] = {
+		{"name: x", "spec.http[0]: needs exactly one of route, redirect, directResponse"},
+		{ROUTE ", redirect: {uri: /}", "needs exactly one of route, redirect"},
+		{"route: []", "route needs a destination"},
+		{"route: [{destination: {subset: a}}]",
+		 "spec.http[0].route[0].destination.host: missing"},
+		{"route: [{destination: {host: '*.a'}}]", "destination.host: \"*.a\" is no host"},
+		{"route: [{destination: {host: a}}, {destination: {host: b}}]",
+		 "several destinations need weights that are not all 0"},
+		{"route: [{destination: {host: a}, weight: 0}]",
+		 "the only destination has the weight 0"},
+		{"route: [{destination: {host: a}, weight: -1}]",
+		 "spec.http[0].route[0].weight: must be a whole number"},
+		{"route: [{destination: {host: a, port: {name: http}}}]",
+		 "destination.port.name: unknown field"},
+		{ROUTE ", match: [{}]",
+		 "spec.http[0].match[0]: must be a mapping with at least one"},
+		{ROUTE ", match: [{uri: {}}]", "match[0].uri: needs one of exact, prefix, regex"},
+		{ROUTE ", match: [{uri: {exact: /a, prefix: /b}}]",
+		 "match[0].uri: only one of exact, prefix, regex"},
+		{ROUTE ", match: [{uri: {suffix: /a}}]", "match[0].uri.suffix: unknown field"},
+		{ROUTE ", match: [{headers: {x: {exact: 1}}}]",
+		 "a.yaml:7:71: VirtualService/s: spec.http[0].match[0].headers.x.exact: must be a "
+		 "text; "
+		 "to YAML 1 is a number"},
+		{ROUTE ", match: [{headers: {':path': {exact: a}}}]", "is no header name"},
+		{ROUTE ", match: [{header: {x: {exact: a}}}]", "match[0].header: unknown field"},
+		{ROUTE ", timeout: 5", "spec.http[0].timeout: must be a duration"},
+		{ROUTE ", timeout: 100000h", "spec.http[0].timeout: must be "},
+		{ROUTE ", retries: {attempts: 3, backoff: 1s}", "retries.backoff: not supported"},
+		{ROUTE ", retries: {perTryTimeout: 0s}", "perTryTimeout: must be at least 1ms"},
+		{ROUTE ", fault: {delay: {percentage: {value: 1}}}",
+		 "fault.delay.fixedDelay: missing"},
+		{ROUTE ", fault: {abort: {grpcStatus: UNAVAILABLE}}",
+		 "fault.abort.grpcStatus: not supported"},
+		{ROUTE ", fault: {abort: {httpStatus: 500, percentage: {value: 101}}}",
+		 "fault.abort.percentage.value: must be a number from 0 to 100"},
+		{ROUTE ", delegate: {name: x}", "spec.http[0].delegate: not supported"},
+		{ROUTE ", corsPolicy: {maxAge: 1h}", "spec.http[0].corsPolicy: not supported"},
+		{ROUTE ", rewrite: {uri: x}", "rewrite.uri: must begin with /"},
+		{ROUTE ", rewrite: {uri: \"/a b\"}",
+		 "rewrite.uri: holds bytes that no head may hold"},
+		{ROUTE ", rewrite: {uriRegexRewrite: {match: a}}",
+		 "uriRegexRewrite: not supported"},
+		{ROUTE ", headers: {request: {set: {x: \"a\\r\\nb\"}}}",
+		 "headers.request.set.x: holds bytes that no header may hold"},
+		{ROUTE ", headers: {request: {add: {x: '%REQ(a)%'}}}",
+		 "variables are not supported"},
+		{ROUTE ", headers: {request: {set: {content-length: \"1\"}}}",
+		 "cannot be changed: this header belongs to the connection"},
+		{ROUTE ", headers: {request: {set: {Host: a}}}", "use rewrite.authority"},
+		{ROUTE ", headers: {response: {remove: [\"a b\"]}}", "is no header name"},
+		{ROUTE ", mirror: {subset: a}", "spec.http[0].mirror.host: missing"},
+		{"redirect: {redirectCode: 304}",
+		 "redirectCode: must be 301, 302, 303, 307 or 308"},
+		{"redirect: {scheme: ftp}", "redirect.scheme: must be http or https"},
+		{"redirect: {uri: '%PREFIX()%/x'}", "%PREFIX()% is not supported"},
+		{"redirect: {port: 1, derivePort: FROM_REQUEST_PORT}", "cannot both stand here"},
+		{"redirect: {uri: /}, rewrite: {uri: /}", "a redirect cannot have a rewrite"},
+		{"directResponse: {body: {string: a}}", "directResponse.status: missing"},
+		{"directResponse: {status: 100}", "must be a whole number from 200 to 599"},
+		{"directResponse: {status: 200, body: {bytes: YQ==}}", "bytes: not supported"},
+		{"routes: []", "spec.http[0].routes: unknown field"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct reading reading = read_entry(rows[i][0]);
+
+		assert_said(&reading.diagnostics, rows[i][1]);
+		assert_true(reading.service.faulty);
+		done(&reading);
+	}
+}
+
+static void what_is_wrong_with_the_spec_is_named(void **state)
+{
+	static const char *const rows[][2] = {
+		{"  http: [{" ROUTE "}]\n", "a.yaml:5:3: VirtualService/s: spec.hosts: missing"},
+		{"  hosts: [a]\n", "spec.http: missing"},
+		{"  hosts: [a]\n  tcp: [{}]\n", "spec.tcp: not supported: only HTTP is routed"},
+		{"  hosts: [a]\n  tls: [{}]\n", "spec.tls: not supported: only HTTP is routed"},
+		{"  hosts: [a]\n  exportTo: [.]\n", "spec.exportTo[0]: not supported"},
+		{"  hosts: ['a.*']\n", "spec.hosts[0]: \"a.*\" is no host"},
+		{"  hosts: a\n", "spec.hosts: must be a list, not a single value"},
+		{"  hosts: [[a]]\n", "spec.hosts[0]: must be a text"},
+		{"  hosts: [a]\n  http: [a]\n", "spec.http[0]: must be a mapping"},
+		{"  hosts: [a]\n  gateway: [a]\n", "spec.gateway: unknown field"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct reading reading = read_spec(rows[i][0]);
+
+		assert_said(&reading.diagnostics, rows[i][1]);
+		assert_true(reading.service.faulty);
+		done(&reading);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_conditions_of_a_match_are_read),
+		cmocka_unit_test(all_actions_of_an_entry_are_read),
+		cmocka_unit_test(redirects_and_direct_responses_are_read),
+		cmocka_unit_test(the_only_destination_takes_everything),
+		cmocka_unit_test(what_is_wrong_with_an_entry_is_named),
+		cmocka_unit_test(what_is_wrong_with_the_spec_is_named),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

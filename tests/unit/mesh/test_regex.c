@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "mesh/regex.h"
+
+static enum regex_result match(const char *pattern, const char *text)
+{
+	struct regex_set *set = regex_set_new();
+	char error[200] = "";
+
+	assert_non_null(set);
+	const struct regex *regex = regex_compile(set, span_of(pattern), error, sizeof(error));
+	if (!regex)
+		fail_msg("%s: %s", pattern, error);
+	enum regex_result result = regex_match(regex, span_of(text));
+	regex_set_free(set);
+	return result;
+}
+
+static void a_pattern_must_match_the_whole_text(void **state)
+{
+	static const struct {
+		const char *pattern, *text;
+		int matches;
+	} rows[] = {
+		{"v2", "v2", 1},
+		{"v2", "v2x", 0},
+		{"v2", "xv2", 0},
+		{"a|ab", "ab", 1},
+		{"a|ab", "abc", 0},
+		{".*v2.*", "xv2x", 1},
+		{"^v2$", "v2", 1},
+		{"", "", 1},
+		{"", "a", 0},
+		{"v[0-9]+", "v10", 1},
+		{"(?i)V2", "v2", 1},
+		{"a$", "a\n", 0},
+		{"(?P<n>a)b", "ab", 1},
+		{"(?:a|b)+?c", "abac", 1},
+		{"\\Qa.b\\E", "a.b", 1},
+		{"\\Qa.b\\E", "axb", 0},
+		{"[[:alpha:]]+", "ab", 1},
+		{"[^\\]]", "]", 0},
+		{"a{2,3}", "aaa", 1},
+		{"\\d+\\.\\d+", "1.5", 1},
+		{"[\\d-]+", "1-2", 1},
+		{"/api/v[12]/.*", "/api/v2/x", 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		enum regex_result result = match(rows[i].pattern, rows[i].text);
+		if (result != (rows[i].matches ? REGEX_MATCH : REGEX_NO_MATCH))
+			fail_msg("%s on %s gave %d", rows[i].pattern, rows[i].text, result);
+	}
+}
+
+static void what_re2_refuses_is_refused(void **state)
+{
+	static const char *const patterns[] = {
+		"(a)\\1",
+		"(?P<n>a)(?P=n)",
+		"(a)\\g1",
+		"(?<n>a)\\k<n>",
+		"(?=a)b",
+		"(?!a)b",
+		"(?<=a)b",
+		"(?<!a)b",
+		"(?>a)",
+		"a++",
+		"a*+",
+		"a?+",
+		"a{1,2}+",
+		"(?R)",
+		"(?1)",
+		"(*FAIL)",
+		"(?(1)a|b)",
+		"\\Ka",
+		"\\Z",
+		"\\Ga",
+		"\\h",
+		"(?#c)a",
+		"a{1001}",
+		"[\\h]",
+		"(?x)a",
+		"\\R",
+		"(?|a|b)",
+		"\\u0041",
+		/* what is wrong in any syntax */
+		"(",
+		"[a",
+		"a)",
+		"*",
+		"a\\",
+		"[z-a]",
+		"a**",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		struct regex_set *set = regex_set_new();
+		char error[200] = "";
+
+		if (regex_compile(set, span_of(patterns[i]), error, sizeof(error)))
+			fail_msg("%s was taken", patterns[i]);
+		assert_true(error[0] != '\0');
+		regex_set_free(set);
+	}
+}
+
+static void no_pattern_and_text_make_a_match_take_long(void **state)
+{
+	static const char *const patterns[] = {
+		"(a+)+b",
+		"(a|a)*b",
+		"(a|aa)+b",
+		"(.*)*b",
+		"(a*)*(a*)*b",
+		".*.*.*.*.*b",
+		"((a{0,100}){0,100})b",
+	};
+	static char text[60001];
+
+	(void)state;
+	memset(text, 'a', sizeof(text) - 1);
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		uint64_t start = clock_now_ns();
+		enum regex_result result = match(patterns[i], text);
+
+		assert_int_not_equal(result, REGEX_MATCH);
+		/* Far above what the limits allow, far below what no limits would take. */
+		if (clock_now_ns() - start > 2000000000ULL)
+			fail_msg("%s took too long", patterns[i]);
+	}
+}
+
+static void equal_patterns_are_compiled_once(void **state)
+{
+	struct regex_set *set = regex_set_new();
+	char error[200];
+
+	(void)state;
+	const struct regex *one = regex_compile(set, span_of("a.*"), error, sizeof(error));
+	const struct regex *two = regex_compile(set, span_of("a.*"), error, sizeof(error));
+	const struct regex *other = regex_compile(set, span_of("b.*"), error, sizeof(error));
+	assert_ptr_equal(one, two);
+	assert_ptr_not_equal(one, other);
+	regex_set_free(set);
+}
+
+static void random_patterns_and_texts_do_no_harm(void **state)
+{
+	static const char alphabet[] = "ab()[]{}*+?|\\^$.-,0129QEPdk<>=!:x";
+	unsigned seed = 7;
+	char pattern[24], text[16], error[200];
+
+	(void)state;
+	for (int round = 0; round < 20000; round++) {
+		struct regex_set *set = regex_set_new();
+		size_t length = (size_t)rand_r(&seed) % (sizeof(pattern) - 1);
+
+		for (size_t i = 0; i < length; i++)
+			pattern[i] = alphabet[(size_t)rand_r(&seed) % (sizeof(alphabet) - 1)];
+		for (size_t i = 0; i < sizeof(text); i++)
+			text[i] = alphabet[(size_t)rand_r(&seed) % (sizeof(alphabet) - 1)];
+		const struct regex *regex =
+			regex_compile(set, (struct span){pattern, length}, error, sizeof(error));
+		if (regex)
+			regex_match(regex, (struct span){text, sizeof(text)});
+		regex_set_free(set);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_pattern_must_match_the_whole_text),
+		cmocka_unit_test(what_re2_refuses_is_refused),
+		cmocka_unit_test(no_pattern_and_text_make_a_match_take_long),
+		cmocka_unit_test(equal_patterns_are_compiled_once),
+		cmocka_unit_test(random_patterns_and_texts_do_no_harm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
