@@ -2,58 +2,68 @@
 #pragma once
 /*
  * WasmPlugin (extensions.istio.io/v1alpha1): the hash tagging plug-in's `pluginConfig.rules`, with
- * lanetag's additions (docs/configuration.md). This is the manifest as written; policy/tag_rules.h
- * compiles and checks across rules.
+ * lanetag's additions (docs/configuration.md). policy/tag_rules.h compiles it and checks across rules.
  */
 #include <lanetag/rules.h>
+#include "base/arena.h"
 #include "manifest/resource.h"
 
+#define TAG_MAX_MODULO 0xffffffffU
+#define TAG_PERCENT_MODULO 10000U /* where percent is used and no modulo given: 0.01 % each */
+#define TAG_WEIGHT_MODULO 100U	  /* where partitionedPolicies has no modulo */
+#define TAG_MAX_LISTED_IDS 10000U /* of one rule */
+
 enum policy_form {
-	POLICY_FORM_RANGE,   /* range: R        holds remainders 0 .. R, the seed's inclusive form */
-	POLICY_FORM_PERCENT, /* percent: P      holds P % of the remainders, half-open */
-	POLICY_FORM_SLOTS,   /* slots: [F, T)   holds F <= remainder < T */
+	POLICY_FORM_RANGE,   /* range: R      holds remainders 0 .. R, the seed's inclusive form */
+	POLICY_FORM_PERCENT, /* percent: P    holds P % of the remainders, half-open */
+	POLICY_FORM_SLOTS,   /* slots: [F, T) holds F <= remainder < T */
 	POLICY_FORM_WEIGHT,  /* partitionedPolicies: weight: W   holds the next W remainders */
 };
 
 struct tag_policy_manifest {
 	struct source_place place;
 	enum policy_form form;
-	uint64_t range;
-	uint64_t percent; /* in 1/100 of a per cent */
-	uint64_t slot_from, slot_to;
-	uint64_t weight;
-	char *tag_value;
+	uint32_t from, to;  /* the remainders it holds: from <= remainder < to <= modulo */
+	uint64_t as_written; /* the range, percent (in 1/100) or weight */
+	const char *tag_value;
+	struct source_place tag_value_place;
+};
+
+/* Ids that get a tag value whatever their remainder. */
+struct tag_include_manifest {
+	struct source_place place;
+	const char *tag_value; /* of one of the rule's policies */
+	const char *const *ids;
+	size_t id_count;
 };
 
 struct tag_rule_manifest {
 	struct source_place place;
 	enum lanetag_source_kind source_kind;
-	char *source_name; /* as written */
-	bool has_modulo;
-	uint64_t modulo;
-	char *tag_header;
+	const char *source_name; /* as written */
+	uint32_t modulo;
+	const char *tag_header;
+	struct source_place tag_header_place;
 	enum lanetag_hash_kind hash;
-	bool has_seed;
 	uint64_t seed;
-	char *salt; /* or NULL */
+	const char *salt; /* "" for none */
 	struct tag_policy_manifest *policies;
 	size_t policy_count;
-	/* id lists: an included id takes the tag value of its list, an excluded one gets no tag */
-	struct tag_include_manifest {
-		char *tag_value; /* or NULL: the first policy's */
-		char **ids;
-		size_t id_count;
-	} *includes;
+	struct tag_include_manifest *includes;
 	size_t include_count;
-	char **excludes;
+	const char *const *excludes; /* ids that get no tag */
 	size_t exclude_count;
 };
 
 struct wasm_plugin_manifest {
 	struct resource resource;
-	struct tag_rule_manifest *rules;
+	struct arena arena;
+	struct tag_rule_manifest *rules; /* only those without errors */
 	size_t rule_count;
 };
+
+/* The hash's name as manifests write it. */
+const char *hash_kind_name(enum lanetag_hash_kind kind);
 
 int wasm_plugin_read(const struct node *document, struct diagnostics *diagnostics,
 		     struct wasm_plugin_manifest *ret_manifest);

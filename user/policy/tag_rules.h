@@ -9,12 +9,15 @@
 #include "http/head.h"
 #include "manifest/manifest.h"
 
+/* Longest id that is decided on; no head is longer. Longer ids count as missing. */
+#define TAG_MAX_ID 65536
+
 struct tag_rules;
 
 /*
- * 0 and *ret_rules (tag_rules_free), or -1 with the errors named in `diagnostics` (also warnings: a
- * range whose true share is not what it seems). Lanes are numbered afresh by rule and policy; the
- * agent may renumber them (tag_rules_assign_lanes) so that counters go on across generations.
+ * 0 and *ret_rules (tag_rules_free), or -1 with the errors named in `diagnostics`. The compiled rules
+ * point into `manifests`, which must outlive them. Lanes are numbered afresh by rule and policy;
+ * tag_rules_assign_lanes renumbers them so that counters go on across generations.
  */
 int tag_rules_compile(const struct manifest_set *manifests, uint32_t generation,
 		      struct diagnostics *diagnostics, struct tag_rules **ret_rules);
@@ -24,42 +27,50 @@ const struct lanetag_ruleset *tag_rules_ruleset(const struct tag_rules *rules);
 size_t tag_rules_count(const struct tag_rules *rules);
 struct span tag_rules_header(const struct tag_rules *rules, size_t rule); /* as written: appver-a */
 struct span tag_rules_source_name(const struct tag_rules *rules, size_t rule); /* as written */
-/* The tag value of a policy index that a decision gave (also those of include lists). */
+/* The tag value of a policy index that a decision gave. */
 struct span tag_rules_value(const struct tag_rules *rules, size_t rule, uint8_t policy);
+/* The rule as written. */
+const struct tag_rule_manifest *tag_rules_manifest(const struct tag_rules *rules, size_t rule);
+/* How many of the rule's remainders the policy really holds: those that no earlier policy does. */
+uint64_t tag_rules_share(const struct tag_rules *rules, size_t rule, uint8_t policy);
 
-/* Copies lane numbers of `previous` for the lanes that both have (same tag header and value). */
+/*
+ * Takes the lane numbers of `previous` for the lanes that both have (same tag header and value), and
+ * numbers of their own for the others. Before anybody else sees `rules`.
+ */
 void tag_rules_assign_lanes(struct tag_rules *rules, const struct tag_rules *previous);
 
 /* Why a source gave no id. */
 enum tag_id_state {
 	TAG_ID_PRESENT,
-	TAG_ID_MISSING,     /* absent or empty */
+	TAG_ID_MISSING,	    /* absent or empty */
 	TAG_ID_CONFLICTING, /* twice with different values */
 };
 
 struct tag_decision {
-	struct {
-		enum tag_id_state state;
-	} sources[LANETAG_MAX_SOURCES];
-	struct {
-		uint8_t policy; /* index, or LANETAG_POLICY_NONE */
-		bool has_remainder;
+	enum tag_id_state sources[LANETAG_MAX_SOURCES];
+	struct tag_rule_decision {
+		uint8_t policy;	    /* index, or LANETAG_POLICY_NONE */
+		bool has_remainder; /* there was an id to hash */
 		uint32_t remainder;
 		uint64_t hash;
 		uint32_t lane; /* of lane_counters */
 	} rules[LANETAG_MAX_RULES];
 };
 
-/* Decides every rule for a request. Never fails, never allocates. */
+/*
+ * Decides every rule for a request. Never fails, never allocates. A query parameter's value is
+ * percent-decoded; a broken escape stands as it is. A cookie's value is taken as sent.
+ */
 void tag_rules_decide(const struct tag_rules *rules, const struct http_request_head *head,
 		      struct tag_decision *ret_decision);
 
-/* The same for one id that stands in every source (explain, simulate). `id` is trimmed. */
+/* The same for one id that stands in every source (explain, simulate); trimmed as a field value. */
 void tag_rules_decide_id(const struct tag_rules *rules, struct span id,
 			 struct tag_decision *ret_decision);
 
 /*
- * True if `name` is a tag header of any rule in any spelling that an upstream might take for it: any
- * case, '_' for '-'. Such fields from clients are removed.
+ * True if `name` is a tag header of any rule in any spelling that an upstream might take for it:
+ * any case, '_' for '-'. Such fields from clients are removed.
  */
 bool tag_rules_owns_header(const struct tag_rules *rules, struct span name);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "policy/baggage.h"
+
+#include "http/values.h"
+
+/* baggage-octet: printable US-ASCII without space, DQUOTE, comma, semicolon, backslash. */
+static bool is_baggage_octet(unsigned char byte)
+{
+	return byte > 0x20 && byte < 0x7f && byte != '"' && byte != ',' && byte != ';' &&
+	       byte != '\\';
+}
+
+static bool is_baggage_value(struct span value)
+{
+	for (size_t i = 0; i < value.length; i++) {
+		if (!is_baggage_octet((unsigned char)value.data[i]))
+			return false;
+	}
+	return true;
+}
+
+static int parse_member(struct span whole, struct baggage_member *member)
+{
+	struct span pair, key, value;
+
+	member->whole = whole;
+	span_cut(whole, ';', &pair, &member->properties);
+	if (!span_cut(pair, '=', &key, &value))
+		return -1;
+	member->key = span_trim(key);
+	member->value = span_trim(value);
+	return http_is_token(member->key) && is_baggage_value(member->value) ? 1 : -1;
+}
+
+int baggage_next(struct span *rest, struct baggage_member *ret_member)
+{
+	struct span whole;
+
+	/* Empty list elements are no members (RFC 9110 5.6.1.2). */
+	do {
+		if (rest->length == 0)
+			return 0;
+		span_cut(*rest, ',', &whole, rest);
+		whole = span_trim(whole);
+	} while (whole.length == 0);
+	return parse_member(whole, ret_member);
+}
+
+static int hex_digit(char byte)
+{
+	if (byte >= '0' && byte <= '9')
+		return byte - '0';
+	byte = ascii_lower(byte);
+	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+int baggage_decode(struct span value, struct buffer *out)
+{
+	size_t start = out->length;
+
+	for (size_t i = 0; i < value.length; i++) {
+		if (value.data[i] != '%') {
+			buffer_append_byte(out, value.data[i]);
+			continue;
+		}
+		int high = i + 2 < value.length ? hex_digit(value.data[i + 1]) : -1;
+		int low = i + 2 < value.length ? hex_digit(value.data[i + 2]) : -1;
+		if (high < 0 || low < 0)
+			return -1;
+		buffer_append_byte(out, (char)(high << 4 | low));
+		i += 2;
+	}
+	if (out->failed)
+		return -1;
+	struct span decoded = {out->data + start, out->length - start};
+	return http_is_field_value(decoded) ? 0 : -1;
+}
+
+void baggage_encode(struct span value, struct buffer *out)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < value.length; i++) {
+		unsigned char byte = (unsigned char)value.data[i];
+
+		if (is_baggage_octet(byte) && byte != '%') {
+			buffer_append_byte(out, (char)byte);
+			continue;
+		}
+		buffer_append_byte(out, '%');
+		buffer_append_byte(out, digits[byte >> 4]);
+		buffer_append_byte(out, digits[byte & 15]);
+	}
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "policy/propagation.h"
+
+#include <stdlib.h>
+
+#include "manifest/header_propagation.h"
+
+/* The manifests are the compiled form: a handful of names, compared in turn. */
+struct propagation {
+	const struct header_propagation_manifest *manifests;
+	size_t count;
+};
+
+int propagation_compile(const struct manifest_set *manifests, struct diagnostics *diagnostics,
+			struct propagation **ret_propagation)
+{
+	struct propagation *propagation = calloc(1, sizeof(*propagation));
+
+	if (!propagation) {
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){0}, NULL, NULL,
+				"out of memory");
+		return -1;
+	}
+	propagation->manifests = manifests->header_propagations;
+	propagation->count = manifests->header_propagation_count;
+	*ret_propagation = propagation;
+	return 0;
+}
+
+void propagation_free(struct propagation *propagation)
+{
+	free(propagation);
+}
+
+bool propagation_is_empty(const struct propagation *propagation)
+{
+	return propagation->count == 0;
+}
+
+static bool names_header(const struct header_propagation_manifest *manifest, struct span name)
+{
+	for (size_t i = 0; i < manifest->header_count; i++) {
+		if (span_equal_ignore_case(name, span_of(manifest->headers[i])))
+			return true;
+	}
+	for (size_t i = 0; i < manifest->header_prefix_count; i++) {
+		if (span_starts_with_ignore_case(name, span_of(manifest->header_prefixes[i])))
+			return true;
+	}
+	return false;
+}
+
+bool propagation_matches(const struct propagation *propagation, struct span name,
+			 const struct labels *labels)
+{
+	for (size_t i = 0; i < propagation->count; i++) {
+		const struct header_propagation_manifest *manifest = &propagation->manifests[i];
+
+		if (manifest->has_workload_selector &&
+		    (!labels || !labels_select(&manifest->workload_selector, labels)))
+			continue;
+		if (names_header(manifest, name))
+			return true;
+	}
+	return false;
+}

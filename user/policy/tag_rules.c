@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The decision of all rules for one request. Compilation: tag_rules_compile.c. */
+#include "policy/tag_rules.h"
+
+#include <stdlib.h>
+
+#include "http/values.h"
+#include "policy/tag_rules_internal.h"
+
+struct found_ids {
+	struct span ids[LANETAG_MAX_SOURCES];
+	char decoded[LANETAG_MAX_SOURCES][LANETAG_MAX_VALUE]; /* query parameters with escapes */
+};
+
+void tag_rules_free(struct tag_rules *rules)
+{
+	if (!rules)
+		return;
+	for (size_t i = 0; i < rules->ruleset.rule_count; i++)
+		free(rules->listed[i].ids);
+	free(rules);
+}
+
+const struct lanetag_ruleset *tag_rules_ruleset(const struct tag_rules *rules)
+{
+	return &rules->ruleset;
+}
+
+size_t tag_rules_count(const struct tag_rules *rules)
+{
+	return rules->ruleset.rule_count;
+}
+
+struct span tag_rules_header(const struct tag_rules *rules, size_t rule)
+{
+	return rules->headers[rule];
+}
+
+struct span tag_rules_source_name(const struct tag_rules *rules, size_t rule)
+{
+	return span_of(rules->manifests[rule]->source_name);
+}
+
+struct span tag_rules_value(const struct tag_rules *rules, size_t rule, uint8_t policy)
+{
+	return rules->values[rule][policy];
+}
+
+const struct tag_rule_manifest *tag_rules_manifest(const struct tag_rules *rules, size_t rule)
+{
+	return rules->manifests[rule];
+}
+
+static char fold(char byte)
+{
+	return byte == '_' ? '-' : ascii_lower(byte);
+}
+
+bool tag_headers_alike(struct span a, struct span b)
+{
+	if (a.length != b.length)
+		return false;
+	for (size_t i = 0; i < a.length; i++) {
+		if (fold(a.data[i]) != fold(b.data[i]))
+			return false;
+	}
+	return true;
+}
+
+bool tag_rules_owns_header(const struct tag_rules *rules, struct span name)
+{
+	if (!(rules->header_lengths >> (name.length & 63) & 1))
+		return false;
+	for (size_t i = 0; i < rules->ruleset.rule_count; i++) {
+		if (tag_headers_alike(rules->headers[i], name))
+			return true;
+	}
+	return false;
+}
+
+/* One more value of a source: the first is the id, a differing one makes it conflicting. */
+static void note_id(struct span value, enum tag_id_state *state, struct span *id)
+{
+	if (value.length == 0 || value.length > TAG_MAX_ID)
+		return;
+	if (*state == TAG_ID_MISSING) {
+		*id = value;
+		*state = TAG_ID_PRESENT;
+	} else if (!span_equal(*id, value)) {
+		*state = TAG_ID_CONFLICTING;
+	}
+}
+
+static void find_in_fields(const struct tag_rules *rules, const struct http_request_head *head,
+			   struct found_ids *found, enum tag_id_state *states)
+{
+	const struct lanetag_ruleset *ruleset = &rules->ruleset;
+
+	for (size_t i = 0; i < head->field_count; i++) {
+		struct span name = head->fields[i].name;
+
+		for (size_t j = 0; j < ruleset->source_count; j++) {
+			const struct lanetag_source *source = &ruleset->sources[j];
+
+			if (source->kind != LANETAG_SOURCE_HEADER ||
+			    source->name_length != name.length ||
+			    !span_equal_ignore_case(name, (struct span){source->name, name.length}))
+				continue;
+			note_id(head->fields[i].value, &states[j], &found->ids[j]);
+		}
+	}
+}
+
+static int hex_digit(char byte)
+{
+	if (byte >= '0' && byte <= '9')
+		return byte - '0';
+	byte = ascii_lower(byte);
+	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+/* Decodes into `room`; a value without escapes, or too long for the room, stays as it is. */
+static struct span decode(struct span value, char room[LANETAG_MAX_VALUE])
+{
+	size_t length = 0;
+
+	if (value.length > LANETAG_MAX_VALUE || !memchr(value.data, '%', value.length))
+		return value;
+	for (size_t i = 0; i < value.length; i++) {
+		int high = -1, low = -1;
+
+		if (value.data[i] == '%' && i + 2 < value.length) {
+			high = hex_digit(value.data[i + 1]);
+			low = hex_digit(value.data[i + 2]);
+		}
+		if (high >= 0 && low >= 0) {
+			room[length++] = (char)(high << 4 | low);
+			i += 2;
+		} else {
+			room[length++] = value.data[i];
+		}
+	}
+	return (struct span){room, length};
+}
+
+static void find_in_query(const struct lanetag_source *source, struct span query,
+			  char room[LANETAG_MAX_VALUE], enum tag_id_state *state, struct span *id)
+{
+	struct span name = {source->name, source->name_length}, value;
+	char other[LANETAG_MAX_VALUE];
+
+	for (size_t i = 0; query.data && http_query_parameter(query, name, i, &value); i++) {
+		if (value.length == 0)
+			continue;
+		/* the first value's room must outlive the comparison with the others */
+		note_id(decode(value, *state == TAG_ID_MISSING ? room : other), state, id);
+	}
+}
+
+static void find_ids(const struct tag_rules *rules, const struct http_request_head *head,
+		     struct found_ids *found, enum tag_id_state *states)
+{
+	const struct lanetag_ruleset *ruleset = &rules->ruleset;
+
+	for (size_t i = 0; i < ruleset->source_count; i++)
+		states[i] = TAG_ID_MISSING;
+	find_in_fields(rules, head, found, states);
+	for (size_t i = 0; i < ruleset->source_count; i++) {
+		const struct lanetag_source *source = &ruleset->sources[i];
+		struct span name = {source->name, source->name_length}, value;
+
+		if (source->kind == LANETAG_SOURCE_QUERY_PARAM)
+			find_in_query(source, head->query, found->decoded[i], &states[i],
+				      &found->ids[i]);
+		for (size_t j = 0; source->kind == LANETAG_SOURCE_COOKIE &&
+				   http_cookie(head, name, j, &value);
+		     j++)
+			note_id(value, &states[i], &found->ids[i]);
+	}
+}
+
+static uint64_t hash_id(const struct lanetag_draw *draw, struct span id)
+{
+	__u8 joined[LANETAG_MAX_SALT + TAG_MAX_ID];
+
+	if (draw->salt_length == 0)
+		return lanetag_draw_hash(draw, (const __u8 *)id.data, (__u32)id.length);
+	memcpy(joined, draw->salt, draw->salt_length);
+	memcpy(joined + draw->salt_length, id.data, id.length);
+	return lanetag_draw_hash(draw, joined, (__u32)(draw->salt_length + id.length));
+}
+
+static int compare_listed(const void *key, const void *element)
+{
+	const struct span *id = key;
+	const struct listed_id *listed = element;
+
+	return listed_id_compare(*id, listed->id);
+}
+
+/* What the id lists say, or what the remainder says. */
+static uint8_t choose_policy(const struct tag_rules *rules, size_t rule, struct span id,
+			     uint32_t remainder)
+{
+	const struct listed_ids *listed = &rules->listed[rule];
+
+	if (listed->count) {
+		const struct listed_id *entry = bsearch(&id, listed->ids, listed->count,
+							sizeof(*listed->ids), compare_listed);
+		if (entry)
+			return entry->policy;
+	}
+	return lanetag_rule_policy(&rules->ruleset.rules[rule], remainder);
+}
+
+static void decide(const struct tag_rules *rules, const struct span *ids,
+		   struct tag_decision *decision)
+{
+	const struct lanetag_ruleset *ruleset = &rules->ruleset;
+	uint64_t hashes[LANETAG_MAX_DRAWS];
+	uint32_t remainders[LANETAG_MAX_DRAWS];
+
+	for (size_t i = 0; i < ruleset->draw_count; i++) {
+		const struct lanetag_draw *draw = &ruleset->draws[i];
+
+		if (decision->sources[draw->source] != TAG_ID_PRESENT)
+			continue;
+		hashes[i] = hash_id(draw, ids[draw->source]);
+		remainders[i] = lanetag_draw_remainder(draw, hashes[i]);
+	}
+	for (size_t i = 0; i < ruleset->rule_count; i++) {
+		const struct lanetag_rule *rule = &ruleset->rules[i];
+		struct tag_rule_decision *outcome = &decision->rules[i];
+		uint8_t source = ruleset->draws[rule->draw].source;
+
+		*outcome = (struct tag_rule_decision){.policy = LANETAG_POLICY_NONE,
+						      .lane = rule->untagged_lane};
+		if (decision->sources[source] != TAG_ID_PRESENT)
+			continue;
+		outcome->has_remainder = true;
+		outcome->hash = hashes[rule->draw];
+		outcome->remainder = remainders[rule->draw];
+		outcome->policy = choose_policy(rules, i, ids[source], outcome->remainder);
+		if (outcome->policy != LANETAG_POLICY_NONE)
+			outcome->lane = rule->policies[outcome->policy].lane;
+	}
+}
+
+void tag_rules_decide(const struct tag_rules *rules, const struct http_request_head *head,
+		      struct tag_decision *ret_decision)
+{
+	struct found_ids found;
+
+	find_ids(rules, head, &found, ret_decision->sources);
+	decide(rules, found.ids, ret_decision);
+}
+
+void tag_rules_decide_id(const struct tag_rules *rules, struct span id,
+			 struct tag_decision *ret_decision)
+{
+	struct span ids[LANETAG_MAX_SOURCES];
+
+	id = span_trim(id);
+	for (size_t i = 0; i < rules->ruleset.source_count; i++) {
+		ret_decision->sources[i] = TAG_ID_MISSING;
+		note_id(id, &ret_decision->sources[i], &ids[i]);
+	}
+	decide(rules, ids, ret_decision);
+}

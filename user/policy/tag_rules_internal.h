@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* What compiling and deciding share; of this room only. */
+#include "manifest/wasm_plugin.h"
+#include "policy/tag_rules.h"
+
+/* Ids of include and exclude lists, sorted by listed_id_compare. */
+struct listed_id {
+	struct span id;
+	uint8_t policy; /* LANETAG_POLICY_NONE: excluded */
+	struct source_place place;
+};
+
+struct listed_ids {
+	struct listed_id *ids; /* owned */
+	size_t count;
+};
+
+struct tag_rules {
+	struct lanetag_ruleset ruleset;
+	const struct tag_rule_manifest *manifests[LANETAG_MAX_RULES];
+	struct span headers[LANETAG_MAX_RULES];
+	struct span values[LANETAG_MAX_RULES][LANETAG_MAX_POLICIES];
+	struct listed_ids listed[LANETAG_MAX_RULES];
+	uint64_t header_lengths; /* bit n: some tag header's length is n modulo 64 */
+	uint32_t next_lane;	 /* numbers from here on were never given out */
+};
+
+/* Any total order will do. */
+static inline int listed_id_compare(struct span a, struct span b)
+{
+	if (a.length != b.length)
+		return a.length < b.length ? -1 : 1;
+	return memcmp(a.data, b.data, a.length);
+}
+
+/* Equal but for case and '_' for '-'. */
+bool tag_headers_alike(struct span a, struct span b);
