@@ -27,7 +27,8 @@ static void read_names(const struct builder *builder, const struct node *spec,
 static void read_selector(const struct builder *builder, const struct node *spec,
 			  const struct path *path, struct header_propagation_manifest *manifest)
 {
-	static const struct field_rule fields[] = {{"labels", FIELD_READ}, {"matchLabels", FIELD_READ}};
+	static const struct field_rule fields[] = {{"labels", FIELD_READ},
+						   {"matchLabels", FIELD_READ}};
 	struct path selector_path = path_field(path, "workloadSelector");
 	struct node *selector =
 		reader_child(&builder->reader, spec, path, "workloadSelector", NODE_MAPPING);
@@ -60,7 +61,8 @@ static void read_spec(const struct builder *builder, const struct node *document
 	read_names(builder, spec, &path, "headerPrefixes", &manifest->header_prefixes,
 		   &manifest->header_prefix_count);
 	if (!node_get(spec, "headers") && !node_get(spec, "headerPrefixes"))
-		reader_error(&builder->reader, spec, &path, "names no headers and no headerPrefixes");
+		reader_error(&builder->reader, spec, &path,
+			     "names no headers and no headerPrefixes");
 	read_selector(builder, spec, &path, manifest);
 }
 

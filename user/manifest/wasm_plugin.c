@@ -21,9 +21,20 @@ const char *hash_kind_name(enum lanetag_hash_kind kind)
 
 /* Fields that somebody else adds or reads on the way; a tag must not take their place. */
 static const char *const reserved_headers[] = {
-	"host",	   "content-length", "transfer-encoding", "connection",		 "keep-alive",
-	"te",	   "trailer",	     "upgrade",		  "expect",		 "proxy-connection",
-	"baggage", "cookie",	     "via",		  "proxy-authorization",
+	"host",
+	"content-length",
+	"transfer-encoding",
+	"connection",
+	"keep-alive",
+	"te",
+	"trailer",
+	"upgrade",
+	"expect",
+	"proxy-connection",
+	"baggage",
+	"cookie",
+	"via",
+	"proxy-authorization",
 };
 
 static void read_hash(const struct builder *builder, const struct node *node,
@@ -98,8 +109,8 @@ static void read_source(const struct builder *builder, const struct node *node,
 			     LANETAG_MAX_NAME);
 	if (rule->source_kind != LANETAG_SOURCE_QUERY_PARAM &&
 	    !http_is_token(span_of(rule->source_name)))
-		reader_error(&builder->reader, at, &name_path, "\"%s\" is no token (RFC 9110 5.6.2)",
-			     rule->source_name);
+		reader_error(&builder->reader, at, &name_path,
+			     "\"%s\" is no token (RFC 9110 5.6.2)", rule->source_name);
 	else if (rule->source_name[0] == '\0')
 		reader_error(&builder->reader, at, &name_path, "is empty");
 }
@@ -116,8 +127,8 @@ static void read_tag_header(const struct builder *builder, const struct node *no
 	rule->tag_header_place = builder_place(builder, at);
 	struct span name = span_of(rule->tag_header);
 	if (!http_is_token(name))
-		reader_error(&builder->reader, at, &header_path, "\"%s\" is no field name (RFC 9110 5.1)",
-			     rule->tag_header);
+		reader_error(&builder->reader, at, &header_path,
+			     "\"%s\" is no field name (RFC 9110 5.1)", rule->tag_header);
 	if (name.length > LANETAG_MAX_NAME)
 		reader_error(&builder->reader, at, &header_path, "longer than %d bytes",
 			     LANETAG_MAX_NAME);
@@ -142,9 +153,10 @@ static void read_tag_value(const struct builder *builder, const struct node *nod
 	struct span value = at ? at->text : span_of(policy->tag_value);
 	if (value.length == 0 || !http_is_field_value(value) ||
 	    span_trim(value).length != value.length)
-		reader_error(&builder->reader, at, &value_path,
-			     "not a field value: no control bytes, not empty, no white space around "
-			     "it (RFC 9110 5.5)");
+		reader_error(
+			&builder->reader, at, &value_path,
+			"not a field value: no control bytes, not empty, no white space around "
+			"it (RFC 9110 5.5)");
 	else if (value.length > LANETAG_MAX_VALUE)
 		reader_error(&builder->reader, at, &value_path, "longer than %d bytes",
 			     LANETAG_MAX_VALUE);
@@ -161,12 +173,11 @@ static void read_slots(const struct builder *builder, const struct node *node,
 		return;
 	for (size_t i = 0; i < 2 && list->count == 2; i++) {
 		struct path item = path_item(&slots_path, i);
-		struct span text = reader_item_text(&builder->reader, list->items[i], &item);
+		const struct node *bound = list->items[i];
 
-		if (text.data && parse_unsigned(text, modulo, &bounds[i]))
-			reader_error(&builder->reader, list->items[i], &item,
-				     "\"%.*s\" is no number from 0 to the modulo, %u",
-				     SPAN_ARGUMENTS(text), modulo);
+		if (bound->kind != NODE_SCALAR || parse_unsigned(bound->text, modulo, &bounds[i]))
+			reader_error(&builder->reader, bound, &item,
+				     "must be a number from 0 to the modulo, %u", modulo);
 	}
 	if (list->count != 2 || bounds[0] >= bounds[1])
 		reader_error(&builder->reader, list, &slots_path,
@@ -188,8 +199,8 @@ static void read_percent(const struct builder *builder, const struct node *node,
 	uint64_t share = (uint64_t)modulo * policy->as_written;
 	if (share % 10000)
 		reader_error(&builder->reader, node_get(node, "percent"), &percent_path,
-			     "is not exact with modulo %u: take modulo %u, or leave modulo out", modulo,
-			     TAG_PERCENT_MODULO);
+			     "is not exact with modulo %u: take modulo %u, or leave modulo out",
+			     modulo, TAG_PERCENT_MODULO);
 	policy->form = POLICY_FORM_PERCENT;
 	policy->to = (uint32_t)(share / 10000);
 }
@@ -237,7 +248,8 @@ static void read_weight(const struct builder *builder, const struct node *node,
 			const struct path *path, uint32_t modulo, uint32_t from,
 			struct tag_policy_manifest *policy)
 {
-	static const struct field_rule fields[] = {{"weight", FIELD_READ}, {"tagValue", FIELD_READ}};
+	static const struct field_rule fields[] = {{"weight", FIELD_READ},
+						   {"tagValue", FIELD_READ}};
 	struct path weight_path = path_field(path, "weight");
 
 	if (!reader_check_fields(&builder->reader, node, path, fields, ARRAY_LENGTH(fields)))
@@ -272,8 +284,8 @@ static void read_modulo(const struct builder *builder, const struct node *node,
 {
 	struct path modulo_path = path_field(path, "modulo");
 	uint64_t modulo = 0;
-	int read = reader_unsigned(&builder->reader, node, path, "modulo", 1, TAG_MAX_MODULO,
-				   &modulo);
+	int read =
+		reader_unsigned(&builder->reader, node, path, "modulo", 1, TAG_MAX_MODULO, &modulo);
 
 	if (read > 0 && uses_percent(node_get(node, "policies")))
 		modulo = TAG_PERCENT_MODULO;
@@ -333,9 +345,8 @@ static void read_ids(const struct builder *builder, const struct node *node,
 		struct path item = path_item(&list_path, i);
 
 		if (id.length == 0 || !http_is_field_value(id) || span_trim(id).length != id.length)
-			reader_error(&builder->reader,
-				     i < list->count ? list->items[i] : list, &item,
-				     "no id that a field value could hold");
+			reader_error(&builder->reader, i < list->count ? list->items[i] : list,
+				     &item, "no id that a field value could hold");
 	}
 }
 
@@ -368,8 +379,7 @@ static void read_id_lists(const struct builder *builder, const struct node *node
 	struct node *list = reader_child(&builder->reader, node, path, "include", NODE_SEQUENCE);
 
 	if (list)
-		rule->includes =
-			builder_array(builder, list, list->count, sizeof(*rule->includes));
+		rule->includes = builder_array(builder, list, list->count, sizeof(*rule->includes));
 	for (size_t i = 0; rule->includes && i < list->count; i++) {
 		struct path item = path_item(&list_path, i);
 
@@ -383,10 +393,18 @@ static void read_rule(const struct builder *builder, const struct node *node,
 		      const struct path *path, struct tag_rule_manifest *rule)
 {
 	static const struct field_rule fields[] = {
-		{"header", FIELD_READ},	  {"cookie", FIELD_READ},   {"queryParam", FIELD_READ},
-		{"modulo", FIELD_READ},	  {"hash", FIELD_READ},	    {"seed", FIELD_READ},
-		{"salt", FIELD_READ},	  {"policies", FIELD_READ}, {"partitionedPolicies", FIELD_READ},
-		{"tagHeader", FIELD_READ}, {"include", FIELD_READ}, {"exclude", FIELD_READ},
+		{"header", FIELD_READ},
+		{"cookie", FIELD_READ},
+		{"queryParam", FIELD_READ},
+		{"modulo", FIELD_READ},
+		{"hash", FIELD_READ},
+		{"seed", FIELD_READ},
+		{"salt", FIELD_READ},
+		{"policies", FIELD_READ},
+		{"partitionedPolicies", FIELD_READ},
+		{"tagHeader", FIELD_READ},
+		{"include", FIELD_READ},
+		{"exclude", FIELD_READ},
 	};
 
 	if (node_is_null(node))
@@ -411,8 +429,7 @@ static void read_rules(const struct builder *builder, const struct node *config,
 	struct path rules_path = path_field(path, "rules");
 
 	reader_check_fields(&builder->reader, config, path, fields, ARRAY_LENGTH(fields));
-	struct node *list =
-		builder_required_child(builder, config, path, "rules", NODE_SEQUENCE);
+	struct node *list = builder_required_child(builder, config, path, "rules", NODE_SEQUENCE);
 	if (!list)
 		return;
 	manifest->rules = builder_array(builder, list, list->count, sizeof(*manifest->rules));
@@ -430,19 +447,28 @@ static void read_rules(const struct builder *builder, const struct node *config,
 static void read_spec(const struct builder *builder, const struct node *document,
 		      struct wasm_plugin_manifest *manifest)
 {
-	/* How and where the plug-in's own binary runs: there is none here, the agent does its job. */
+	/* How and where the plug-in's own binary runs: there is none here, the agent does its job.
+	 */
 	static const struct field_rule fields[] = {
-		{"pluginConfig", FIELD_READ},	{"selector", FIELD_IGNORED},
-		{"targetRef", FIELD_IGNORED},	{"targetRefs", FIELD_IGNORED},
-		{"url", FIELD_IGNORED},		{"sha256", FIELD_IGNORED},
-		{"imagePullPolicy", FIELD_IGNORED}, {"imagePullSecret", FIELD_IGNORED},
-		{"verificationKey", FIELD_IGNORED}, {"pluginName", FIELD_IGNORED},
-		{"phase", FIELD_IGNORED},	{"priority", FIELD_IGNORED},
-		{"failStrategy", FIELD_IGNORED}, {"vmConfig", FIELD_IGNORED},
+		{"pluginConfig", FIELD_READ},
+		{"selector", FIELD_IGNORED},
+		{"targetRef", FIELD_IGNORED},
+		{"targetRefs", FIELD_IGNORED},
+		{"url", FIELD_IGNORED},
+		{"sha256", FIELD_IGNORED},
+		{"imagePullPolicy", FIELD_IGNORED},
+		{"imagePullSecret", FIELD_IGNORED},
+		{"verificationKey", FIELD_IGNORED},
+		{"pluginName", FIELD_IGNORED},
+		{"phase", FIELD_IGNORED},
+		{"priority", FIELD_IGNORED},
+		{"failStrategy", FIELD_IGNORED},
+		{"vmConfig", FIELD_IGNORED},
 		{"type", FIELD_IGNORED},
 		{"match", FIELD_UNSUPPORTED, "rules apply to every request at the Gateway's ports"},
 	};
-	struct path path = path_field(NULL, "spec"), config_path = path_field(&path, "pluginConfig");
+	struct path path = path_field(NULL, "spec"),
+		    config_path = path_field(&path, "pluginConfig");
 	struct node *spec = builder_required_child(builder, document, NULL, "spec", NODE_MAPPING);
 
 	if (!spec)

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * WasmPlugin (extensions.istio.io/v1alpha1): the hash tagging plug-in's `pluginConfig.rules`, with
- * lanetag's additions (docs/configuration.md). policy/tag_rules.h compiles it and checks across rules.
+ * lanetag's additions (docs/configuration.md). policy/tag_rules.h compiles it and checks across
+ * rules.
  */
 #include <lanetag/rules.h>
 #include "base/arena.h"
@@ -23,7 +24,7 @@ enum policy_form {
 struct tag_policy_manifest {
 	struct source_place place;
 	enum policy_form form;
-	uint32_t from, to;  /* the remainders it holds: from <= remainder < to <= modulo */
+	uint32_t from, to;   /* the remainders it holds: from <= remainder < to <= modulo */
 	uint64_t as_written; /* the range, percent (in 1/100) or weight */
 	const char *tag_value;
 	struct source_place tag_value_place;

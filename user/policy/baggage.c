@@ -46,34 +46,17 @@ int baggage_next(struct span *rest, struct baggage_member *ret_member)
 	return parse_member(whole, ret_member);
 }
 
-static int hex_digit(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	byte = ascii_lower(byte);
-	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
 int baggage_decode(struct span value, struct buffer *out)
 {
 	size_t start = out->length;
 
-	for (size_t i = 0; i < value.length; i++) {
-		if (value.data[i] != '%') {
-			buffer_append_byte(out, value.data[i]);
-			continue;
-		}
-		int high = i + 2 < value.length ? hex_digit(value.data[i + 1]) : -1;
-		int low = i + 2 < value.length ? hex_digit(value.data[i + 2]) : -1;
-		if (high < 0 || low < 0)
-			return -1;
-		buffer_append_byte(out, (char)(high << 4 | low));
-		i += 2;
-	}
-	if (out->failed)
+	if (!http_percent_decode(value, out) || out->failed)
 		return -1;
 	struct span decoded = {out->data + start, out->length - start};
-	return http_is_field_value(decoded) ? 0 : -1;
+	if (http_is_field_value(decoded))
+		return 0;
+	out->length = start;
+	return -1;
 }
 
 void baggage_encode(struct span value, struct buffer *out)

@@ -11,10 +11,10 @@
 #define BAGGAGE_MAX_BYTES 8192
 
 struct baggage_member {
-	struct span key;        /* a token; keys are case-sensitive */
-	struct span value;      /* as it stands on the wire: percent-encoded */
+	struct span key;	/* a token; keys are case-sensitive */
+	struct span value;	/* as it stands on the wire: percent-encoded */
 	struct span properties; /* behind the first ';', or empty */
-	struct span whole;      /* the member as it stands on the wire, trimmed */
+	struct span whole;	/* the member as it stands on the wire, trimmed */
 };
 
 /*
@@ -23,7 +23,10 @@ struct baggage_member {
  */
 int baggage_next(struct span *rest, struct baggage_member *ret_member);
 
-/* Appends the decoded value; -1 if an escape is broken or a byte no field value may hold results. */
+/*
+ * Appends the decoded value; -1, and nothing appended, if an escape is broken or a byte results
+ * that no field value may hold.
+ */
 int baggage_decode(struct span value, struct buffer *out);
 /* Appends `value` with all bytes that are no baggage-octets (and '%') percent-encoded. */
 void baggage_encode(struct span value, struct buffer *out);

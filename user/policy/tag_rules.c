@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "http/syntax.h"
 #include "http/values.h"
 #include "policy/tag_rules_internal.h"
 
@@ -111,14 +112,6 @@ static void find_in_fields(const struct tag_rules *rules, const struct http_requ
 	}
 }
 
-static int hex_digit(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	byte = ascii_lower(byte);
-	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
 /* Decodes into `room`; a value without escapes, or too long for the room, stays as it is. */
 static struct span decode(struct span value, char room[LANETAG_MAX_VALUE])
 {
@@ -130,8 +123,8 @@ static struct span decode(struct span value, char room[LANETAG_MAX_VALUE])
 		int high = -1, low = -1;
 
 		if (value.data[i] == '%' && i + 2 < value.length) {
-			high = hex_digit(value.data[i + 1]);
-			low = hex_digit(value.data[i + 2]);
+			high = http_hex_digit(value.data[i + 1]);
+			low = http_hex_digit(value.data[i + 2]);
 		}
 		if (high >= 0 && low >= 0) {
 			room[length++] = (char)(high << 4 | low);
@@ -172,8 +165,8 @@ static void find_ids(const struct tag_rules *rules, const struct http_request_he
 		if (source->kind == LANETAG_SOURCE_QUERY_PARAM)
 			find_in_query(source, head->query, found->decoded[i], &states[i],
 				      &found->ids[i]);
-		for (size_t j = 0; source->kind == LANETAG_SOURCE_COOKIE &&
-				   http_cookie(head, name, j, &value);
+		for (size_t j = 0;
+		     source->kind == LANETAG_SOURCE_COOKIE && http_cookie(head, name, j, &value);
 		     j++)
 			note_id(value, &states[i], &found->ids[i]);
 	}

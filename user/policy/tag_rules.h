@@ -15,9 +15,9 @@
 struct tag_rules;
 
 /*
- * 0 and *ret_rules (tag_rules_free), or -1 with the errors named in `diagnostics`. The compiled rules
- * point into `manifests`, which must outlive them. Lanes are numbered afresh by rule and policy;
- * tag_rules_assign_lanes renumbers them so that counters go on across generations.
+ * 0 and *ret_rules (tag_rules_free), or -1 with the errors named in `diagnostics`. The compiled
+ * rules point into `manifests`, which must outlive them. Lanes are numbered afresh by rule and
+ * policy; tag_rules_assign_lanes renumbers them so that counters go on across generations.
  */
 int tag_rules_compile(const struct manifest_set *manifests, uint32_t generation,
 		      struct diagnostics *diagnostics, struct tag_rules **ret_rules);
@@ -35,8 +35,8 @@ const struct tag_rule_manifest *tag_rules_manifest(const struct tag_rules *rules
 uint64_t tag_rules_share(const struct tag_rules *rules, size_t rule, uint8_t policy);
 
 /*
- * Takes the lane numbers of `previous` for the lanes that both have (same tag header and value), and
- * numbers of their own for the others. Before anybody else sees `rules`.
+ * Takes the lane numbers of `previous` for the lanes that both have (same tag header and value),
+ * and numbers of their own for the others. Before anybody else sees `rules`.
  */
 void tag_rules_assign_lanes(struct tag_rules *rules, const struct tag_rules *previous);
 

@@ -193,8 +193,8 @@ static bool header_is_taken(const struct compiler *compiler,
 			continue;
 		diagnostics_add(compiler->diagnostics, DIAGNOSTIC_ERROR, manifest->tag_header_place,
 				compiler->resource, "tagHeader",
-				"%s has a rule already, at %s:%u:%u", manifest->tag_header, other.file,
-				other.line, other.column);
+				"%s has a rule already, at %s:%u:%u", manifest->tag_header,
+				other.file, other.line, other.column);
 		return true;
 	}
 	return false;
@@ -342,10 +342,10 @@ void tag_rules_assign_lanes(struct tag_rules *rules, const struct tag_rules *pre
 		for (uint8_t j = 0; j < rule->policy_count; j++) {
 			uint32_t lane = lane_of_value(rules, i, j);
 
-			rule->policies[j].lane =
-				lane == UINT32_MAX ? lane_number(&numbers, rules->headers[i],
-								 rules->values[i][j])
-						   : lane;
+			rule->policies[j].lane = lane == UINT32_MAX
+							 ? lane_number(&numbers, rules->headers[i],
+								       rules->values[i][j])
+							 : lane;
 		}
 		rule->untagged_lane = lane_number(&numbers, rules->headers[i], (struct span){0});
 	}

@@ -116,9 +116,9 @@ static void count_ids(struct request *request)
 		tag_rules_ruleset(request->configuration->tag_rules);
 
 	for (size_t i = 0; i < ruleset->source_count; i++) {
-		if (request->decision.sources[i].state == TAG_ID_MISSING)
+		if (request->decision.sources[i] == TAG_ID_MISSING)
 			statistics_count(&request->statistics->ids_missing);
-		else if (request->decision.sources[i].state == TAG_ID_CONFLICTING)
+		else if (request->decision.sources[i] == TAG_ID_CONFLICTING)
 			statistics_count(&request->statistics->ids_conflicting);
 	}
 }
