@@ -150,6 +150,7 @@ void mesh_free(struct mesh *mesh)
 	name_table_free(&mesh->hosts);
 	name_table_free(&mesh->virtual_hosts);
 	name_table_free(&mesh->addresses);
+	name_table_free(&mesh->rules_by_text);
 	name_table_free(&mesh->listener_keys);
 	regex_set_free(mesh->regexes);
 	arena_free(&mesh->arena);

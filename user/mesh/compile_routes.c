@@ -4,6 +4,7 @@
 #include "base/array.h"
 #include "base/number.h"
 #include "mesh/compiler.h"
+#include "mesh/rule_index.h"
 
 /* One http[] entry while it is compiled. */
 struct rule_context {
@@ -457,6 +458,7 @@ static void compile_virtual_service(struct compiler *compiler,
 		struct rule_context context = {&resource, manifest, &item};
 		compile_rule(&context, &manifest->http[i], name, &service->rules[i]);
 	}
+	compile_rule_index(compiler, service);
 	compile_bind_hosts(&resource, service);
 	free(title);
 }

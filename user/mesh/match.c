@@ -63,8 +63,8 @@ static bool text_holds(const struct text_match *match, struct match_request *req
 	return match_text(match, request, text) == OUTCOME_YES;
 }
 
-static bool find_header(const struct header_match *header, struct match_request *request,
-			struct span *ret_value)
+bool match_request_header(const struct header_match *header, struct match_request *request,
+			  struct span *ret_value)
 {
 	if (header->slot >= MATCH_CACHED_HEADERS)
 		return http_edit_get(request->query->request, header->name, ret_value);
@@ -85,8 +85,9 @@ static enum outcome match_header(const struct header_match *header, struct match
 {
 	struct span value;
 
-	return find_header(header, request, &value) ? match_text(&header->match, request, value)
-						    : OUTCOME_NO;
+	return match_request_header(header, request, &value)
+		       ? match_text(&header->match, request, value)
+		       : OUTCOME_NO;
 }
 
 static bool headers_hold(const struct http_match *match, struct match_request *request)

@@ -56,6 +56,10 @@ struct match_request {
 
 void match_request_start(struct match_request *request, const struct route_query *query);
 
+/* The effective value of the header that a condition is about; false if there is none. */
+bool match_request_header(const struct header_match *header, struct match_request *request,
+			  struct span *ret_value);
+
 /* True if all conditions hold for a request that came in by `gateway`. */
 bool http_match_holds(const struct http_match *match, struct match_request *request,
 		      size_t gateway);

@@ -24,6 +24,7 @@ struct compiled_service {
 	const struct virtual_service_manifest *manifest;
 	struct mesh_rule *rules;
 	size_t rule_count;
+	const struct rule_index *index; /* NULL: few rules */
 	/* Where explain lets its request come in. */
 	size_t explained_gateway;
 	const struct mesh_listener *explained_listener; /* NULL: the mesh */
@@ -87,6 +88,8 @@ struct mesh {
 	struct name_table hosts;	 /* scope 0, host name -> struct mesh_host */
 	struct name_table virtual_hosts; /* scope, authority -> struct virtual_host */
 	struct name_table addresses;	 /* scope 0, 16 bytes -> struct workload_manifest */
+	struct name_table rules_by_text; /* a probe's scope, text -> struct rule_list */
+	uint64_t probe_count;
 	struct name_table listener_keys; /* kind, address and port -> struct listener_model */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "base/address.h"
 #include "base/number.h"
-#include "mesh/model.h"
+#include "mesh/rule_index.h"
 
 /* An authority taken apart and in lower case. */
 struct authority {
@@ -175,16 +175,33 @@ static bool rule_holds(const struct mesh_rule *rule, struct match_request *reque
 	return false;
 }
 
-static bool route_by(const struct compiled_service *service, size_t gateway,
+static bool try_rule(const struct host_binding *binding, size_t index,
 		     struct match_request *request, struct route_result *result)
 {
-	for (size_t i = 0; i < service->rule_count; i++) {
-		const struct mesh_rule *rule = &service->rules[i];
+	const struct mesh_rule *rule = &binding->service->rules[index];
 
-		if (!rule_holds(rule, request, gateway, &result->matched_prefix))
-			continue;
-		take_route(&rule->route, request->query->hash, result);
-		return true;
+	if (!rule_holds(rule, request, binding->gateway, &result->matched_prefix))
+		return false;
+	take_route(&rule->route, request->query->hash, result);
+	return true;
+}
+
+static bool route_by(const struct mesh *mesh, const struct host_binding *binding,
+		     struct match_request *request, struct route_result *result)
+{
+	struct rule_cursor cursor;
+
+	if (!binding->service->index) {
+		for (size_t i = 0; i < binding->service->rule_count; i++) {
+			if (try_rule(binding, i, request, result))
+				return true;
+		}
+		return false;
+	}
+	rule_cursor_start(&cursor, mesh, binding->service->index, request);
+	for (size_t i = rule_cursor_next(&cursor); i != SIZE_MAX; i = rule_cursor_next(&cursor)) {
+		if (try_rule(binding, i, request, result))
+			return true;
 	}
 	return false;
 }
@@ -215,9 +232,7 @@ void mesh_route(const struct mesh *mesh, const struct route_query *query,
 	}
 	match_request_start(&request, query);
 	for (size_t i = 0; i < target.virtual_host->binding_count; i++) {
-		const struct host_binding *binding = &target.virtual_host->bindings[i];
-
-		if (route_by(binding->service, binding->gateway, &request, ret_result))
+		if (route_by(mesh, &target.virtual_host->bindings[i], &request, ret_result))
 			return;
 	}
 	ret_result->matched_prefix = 0;
@@ -242,7 +257,8 @@ void mesh_explain(const struct mesh *mesh, size_t index, const struct http_edit 
 
 	*ret_result = (struct route_result){.action = ROUTE_NO_MATCH};
 	match_request_start(&matched, &query);
-	route_by(service, service->explained_gateway, &matched, ret_result);
+	const struct host_binding binding = {service, service->explained_gateway};
+	route_by(mesh, &binding, &matched, ret_result);
 }
 
 void mesh_write_target(const struct route_result *result, struct span target, struct buffer *out)
