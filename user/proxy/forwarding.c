@@ -1,44 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "proxy/forwarding.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include "base/address.h"
 
 static const struct span via_name = {"Via", 3};
 static const struct span via_value = {"1.1 lanetag", 11};
 static const struct span forwarded_for_name = {"X-Forwarded-For", 15};
 static const struct span forwarded_proto_name = {"X-Forwarded-Proto", 17};
 static const struct span request_id_name = {"X-Request-Id", 12};
-
-static size_t write_octet(uint8_t octet, char *text)
-{
-	size_t length = 0;
-
-	if (octet >= 100)
-		text[length++] = (char)('0' + octet / 100);
-	if (octet >= 10)
-		text[length++] = (char)('0' + octet / 10 % 10);
-	text[length++] = (char)('0' + octet % 10);
-	return length;
-}
-
-size_t address_write(const uint8_t address[16], char ret_text[ADDRESS_TEXT_BYTES])
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	size_t length = 0;
-
-	if (memcmp(address, mapped, sizeof(mapped)) != 0) {
-		inet_ntop(AF_INET6, address, ret_text, ADDRESS_TEXT_BYTES);
-		return strlen(ret_text);
-	}
-	for (size_t i = 12; i < 16; i++) {
-		if (i > 12)
-			ret_text[length++] = '.';
-		length += write_octet(address[i], ret_text + length);
-	}
-	ret_text[length] = '\0';
-	return length;
-}
 
 static int add_forwarded_for(struct request *request)
 {
@@ -57,7 +26,7 @@ static int add_forwarded_for(struct request *request)
 		buffer_append_span(values, field->value);
 		buffer_append(values, ", ", 2);
 	}
-	size_t length = address_write(request->connection->remote_address, address);
+	size_t length = address_print(request->connection->remote_address, address);
 	buffer_append(values, address, length);
 	return http_edit_add(&request->edit, forwarded_for_name,
 			     (struct span){values->data + start, values->length - start});

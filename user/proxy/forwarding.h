@@ -8,7 +8,3 @@
  * -1 if there is no room.
  */
 int forwarding_add_fields(struct request *request);
-
-#define ADDRESS_TEXT_BYTES 46
-/* An address in its usual form (IPv4-mapped ones as IPv4); gives the length, without NUL. */
-size_t address_write(const uint8_t address[16], char ret_text[ADDRESS_TEXT_BYTES]);

@@ -10,21 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "proxy/forwarding.h"
+#include "base/address.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 #define ACCEPTS_AT_ONCE 64
 #define BACKLOG 65535 /* the kernel takes net.core.somaxconn if that is less */
-
-static bool is_any_address(const uint8_t address[16])
-{
-	static const uint8_t any[16];
-
-	return memcmp(address, any, sizeof(any)) == 0;
-}
 
 static int set_option(int fd, int level, int option, int value)
 {
@@ -71,7 +63,7 @@ int listener_open_socket(const struct mesh_listener *mesh_listener)
 	int fd = open_socket_at(mesh_listener->address, mesh_listener->port);
 
 	/* A machine without IPv6. */
-	if (fd == -EAFNOSUPPORT && is_any_address(mesh_listener->address))
+	if (fd == -EAFNOSUPPORT && address_is_any(mesh_listener->address))
 		fd = open_socket_at(any_ipv4, mesh_listener->port);
 	return fd;
 }
@@ -178,7 +170,7 @@ static void fill_peers(struct worker *worker, const struct listener *listener, i
 	read_address(remote, peers->remote_address, &peers->remote_port);
 	memcpy(peers->local_address, listener->identity.address, 16);
 	peers->local_port = listener->identity.port;
-	if (worker->proxy->tagger && is_any_address(listener->identity.address) &&
+	if (worker->proxy->tagger && address_is_any(listener->identity.address) &&
 	    getsockname(fd, (struct sockaddr *)&local, &length) == 0)
 		read_address(&local, peers->local_address, &peers->local_port);
 }

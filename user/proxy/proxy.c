@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/address.h"
 #include "base/log.h"
-#include "proxy/forwarding.h"
 #include "proxy/listener.h"
 #include "proxy/worker.h"
 
@@ -68,7 +68,7 @@ static void log_listener_failure(const struct mesh_listener *listener, int error
 {
 	char address[ADDRESS_TEXT_BYTES];
 
-	address_write(listener->address, address);
+	address_print(listener->address, address);
 	log_error("listener not opened", "address=%s port=%u error=\"%s\"", address,
 		  (unsigned)listener->port, strerror(-error));
 }

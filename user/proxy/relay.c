@@ -7,8 +7,9 @@
 
 #include "proxy/worker.h"
 
-#define RELAY_ROUNDS 4 /* fair share: so many buffers or pipes full, then it is the others' turn \
-			*/
+#define RELAY_ROUNDS                                                                \
+	4 /* fair share: so many buffers or pipes full, then it is the others' turn \
+	   */
 
 void relay_start(struct relay *relay, enum http_framing framing, uint64_t content_length)
 {
