@@ -35,6 +35,8 @@
 #include "proxy/worker.h"
 
 #define MAXIMUM_SPARE_EXCHANGES 256
+/* A head and 64 KiB of body in one piece; what comes behind may be worth a pipe. */
+#define RESPONSE_READ_BYTES (72 * 1024)
 
 struct exchange *exchange_open(struct worker *worker, struct session *session)
 {
@@ -554,7 +556,7 @@ static enum exchange_progress read_response(struct worker *worker, struct exchan
 	if (before)
 		memcpy(worker->memory, exchange->response_start.data, before);
 	ssize_t length = connection_receive(&exchange->upstream->connection,
-					    worker->memory + before, WORKER_MEMORY_BYTES - before);
+					    worker->memory + before, RESPONSE_READ_BYTES);
 	if (length == -EAGAIN)
 		return EXCHANGE_WAITING;
 	if (length <= 0)
