@@ -34,12 +34,20 @@ static const char usage[] =
 	"  -w, --workers N            worker threads (default: one per processor)\n"
 	"      --drain-timeout MS     how long SIGTERM waits for requests under way (default: "
 	"10000)\n"
+	"      --limit NAME=NUMBER    a limit or timeout of the proxy (list below); may be "
+	"repeated\n"
 	"      --log-level LEVEL      error, warning, info or debug (default: info)\n"
 	"  -h, --help\n"
 	"\n"
 	"example: lanetag run --config /etc/lanetag --interface eth0 --interface 'veth*'\n";
 
-enum { OPTION_PIN_DIRECTORY = 256, OPTION_NO_KERNEL, OPTION_DRAIN_TIMEOUT, OPTION_LOG_LEVEL };
+enum {
+	OPTION_PIN_DIRECTORY = 256,
+	OPTION_NO_KERNEL,
+	OPTION_DRAIN_TIMEOUT,
+	OPTION_LIMIT,
+	OPTION_LOG_LEVEL
+};
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -49,6 +57,7 @@ static const struct option options[] = {
 	{"admin", required_argument, NULL, 'a'},
 	{"workers", required_argument, NULL, 'w'},
 	{"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
+	{"limit", required_argument, NULL, OPTION_LIMIT},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -109,6 +118,13 @@ static int parse_option(int option, struct run_arguments *arguments)
 	case OPTION_DRAIN_TIMEOUT:
 		return parse_number("--drain-timeout", optarg, 3600000,
 				    &arguments->agent.drain_timeout_ms);
+	case OPTION_LIMIT:
+		if (proxy_options_set(&arguments->agent.proxy, optarg)) {
+			fprintf(stderr, "lanetag run: --limit: '%s' is none, or out of bounds\n",
+				optarg);
+			return -1;
+		}
+		return 0;
 	case OPTION_LOG_LEVEL:
 		if (log_parse_level(optarg, &level)) {
 			fprintf(stderr,
@@ -152,6 +168,16 @@ static int parse_arguments(int argc, char **argv, struct run_arguments *argument
 	return 0;
 }
 
+static void print_help(void)
+{
+	struct proxy_option_description limit;
+
+	fputs(usage, stdout);
+	printf("\nlimits:\n");
+	for (size_t i = 0; proxy_options_describe(i, &limit); i++)
+		printf("  %-24s %s (default: %zu)\n", limit.name, limit.meaning, limit.standard);
+}
+
 int command_run(int argc, char **argv)
 {
 	struct run_arguments arguments = {
@@ -168,7 +194,7 @@ int command_run(int argc, char **argv)
 	if (parse_arguments(argc, argv, &arguments)) {
 		fprintf(stderr, "try: lanetag run --help\n");
 	} else if (arguments.help) {
-		fputs(usage, stdout);
+		print_help();
 		status = 0;
 	} else {
 		arguments.agent.paths = arguments.paths;

@@ -164,7 +164,8 @@ enum exchange_progress exchange_fail(struct worker *worker, struct exchange *exc
 static bool attach(struct worker *worker, struct exchange *exchange)
 {
 	const struct mesh_cluster *cluster = exchange->route.cluster;
-	bool check = !(exchange->traits & EXCHANGE_REPLAYABLE);
+	const uint8_t repeatable = EXCHANGE_REPLAYABLE | EXCHANGE_IDEMPOTENT;
+	bool check = (exchange->traits & repeatable) != repeatable;
 	int error;
 
 	while (exchange->attempts < EXCHANGE_MAXIMUM_ATTEMPTS) {

@@ -2,7 +2,6 @@
 #include "proxy/proxy.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -12,43 +11,7 @@
 #include "proxy/listener.h"
 #include "proxy/worker.h"
 
-#define MAXIMUM_WORKERS 256
 #define DRAIN_STEP_MS 5
-
-static unsigned usable_cpus(void)
-{
-	cpu_set_t cpus;
-
-	if (sched_getaffinity(0, sizeof(cpus), &cpus))
-		return 1;
-	int count = CPU_COUNT(&cpus);
-	return count > 0 ? (unsigned)count : 1;
-}
-
-#define DEFAULT(option, value) (options->option = options->option ? options->option : (value))
-
-/* The values of docs/configuration.md. */
-static void fill_defaults(struct proxy_options *options)
-{
-	DEFAULT(workers, usable_cpus());
-	DEFAULT(maximum_head_bytes, http_default_limits.head_bytes);
-	DEFAULT(maximum_fields, http_default_limits.fields);
-	DEFAULT(maximum_target_bytes, http_default_limits.target_bytes);
-	DEFAULT(header_timeout_ms, 30 * 1000);
-	DEFAULT(body_timeout_ms, 60 * 1000);
-	DEFAULT(idle_timeout_ms, 300 * 1000);
-	DEFAULT(tunnel_timeout_ms, 3600 * 1000);
-	DEFAULT(connect_timeout_ms, 5 * 1000);
-	DEFAULT(upstream_response_timeout_ms, 300 * 1000);
-	DEFAULT(upstream_idle_timeout_ms, 60 * 1000);
-	DEFAULT(maximum_connections, 50000);
-	if (options->workers > MAXIMUM_WORKERS)
-		options->workers = MAXIMUM_WORKERS;
-	if (options->maximum_fields > HTTP_MAX_FIELDS)
-		options->maximum_fields = HTTP_MAX_FIELDS;
-	if (options->maximum_head_bytes > WORKER_MEMORY_BYTES / 2)
-		options->maximum_head_bytes = WORKER_MEMORY_BYTES / 2;
-}
 
 static void set_limits(struct proxy *proxy)
 {
@@ -137,7 +100,7 @@ int proxy_start(const struct proxy_options *options, struct tagger *tagger,
 	if (!proxy)
 		return -ENOMEM;
 	proxy->options = *options;
-	fill_defaults(&proxy->options);
+	proxy_options_fill(&proxy->options);
 	set_limits(proxy);
 	proxy->tagger = tagger;
 	clients_start(&proxy->clients);

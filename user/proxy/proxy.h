@@ -6,29 +6,12 @@
  */
 #include "config/configuration.h"
 #include "kernel/tagger.h"
+#include "http/head.h"
 #include "proxy/clients.h"
+#include "proxy/options.h"
 #include "proxy/statistics.h"
 
 struct worker;
-
-struct proxy_options {
-	unsigned workers; /* 0: one per CPU that the process may use */
-	/* limits; 0 takes the default of docs/configuration.md */
-	size_t maximum_head_bytes;
-	size_t maximum_fields;
-	size_t maximum_target_bytes;
-	bool allow_bare_lf;
-	unsigned header_timeout_ms;  /* from a head's first byte to its last */
-	unsigned body_timeout_ms;    /* between two pieces of a body from or to a client */
-	unsigned idle_timeout_ms;    /* between two requests of a connection */
-	unsigned tunnel_timeout_ms;  /* without a byte in either direction */
-	unsigned connect_timeout_ms; /* to one endpoint */
-	unsigned upstream_response_timeout_ms; /* to the response's head, and between its pieces */
-	unsigned upstream_idle_timeout_ms;     /* of pooled connections */
-	size_t maximum_connections;
-	size_t maximum_connections_per_client;	/* 0: as many as it likes */
-	size_t maximum_requests_per_connection; /* 0: as many as it likes */
-};
 
 /* Private to the room. */
 struct proxy {

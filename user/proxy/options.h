@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* The proxy's limits and timeouts, as people set them. */
+#include <stdbool.h>
+#include <stddef.h>
+
+struct proxy_options {
+	unsigned workers; /* 0: one per CPU that the process may use */
+	/* Below: 0 takes the default (proxy_options_fill). */
+	size_t maximum_head_bytes;
+	size_t maximum_fields;
+	size_t maximum_target_bytes;
+	bool allow_bare_lf;
+	unsigned header_timeout_ms;  /* from a head's first byte to its last */
+	unsigned body_timeout_ms;    /* between two pieces of a body from or to a client */
+	unsigned idle_timeout_ms;    /* between two requests of a connection */
+	unsigned tunnel_timeout_ms;  /* without a byte in either direction */
+	unsigned connect_timeout_ms; /* to one endpoint */
+	unsigned upstream_response_timeout_ms; /* to the response's head, and between its pieces */
+	unsigned upstream_idle_timeout_ms;     /* of pooled connections */
+	size_t maximum_connections;
+	size_t maximum_connections_per_client;	/* 0: as many as it likes */
+	size_t maximum_requests_per_connection; /* 0: as many as it likes */
+};
+
+/*
+ * Sets one from "name=value", such as "header-timeout=10000" (milliseconds) or "head-bytes=16384".
+ * 0, or -1 if there is no such name or the value is out of its bounds (proxy_options_describe).
+ */
+int proxy_options_set(struct proxy_options *options, const char *assignment);
+
+/* Puts defaults in place of zeroes, and takes bounds into account that lie in the proxy itself. */
+void proxy_options_fill(struct proxy_options *options);
+
+/* The index-th name, what it means, default and bounds; false behind the last. */
+struct proxy_option_description {
+	const char *name;
+	const char *meaning;
+	size_t standard; /* 0: no limit */
+	size_t minimum, maximum;
+};
+bool proxy_options_describe(size_t index, struct proxy_option_description *ret_description);
