@@ -7,6 +7,17 @@
 
 #include "base/array.h"
 
+/* Manifests are quoted in what is said: no byte of theirs may steer a terminal or end a log line. */
+static void make_printable(struct buffer *text)
+{
+	for (size_t i = 0; i + 1 < text->length; i++) {
+		unsigned char byte = (unsigned char)text->data[i];
+
+		if (byte < ' ' || byte == 0x7f)
+			text->data[i] = '?';
+	}
+}
+
 void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity severity,
 		     struct source_place place, const char *resource, const char *field,
 		     const char *format, ...)
@@ -24,6 +35,7 @@ void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
 		buffer_printf(&text, "%s: ", field);
 	buffer_append_text(&text, what);
 	buffer_append_byte(&text, '\0');
+	make_printable(&text);
 
 	if (severity == DIAGNOSTIC_ERROR)
 		diagnostics->error_count++;

@@ -138,6 +138,7 @@ static void read_spec(const struct builder *builder, const struct node *document
 		struct path item = path_item(&servers_path, i);
 		struct gateway_server *server = &manifest->servers[manifest->server_count];
 
+		*server = (struct gateway_server){0}; /* of one that was wrong */
 		read_server(builder, list->items[i], &item, manifest->resource.namespace, server);
 		if (server->port)
 			manifest->server_count++;

@@ -238,8 +238,11 @@ void http_route_read(const struct builder *builder, const struct node *node,
 
 	reader_check_fields(&builder->reader, node, path, fields, ARRAY_LENGTH(fields));
 	route->place = builder_place(builder, node);
-	if (node->kind != NODE_MAPPING)
+	if (node->kind != NODE_MAPPING) {
+		if (node_is_null(node))
+			reader_error(&builder->reader, node, path, "must be a mapping");
 		return;
+	}
 	route->name = builder_text(builder, node, path, "name");
 	read_matches(builder, node, path, route);
 	read_destinations(builder, node, path, route);

@@ -91,8 +91,11 @@ void workload_read_endpoint(const struct builder *builder, const struct node *no
 	struct labels labels = {0};
 
 	reader_check_fields(&builder->reader, node, path, fields, ARRAY_LENGTH(fields));
-	if (node->kind != NODE_MAPPING)
+	if (node->kind != NODE_MAPPING) {
+		if (node_is_null(node))
+			reader_error(&builder->reader, node, path, "must be a mapping");
 		return;
+	}
 	manifest->is_ready = true;
 	read_address(builder, node, path, manifest);
 	read_ports(builder, node, path, manifest);

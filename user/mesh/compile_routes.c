@@ -440,6 +440,24 @@ static const char *full_name(struct compiler *compiler, const struct resource *r
 	return name;
 }
 
+/* What stands behind an entry that takes every request is most likely meant to stand before it. */
+static void warn_of_unreachable(const struct compiled_resource *resource,
+				const struct virtual_service_manifest *manifest)
+{
+	struct path spec = path_field(NULL, "spec"), http = path_field(&spec, "http");
+
+	for (size_t i = 0; i + 1 < manifest->http_count; i++) {
+		struct path item = path_item(&http, i + 1);
+
+		if (manifest->http[i].match_count)
+			continue;
+		compile_warning(resource, manifest->http[i + 1].place, &item,
+				"never reached: the entry in line %u takes every request",
+				manifest->http[i].place.line);
+		return;
+	}
+}
+
 static void compile_virtual_service(struct compiler *compiler,
 				    const struct virtual_service_manifest *manifest)
 {
@@ -458,6 +476,7 @@ static void compile_virtual_service(struct compiler *compiler,
 		struct rule_context context = {&resource, manifest, &item};
 		compile_rule(&context, &manifest->http[i], name, &service->rules[i]);
 	}
+	warn_of_unreachable(&resource, manifest);
 	compile_rule_index(compiler, service);
 	compile_bind_hosts(&resource, service);
 	free(title);

@@ -85,6 +85,9 @@ static void what_is_wrong_is_named(void **state)
 		 "spec.servers[0].bind: \"nowhere\" is no IP address"},
 		{"  - port: {number: 80, protocol: HTTP}\n    hosts: ['*']\n    other: 1\n",
 		 "spec.servers[0].other: unknown field"},
+		{"  - port: {number: 0, protocol: HTTP}\n    hosts: [a, b]\n"
+		 "  - port: {number: 80, protocol: HTTP}\n    hosts: ['a b']\n",
+		 "spec.servers[1].hosts[0]: \"a b\" is no host"},
 		{"  - \n", "spec.servers[0]: must be a mapping"},
 		{"    []\n", "spec.servers: missing"},
 		{"    a\n", "spec.servers: must be a list"},

@@ -202,6 +202,8 @@ static void what_is_wrong_is_named(void **state)
 		 ENTRY("resolution: STATIC, exportTo: [other],"
 		       "endpoints: [{address: 10.0.0.1}]"),
 		 "spec.exportTo[0]: not supported"},
+		{read_entry, ENTRY("resolution: STATIC, endpoints: [~]"),
+		 "spec.endpoints[0]: must be a mapping"},
 		{read_workload_entry, "spec: {labels: {a: b}}\n", "spec.address: missing"},
 		{read_workload_entry, "spec: {address: unix:///x}\n", "is no IP address"},
 		{read_workload_entry, "spec: {address: 10.0.0.1, network: n}\n",

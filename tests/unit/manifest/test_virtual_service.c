@@ -232,6 +232,7 @@ static void what_is_wrong_with_the_spec_is_named(void **state)
 		{"  hosts: a\n", "spec.hosts: must be a list, not a single value"},
 		{"  hosts: [[a]]\n", "spec.hosts[0]: must be a text"},
 		{"  hosts: [a]\n  http: [a]\n", "spec.http[0]: must be a mapping"},
+		{"  hosts: [a]\n  http:\n  -\n", "spec.http[0]: must be a mapping"},
 		{"  hosts: [a]\n  gateway: [a]\n", "spec.gateway: unknown field"},
 	};
 

@@ -668,6 +668,22 @@ static void explain_gives_each_destination_host_once(void **state)
 	fixture_stop(&fixture);
 }
 
+static void an_entry_behind_one_that_takes_everything_is_a_warning(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_start(&fixture, VIRTUAL_SERVICE("a", "[a]",
+						"  http:\n"
+						"  - directResponse: {status: 200}\n"
+						"  - match: [{uri: {prefix: /a}}]\n"
+						"    directResponse: {status: 201}\n"));
+	assert_said(&fixture.diagnostics,
+		    "a.yaml:8:5: warning: VirtualService/a: spec.http[1]: never "
+		    "reached: the entry in line 7 takes every request");
+	fixture_stop(&fixture);
+}
+
 static void nothing_at_all_is_a_mesh_without_listeners(void **state)
 {
 	struct fixture fixture;
@@ -703,6 +719,7 @@ int main(void)
 		cmocka_unit_test(a_service_entry_is_a_host_with_its_own_endpoints),
 		cmocka_unit_test(a_caller_is_known_by_its_address),
 		cmocka_unit_test(explain_gives_each_destination_host_once),
+		cmocka_unit_test(an_entry_behind_one_that_takes_everything_is_a_warning),
 		cmocka_unit_test(nothing_at_all_is_a_mesh_without_listeners),
 	};
 

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Manifests with every field, changed at random in ten thousands of ways: whatever comes out must
+ * be refused in words or compiled, and what was compiled must route. Worth most under SANITIZE=1.
+ *   LANETAG_MUTATIONS  how many (default 4000); LANETAG_SEED  where to begin
+ */
+#include "unit/mesh/mesh_test.h"
+
+#include "base/array.h"
+
+static const char manifests[] =
+	"apiVersion: v1\n"
+	"kind: Service\n"
+	"metadata: {name: a, namespace: shop, labels: {x: y}}\n"
+	"spec:\n"
+	"  clusterIP: 10.96.0.1\n"
+	"  clusterIPs: [10.96.0.1, '2001:db8::1']\n"
+	"  type: ClusterIP\n"
+	"  selector: {app: a}\n"
+	"  ports:\n"
+	"  - {name: http, port: 80, targetPort: main, protocol: TCP}\n"
+	"  - {name: web-b, port: 81, targetPort: 8081, appProtocol: http}\n"
+	"---\n"
+	"apiVersion: v1\n"
+	"kind: Pod\n"
+	"metadata: {name: a-1, namespace: shop, labels: {app: a, version: v1}}\n"
+	"spec: {containers: [{ports: [{name: main, containerPort: 8080}]}]}\n"
+	"status: {podIP: 10.0.0.1, phase: Running, conditions: [{type: Ready, status: 'True'}]}\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1beta1\n"
+	"kind: WorkloadEntry\n"
+	"metadata: {name: a-2, namespace: shop}\n"
+	"spec: {address: 10.0.0.2, ports: {http: 9090}, labels: {app: a, version: v2}}\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: ServiceEntry\n"
+	"metadata: {name: e}\n"
+	"spec:\n"
+	"  hosts: [api.example.com]\n"
+	"  addresses: [240.0.0.1]\n"
+	"  ports: [{name: http, number: 80, protocol: HTTP}]\n"
+	"  resolution: STATIC\n"
+	"  endpoints: [{address: 10.0.0.3, ports: {http: 8080}, labels: {version: v1}}]\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: DestinationRule\n"
+	"metadata: {name: a, namespace: shop, annotations: {lanetag.io/fallback-subset: v1}}\n"
+	"spec:\n"
+	"  host: a\n"
+	"  trafficPolicy:\n"
+	"    loadBalancer: {simple: LEAST_REQUEST}\n"
+	"    connectionPool: {tcp: {maxConnections: 9, connectTimeout: 1s}, http: {maxRetries: "
+	"3}}\n"
+	"    outlierDetection: {consecutive5xxErrors: 3, interval: 1s, baseEjectionTime: 2s}\n"
+	"    portLevelSettings: [{port: {number: 81}, loadBalancer: {simple: RANDOM}}]\n"
+	"  subsets:\n"
+	"  - {name: v1, labels: {version: v1}}\n"
+	"  - name: v2\n"
+	"    labels: {version: v2}\n"
+	"    trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user-id}}}\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: Gateway\n"
+	"metadata: {name: g, namespace: edge}\n"
+	"spec:\n"
+	"  selector: {istio: ingressgateway}\n"
+	"  servers:\n"
+	"  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['shop/*', "
+	"'*/*.example.com']}\n"
+	"  - {port: {number: 81, name: http, protocol: HTTP}, hosts: ['*'], bind: 127.0.0.1}\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: VirtualService\n"
+	"metadata: {name: a, namespace: shop}\n"
+	"spec:\n"
+	"  hosts: [a, '*.example.com', b.example.com]\n"
+	"  gateways: [mesh, edge/g]\n"
+	"  exportTo: ['*']\n"
+	"  http:\n"
+	"  - name: all\n"
+	"    match:\n"
+	"    - uri: {prefix: /a}\n"
+	"      ignoreUriCase: true\n"
+	"      method: {regex: 'GET|POST'}\n"
+	"      headers: {appver-a: &tag {exact: v2}, x-b: {}}\n"
+	"      withoutHeaders: {x-c: *tag}\n"
+	"      queryParams: {q: {exact: '1'}}\n"
+	"    - {port: 80, gateways: [mesh], sourceLabels: {app: b}, sourceNamespace: shop}\n"
+	"    route:\n"
+	"    - destination: {host: a, subset: v1, port: {number: 80}}\n"
+	"      weight: 90\n"
+	"      headers: {response: {add: {x-side: one}, remove: [server]}}\n"
+	"    - {destination: {host: a.shop.svc.cluster.local, subset: v2, port: {number: 80}}, "
+	"weight: 10}\n"
+	"    rewrite: {uri: /b, authority: c}\n"
+	"    timeout: 1.5s\n"
+	"    retries: {attempts: 2, perTryTimeout: 500ms, retryOn: '5xx,connect-failure,409'}\n"
+	"    fault: {delay: {fixedDelay: 1s, percentage: {value: 0.5}}, abort: {httpStatus: 503, "
+	"percent: 1}}\n"
+	"    mirror: {host: api.example.com}\n"
+	"    mirrorPercentage: {value: 10}\n"
+	"    headers: {request: {set: {x-a: b}}}\n"
+	"  - {match: [{uri: {exact: /r}}], redirect: {uri: /s, scheme: https, redirectCode: 302}}\n"
+	"  - {match: [{uri: {regex: '/d.*'}}], directResponse: {status: 200, body: {string: "
+	"hello}}}\n"
+	"  - {route: [{destination: {host: a, port: {number: 81}}}]}\n";
+
+/* What stands where something else stood. */
+static const char *const pieces[] = {
+	"[]",
+	"{}",
+	"~",
+	"''",
+	"-1",
+	"0",
+	"99999999999999999999",
+	"\"\\0\"",
+	"[[[[",
+	"*",
+	"*tag",
+	"&tag ",
+	"a.b.c",
+	"1.5",
+	"true",
+	"{a: {b: [c]}}",
+	"\xff",
+	"\n",
+	": ",
+	"- ",
+	"- - - ",
+	"a",
+	"'*'",
+	"/",
+	"(a+)+",
+	"\\1",
+	"0s",
+	"::",
+	"shop/a",
+	"80",
+	"0.0.0.0",
+	"mesh",
+	"*.x",
+	"%",
+	"\t",
+	"#",
+	"---\n",
+	"\"\\r\"",
+	"!!str ",
+	"|\n",
+};
+
+static void replace(struct buffer *text, size_t from, size_t length, const char *piece)
+{
+	struct buffer changed = {0};
+
+	buffer_append(&changed, text->data, from);
+	buffer_append_text(&changed, piece);
+	buffer_append(&changed, text->data + from + length, text->length - from - length);
+	buffer_free(text);
+	*text = changed;
+}
+
+/* A word or number that begins at or behind `at`; its length in *ret_length. */
+static size_t find_word(const struct buffer *text, size_t at, size_t *ret_length)
+{
+	static const char ends[] = " \n:,[]{}'\"";
+
+	while (at < text->length && strchr(ends, text->data[at]))
+		at++;
+	size_t length = 0;
+	while (at + length < text->length && !strchr(ends, text->data[at + length]))
+		length++;
+	*ret_length = length;
+	return at;
+}
+
+static void mutate(struct buffer *text, unsigned *seed)
+{
+	size_t at = (size_t)rand_r(seed) % text->length, length;
+	const char *piece = pieces[(size_t)rand_r(seed) % ARRAY_LENGTH(pieces)];
+
+	switch (rand_r(seed) % 6) {
+	case 0: /* another value */
+	case 1:
+		at = find_word(text, at, &length);
+		replace(text, at, length, piece);
+		break;
+	case 2: /* a word of elsewhere */
+	{
+		char word[64];
+		size_t other = find_word(text, (size_t)rand_r(seed) % text->length, &length);
+
+		snprintf(word, sizeof(word), "%.*s", (int)length, text->data + other);
+		at = find_word(text, at, &length);
+		replace(text, at, length, word);
+		break;
+	}
+	case 3: /* a line less */
+	{
+		const char *end = memchr(text->data + at, '\n', text->length - at);
+		replace(text, at, end ? (size_t)(end - text->data) - at : text->length - at, "");
+		break;
+	}
+	case 4:
+		replace(text, at, 0, piece);
+		break;
+	default:
+		text->data[at] = (char)(text->data[at] ^ 1 << rand_r(seed) % 8);
+	}
+}
+
+static void route_everywhere(const struct mesh *mesh)
+{
+	static const char *const requests[] = {
+		"GET /a?q=1 HTTP/1.1\r\nHost: a\r\nappver-a: v2\r\nx-b: c\r\n\r\n",
+		"GET /r HTTP/1.1\r\nHost: a.shop:80\r\n\r\n",
+		"GET http://b.example.com HTTP/1.1\r\nHost: b.example.com\r\n\r\n",
+		"POST /d HTTP/1.1\r\nHost: x.y.example.com\r\n\r\n",
+		"GET / HTTP/1.0\r\n\r\n",
+	};
+
+	for (size_t i = 0; i < mesh_listener_count(mesh); i++) {
+		for (size_t j = 0; j < ARRAY_LENGTH(requests); j++) {
+			struct request request;
+			struct buffer out = {0};
+
+			request_route(&request, mesh, mesh_listener(mesh, i), requests[j]);
+			if (request.result.action == ROUTE_REDIRECT)
+				mesh_write_location(&request.query, &request.result, &out);
+			mesh_write_target(&request.result, request.edit.target, &out);
+			assert_false(out.failed);
+			buffer_free(&out);
+		}
+	}
+	for (size_t i = 0; i < mesh_explain_count(mesh); i++) {
+		struct request request;
+
+		request_parse(&request, requests[0]);
+		mesh_explain(mesh, i, &request.edit, 1, &request.result);
+	}
+}
+
+static unsigned setting(const char *name, unsigned absent)
+{
+	const char *text = getenv(name);
+
+	return text ? (unsigned)strtoul(text, NULL, 10) : absent;
+}
+
+static void the_manifests_themselves_are_good(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_start(&fixture, manifests);
+	assert_nothing_said(&fixture.diagnostics);
+	assert_int_equal(mesh_listener_count(fixture.mesh), 7);
+	route_everywhere(fixture.mesh);
+	fixture_stop(&fixture);
+}
+
+static void changed_manifests_are_refused_in_words_or_compiled(void **state)
+{
+	unsigned rounds = setting("LANETAG_MUTATIONS", 4000), seed = setting("LANETAG_SEED", 1);
+	unsigned good = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < rounds; round++) {
+		struct buffer text = {0};
+		struct fixture fixture;
+
+		buffer_append(&text, manifests, sizeof(manifests) - 1);
+		for (int i = rand_r(&seed) % 3; i >= 0; i--)
+			mutate(&text, &seed);
+		fixture_compile(&fixture, buffer_text(&text));
+		if (fixture.result == 0) {
+			good++;
+			route_everywhere(fixture.mesh);
+		} else {
+			assert_true(fixture.diagnostics.error_count > 0);
+		}
+		fixture_stop(&fixture);
+		buffer_free(&text);
+	}
+	/* Neither all nor none: else the changes tell nothing. */
+	assert_in_range(good, rounds / 20, rounds - rounds / 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_manifests_themselves_are_good),
+		cmocka_unit_test(changed_manifests_are_refused_in_words_or_compiled),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
