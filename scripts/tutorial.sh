@@ -122,8 +122,8 @@ manifests_of_step() { # STEP
 # status stands on a line of its own.
 start_background_clients() {
   local url="http://$NODE_ADDRESS/?request=[1-1000000]"
-  start client kept curl -s --max-time 600 --rate 100/s -o /dev/null -w '%{http_code}\n' -H 'x-user-id: 0003' "$url"
-  start client fresh curl -s --max-time 600 --rate 100/s -o /dev/null -w '%{http_code}\n' -H 'x-user-id: 0005' \
+  start client kept curl -s --max-time 600 --rate 100/s -o /dev/null -w '%{stderr}%{http_code}\n' -H 'x-user-id: 0003' "$url"
+  start client fresh curl -s --max-time 600 --rate 100/s -o /dev/null -w '%{stderr}%{http_code}\n' -H 'x-user-id: 0005' \
     -H 'Connection: close' "$url"
 }
 

@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Plays the tutorial, steps 1 to 4, on this machine: real processes in network namespaces, real packets, the kernel
+# tagger on the node's interfaces, and manifests that change under a running agent. Each answer is held against
+# examples/tutorial/expected.tsv. Ends with 0 only if all agree and no request failed; leaves nothing behind.
+#
+#   scripts/demo.sh [OPTION OF lanetag run…]    such as --no-kernel
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+build=${LANETAG_BUILD:-build}
+
+# shellcheck source=scripts/tutorial.sh
+. scripts/tutorial.sh
+
+if [ -t 1 ]; then
+  bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
+else
+  bold='' dim='' green='' red='' plain=''
+fi
+agreed=0 differing=0
+
+die() {
+  printf '%s%s%s\n' "$red" "$*" "$plain" >&2
+  [ ! -s "${work:-}/agent.log" ] || tail -20 "$work/agent.log" >&2
+  exit 1
+}
+
+title() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+
+show_answer() { # STEP USER
+  local answer expected
+  expected=$(expected_line "$1" "$2")
+  answer=$(ask "$2")
+  if [ "$answer" = "$expected" ]; then
+    agreed=$((agreed + 1))
+    printf '  %s  %s  %s%s%s\n' "$2" "$answer" "$green" ok "$plain"
+  else
+    differing=$((differing + 1))
+    printf '  %s  %s  %s%s%s\n        %s (expected)\n' "$2" "$answer" "$red" DIFFERS "$plain" "$expected"
+  fi
+}
+
+play_step() { # STEP TITLE
+  local files user started elapsed
+  title "Step $1: $2"
+  start_apps_of_step "$1" || die "no pods for step $1"
+  mapfile -t files < <(manifests_of_step "$1")
+  printf '%s  apply %s%s\n' "$dim" "${files[*]#"$TUTORIAL/"}" "$plain"
+  apply_and_wait "${files[@]}" || die "step $1: the agent did not take the manifests"
+  printf "%s  curl -H 'x-user-id: USER' %s%s\n" "$dim" "$NODE_ADDRESS" "$plain"
+  for user in 0001 0002 0003 0004 0005; do show_answer "$1" "$user"; done
+}
+
+# Of 16384 slots those that hold a mark; what a program would read from the map itself.
+show_marks() {
+  title "What the kernel noted of the last requests"
+  printf '%s  bpftool map dump pinned %s/lane_marks   (slots in use)%s\n' "$dim" "$pins" "$plain"
+  bpftool --json map dump pinned "$pins/lane_marks" | jq -r '
+    def address: .[-4:] | map(tostring) | join(".");
+    [.[].formatted.value | select(.generation != 0)] | sort_by(.generation, .position) | .[-8:][] |
+    "  \(.connection.remote_address | address):\(.connection.remote_port) -> " +
+    "\(.connection.local_address | address):\(.connection.local_port)  " +
+    "generation \(.generation)  position \(.position)  " +
+    "policies \(.policy[:.rule_count])  remainders \(.remainder[:.rule_count])"'
+}
+
+# Per lane, summed over the processors, with the tag header and value that the agent named the lane by.
+show_counters() {
+  title "Requests per lane, counted in the kernel"
+  printf '%s  bpftool map dump pinned %s/lane_counters, lane_names%s\n' "$dim" "$pins" "$plain"
+  jq -r -n --slurpfile counters <(bpftool --json map dump pinned "$pins/lane_counters") \
+    --slurpfile names <(bpftool --json map dump pinned "$pins/lane_names") \
+    '$counters, $names | length'
+}
+
+show_metrics() {
+  title "The agent's metrics"
+  printf '%s  curl %s/metrics%s\n' "$dim" "$ADMIN" "$plain"
+  metrics | grep -E '^lanetag_(lane_requests_total|decisions_total|decision_disagreements|configuration_generation)' |
+    sed 's/^/  /'
+}
+
+clean_up() {
+  trap - EXIT
+  tutorial_clean_up
+}
+
+main() {
+  local requests failed
+  [ "$(id -u)" -eq 0 ] || die "The demo makes network namespaces and loads a BPF program: it needs root."
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  tutorial_set_up || die "no network namespaces"
+
+  printf '%slanetag: the tutorial on one node%s\n' "$bold" "$plain"
+  printf 'client %s -> gateway %s:80 (the agent) -> app-a -> app-b -> app-c\n' "$CLIENT_ADDRESS" "$NODE_ADDRESS"
+  start_agent "$@"
+  play_step 1 "the baseline"
+  start_background_clients
+  play_step 2 "canaries of app-a and app-b for 10 % of the users"
+  play_step 3 "at the same time app-c v3 for 50 %"
+  play_step 4 "app-c v3 for all"
+  read -r requests failed < <(stop_background_clients)
+
+  if [ -e "$pins/lane_marks" ]; then
+    show_marks
+    show_counters
+  fi
+  show_metrics
+
+  title "Result"
+  printf '  %d of %d answers as in the tutorial\n' "$agreed" $((agreed + differing))
+  printf '  %d requests by clients that went on through all changes, %d failed\n' "$requests" "$failed"
+  [ "$agreed" -eq 20 ] && [ "$differing" -eq 0 ] && [ "$requests" -gt 0 ] && [ "$failed" -eq 0 ]
+}
+
+main "$@"
