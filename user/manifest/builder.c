@@ -203,7 +203,9 @@ const char *builder_host(const struct builder *builder, const struct node *node,
 		name = (struct span){host + 2, text.length - 2};
 	if (!is_host(name)) {
 		reader_error(&builder->reader, node, path, "\"%s\" is no host%s", host,
-			     wildcards ? " (a wildcard is \"*\" or \"*.\" and a host)" : "");
+			     wildcards	    ? " (a wildcard is \"*\" or \"*.\" and a host)"
+			     : *host == '*' ? " (no wildcard can stand here)"
+					    : "");
 		return NULL;
 	}
 	return host;

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "unit/mesh/mesh_test.h"
+
+#include "mesh/apply.h"
+
+static void headers_are_removed_then_set_then_added(void **state)
+{
+	static const struct span remove[] = {{"X-Old", 5}, {"x-both", 6}};
+	static const struct mesh_header_value set[] = {{{"x-set", 5}, {"1", 1}},
+						       {{"x-both", 6}, {"2", 1}}};
+	static const struct mesh_header_value add[] = {{{"x-set", 5}, {"3", 1}}};
+	const struct mesh_header_operations operations = {
+		.remove = remove,
+		.remove_count = 2,
+		.set = set,
+		.set_count = 2,
+		.add = add,
+		.add_count = 1,
+	};
+	struct request request;
+	struct span value;
+
+	(void)state;
+	request_parse(&request, "GET / HTTP/1.1\r\nHost: a\r\nx-old: a\r\nx-set: b\r\nX-SET: c\r\n"
+				"x-both: d\r\n\r\n");
+	assert_int_equal(mesh_apply_headers(&operations, &request.edit), 0);
+	assert_false(http_edit_get(&request.edit, span_of("x-old"), &value));
+	assert_true(http_edit_get(&request.edit, span_of("x-set"), &value));
+	assert_true(span_equal(value, span_of("1")));
+	assert_true(http_edit_get(&request.edit, span_of("x-both"), &value));
+	assert_true(span_equal(value, span_of("2")));
+	assert_int_equal(request.edit.added_count, 3);
+}
+
+static void too_many_headers_are_told(void **state)
+{
+	static struct mesh_header_value add[HTTP_EDIT_MAX_ADDED + 1];
+	struct mesh_header_operations operations = {.add = add, .add_count = HTTP_EDIT_MAX_ADDED};
+	struct request request;
+
+	(void)state;
+	for (size_t i = 0; i <= HTTP_EDIT_MAX_ADDED; i++)
+		add[i] = (struct mesh_header_value){span_of("x"), span_of("y")};
+	request_parse(&request, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_int_equal(mesh_apply_headers(&operations, &request.edit), 0);
+	request_parse(&request, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	operations.add_count++;
+	assert_int_equal(mesh_apply_headers(&operations, &request.edit), -1);
+}
+
+static void a_share_holds_for_its_part(void **state)
+{
+	unsigned held = 0;
+
+	(void)state;
+	for (uint64_t draw = 0; draw < 100000; draw++) {
+		assert_true(mesh_share_holds(MESH_SHARE_ALL, draw));
+		assert_false(mesh_share_holds(0, draw));
+		held += mesh_share_holds(MESH_SHARE_ALL / 10, draw);
+		if (mesh_share_holds(1000, draw))
+			assert_true(mesh_share_holds(MESH_SHARE_ALL / 10, draw));
+	}
+	assert_in_range(held, 9600, 10400);
+}
+
+static void what_is_hashed_is_the_policys(void **state)
+{
+	static const char text[] = "GET /?q=user HTTP/1.1\r\nHost: a\r\nx-id: user\r\nCookie: a=b; "
+				   "id=user\r\nx-empty:\r\n\r\n";
+	static const struct {
+		enum mesh_hash_source source;
+		const char *name;
+		bool is_there;
+	} rows[] = {
+		{MESH_HASH_HEADER, "X-Id", true},	 {MESH_HASH_HEADER, "x-none", false},
+		{MESH_HASH_HEADER, "x-empty", false},	 {MESH_HASH_COOKIE, "id", true},
+		{MESH_HASH_COOKIE, "ID", false},	 {MESH_HASH_QUERY_PARAMETER, "q", true},
+		{MESH_HASH_QUERY_PARAMETER, "r", false},
+	};
+	struct request request;
+	const uint8_t address[16] = {1};
+	uint64_t first = 0, hash = 0;
+
+	(void)state;
+	request_parse(&request, text);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mesh_cluster_policy policy = {
+			.balancing = MESH_BALANCE_HASH,
+			.hash_source = rows[i].source,
+			.hash_name = span_of(rows[i].name),
+		};
+
+		assert_int_equal(mesh_balance_hash(&policy, &request.edit, address, &hash),
+				 rows[i].is_there);
+		if (i == 0)
+			first = hash;
+		/* The same value is the same user, wherever it stands. */
+		if (rows[i].is_there)
+			assert_true(hash == first);
+	}
+	struct mesh_cluster_policy by_address = {.hash_source = MESH_HASH_SOURCE_IP};
+	assert_true(mesh_balance_hash(&by_address, &request.edit, address, &hash));
+	assert_true(hash != first);
+}
+
+#define ENDPOINTS 5
+
+static size_t choose(const struct mesh_endpoint *endpoints, size_t without, uint64_t hash)
+{
+	size_t best = SIZE_MAX;
+	uint64_t best_score = 0;
+
+	for (size_t i = 0; i < ENDPOINTS; i++) {
+		uint64_t score = mesh_endpoint_score(&endpoints[i], hash);
+
+		if (i != without && (best == SIZE_MAX || score > best_score)) {
+			best = i;
+			best_score = score;
+		}
+	}
+	return best;
+}
+
+static void only_what_an_endpoint_had_moves_when_it_goes(void **state)
+{
+	struct mesh_endpoint endpoints[ENDPOINTS] = {0};
+	unsigned counts[ENDPOINTS] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ENDPOINTS; i++)
+		endpoints[i] = (struct mesh_endpoint){.address = {[15] = (uint8_t)i}, .port = 80};
+	for (uint64_t user = 0; user < 10000; user++) {
+		uint64_t hash = user * UINT64_C(0x9e3779b97f4a7c15);
+		size_t all = choose(endpoints, SIZE_MAX, hash), less = choose(endpoints, 2, hash);
+
+		counts[all]++;
+		if (all != 2)
+			assert_int_equal(less, all);
+	}
+	for (size_t i = 0; i < ENDPOINTS; i++)
+		assert_in_range(counts[i], 1800, 2200);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(headers_are_removed_then_set_then_added),
+		cmocka_unit_test(too_many_headers_are_told),
+		cmocka_unit_test(a_share_holds_for_its_part),
+		cmocka_unit_test(what_is_hashed_is_the_policys),
+		cmocka_unit_test(only_what_an_endpoint_had_moves_when_it_goes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "mesh/apply.h"
+
+#include <lanetag/hash.h>
+
+#include "http/values.h"
+
+/* Seeds, so that the draws of one user are independent of each other and of tag rules. */
+#define SEED_SHARE UINT64_C(0x73686172)
+#define SEED_BALANCE UINT64_C(0x62616c61)
+
+int mesh_apply_headers(const struct mesh_header_operations *operations, struct http_edit *edit)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < operations->remove_count; i++)
+		http_edit_remove_name(edit, operations->remove[i]);
+	for (size_t i = 0; i < operations->set_count; i++) {
+		if (http_edit_set(edit, operations->set[i].name, operations->set[i].value))
+			result = -1;
+	}
+	for (size_t i = 0; i < operations->add_count; i++) {
+		if (http_edit_add(edit, operations->add[i].name, operations->add[i].value))
+			result = -1;
+	}
+	return result;
+}
+
+bool mesh_share_holds(uint32_t share, uint64_t draw)
+{
+	if (share >= MESH_SHARE_ALL)
+		return true;
+	return lanetag_xxh64((const __u8 *)&draw, sizeof(draw), SEED_SHARE) % MESH_SHARE_ALL <
+	       share;
+}
+
+static uint64_t hash_span(struct span text)
+{
+	return lanetag_xxh64((const __u8 *)text.data, (__u32)text.length, SEED_BALANCE);
+}
+
+bool mesh_balance_hash(const struct mesh_cluster_policy *policy, const struct http_edit *request,
+		       const uint8_t source_address[16], uint64_t *ret_hash)
+{
+	struct span value = {0};
+	bool found = false;
+
+	switch (policy->hash_source) {
+	case MESH_HASH_HEADER:
+		found = http_edit_get(request, policy->hash_name, &value);
+		break;
+	case MESH_HASH_COOKIE:
+		found = http_cookie(request->head, policy->hash_name, 0, &value);
+		break;
+	case MESH_HASH_QUERY_PARAMETER:
+		found = http_query_parameter(request->head->query, policy->hash_name, 0, &value);
+		break;
+	case MESH_HASH_SOURCE_IP:
+		value = (struct span){(const char *)source_address, 16};
+		found = true;
+		break;
+	}
+	if (!found || !value.length)
+		return false;
+	*ret_hash = hash_span(value);
+	return true;
+}
+
+uint64_t mesh_endpoint_score(const struct mesh_endpoint *endpoint, uint64_t hash)
+{
+	__u8 key[16 + 2];
+
+	memcpy(key, endpoint->address, 16);
+	key[16] = (__u8)(endpoint->port >> 8);
+	key[17] = (__u8)endpoint->port;
+	return lanetag_xxh64(key, sizeof(key), hash);
+}

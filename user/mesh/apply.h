@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* What a route and a cluster ask of one request, worked out. Pure: no state, no allocation. */
+#include "http/edit.h"
+#include "mesh/route.h"
+
+/*
+ * Applies the operations to a request's or a response's head: remove, then set, then add. -1 if the
+ * edit has no room for all of them; what fits is done.
+ */
+int mesh_apply_headers(const struct mesh_header_operations *operations, struct http_edit *edit);
+
+/* True for `share` millionths of all values of `draw` (a random number, or a hash of the user). */
+bool mesh_share_holds(uint32_t share, uint64_t draw);
+
+/*
+ * The hash that MESH_BALANCE_HASH goes by. False: the request has no such header, cookie or
+ * parameter, so that any endpoint will do.
+ */
+bool mesh_balance_hash(const struct mesh_cluster_policy *policy, const struct http_edit *request,
+		       const uint8_t source_address[16], uint64_t *ret_hash);
+
+/*
+ * Rendezvous hashing: among the endpoints that can be used the one with the highest score for a
+ * hash is taken. When an endpoint goes, only what it had moves; when one comes, only what it gets.
+ */
+uint64_t mesh_endpoint_score(const struct mesh_endpoint *endpoint, uint64_t hash);
