@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The request stage: text in, text out, with the seed's rules and propagation. */
+#include <unistd.h>
+
+#include "unit/manifest/manifest_test.h"
+
+#include "base/address.h"
+#include "config/configuration.h"
+#include "proxy/request.h"
+
+static const char manifests[] =
+	"apiVersion: extensions.istio.io/v1alpha1\n"
+	"kind: WasmPlugin\n"
+	"metadata: {name: tags}\n"
+	"spec:\n"
+	"  pluginConfig:\n"
+	"    rules:\n"
+	"    - {header: x-user-id, modulo: 100, tagHeader: appver-a,"
+	" policies: [{range: 10, tagValue: v2}]}\n"
+	"    - {header: x-user-id, modulo: 100, tagHeader: appver-c,"
+	" policies: [{range: 50, tagValue: v3}]}\n"
+	"---\n"
+	"apiVersion: istio.alibabacloud.com/v1beta1\n"
+	"kind: ASMHeaderPropagation\n"
+	"metadata: {name: all}\n"
+	"spec: {headerPrefixes: [appver, transfer], headers: [host]}\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: Gateway\n"
+	"metadata: {name: edge}\n"
+	"spec: {servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}]}\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: VirtualService\n"
+	"metadata: {name: edge}\n"
+	"spec: {hosts: ['*'], gateways: [edge], http: [{route: [{destination: {host: app}}]}]}\n"
+	"---\n"
+	"apiVersion: v1\n"
+	"kind: Service\n"
+	"metadata: {name: app}\n"
+	"spec: {clusterIP: 10.96.0.1, selector: {app: app}, ports: [{port: 80, name: http}]}\n"
+	"---\n"
+	"apiVersion: v1\n"
+	"kind: Pod\n"
+	"metadata: {name: app-1, labels: {app: app}}\n"
+	"spec: {containers: [{name: app, image: app}]}\n"
+	"status: {podIP: 10.0.0.1}\n";
+
+struct stage {
+	struct configuration *configuration;
+	struct request request;
+	struct proxy_statistics statistics;
+	struct lanetag_connection connection;
+	uint64_t random_state;
+	char written[32768];
+};
+
+static int start(void **state)
+{
+	struct stage *stage = calloc(1, sizeof(*stage));
+	struct diagnostics diagnostics = {0};
+	char path[] = "/tmp/lanetag-request-XXXXXX.yaml";
+	const char *paths[] = {path};
+	int fd = mkstemps(path, 5);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, manifests, strlen(manifests)), strlen(manifests));
+	close(fd);
+	stage->configuration = configuration_load(paths, 1, 3, &diagnostics);
+	unlink(path);
+	if (!stage->configuration)
+		fail_msg("%s", diagnostics_text(&diagnostics));
+	diagnostics_free(&diagnostics);
+	stage->random_state = 88;
+	stage->request.configuration = stage->configuration;
+	stage->request.statistics = &stage->statistics;
+	stage->request.connection = &stage->connection;
+	stage->request.random_state = &stage->random_state;
+	address_parse("192.0.2.9", stage->connection.remote_address);
+	*state = stage;
+	return 0;
+}
+
+static int stop(void **state)
+{
+	struct stage *stage = *state;
+
+	buffer_free(&stage->request.values);
+	buffer_free(&stage->request.target);
+	configuration_drop(stage->configuration);
+	free(stage);
+	return 0;
+}
+
+static const struct mesh_listener *listener_of(const struct stage *stage,
+					       enum mesh_listener_kind kind)
+{
+	const struct mesh *mesh = stage->configuration->mesh;
+
+	for (size_t i = 0; i < mesh_listener_count(mesh); i++) {
+		if (mesh_listener(mesh, i)->kind == kind)
+			return mesh_listener(mesh, i);
+	}
+	fail_msg("no listener of this kind");
+	return NULL;
+}
+
+/* Sends a head through the whole stage; the result stands in stage->written. */
+static struct request_verdict run(struct stage *stage, enum mesh_listener_kind kind,
+				  const struct lanetag_mark *mark, const char *fields)
+{
+	static char text[20000];
+	struct http_refusal refusal;
+	int length = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: app\r\n%s\r\n", fields);
+
+	assert_true(length < (int)sizeof(text));
+	memset(&stage->statistics, 0, sizeof(stage->statistics));
+	stage->request.listener = listener_of(stage, kind);
+	assert_int_equal(http_request_parse(text, (size_t)length, 0, &http_default_limits,
+					    &stage->request.head, &refusal),
+			 HTTP_PARSE_COMPLETE);
+	struct request_verdict verdict = request_tag_and_route(&stage->request, mark);
+	if (!verdict.status)
+		verdict = request_prepare(&stage->request);
+	if (!verdict.status) {
+		ssize_t written = http_edit_write(&stage->request.edit, stage->written,
+						  sizeof(stage->written) - 1);
+		assert_true(written > 0);
+		stage->written[written] = '\0';
+	}
+	return verdict;
+}
+
+static void assert_has(const struct stage *stage, const char *line)
+{
+	if (!strstr(stage->written, line))
+		fail_msg("no \"%s\" in\n%s", line, stage->written);
+}
+
+static void assert_lacks(const struct stage *stage, const char *line)
+{
+	if (strcasestr(stage->written, line))
+		fail_msg("\"%s\" in\n%s", line, stage->written);
+}
+
+static void users_get_the_seeds_tags(void **state)
+{
+	struct stage *stage = *state;
+
+	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, "x-user-id: 0005\r\n").status, 0);
+	assert_has(stage, "appver-a: v2\r\n");
+	assert_has(stage, "appver-c: v3\r\n");
+	assert_has(stage, "baggage: appver-a=v2,appver-c=v3\r\n");
+	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, "x-user-id: 0004\r\n").status, 0);
+	assert_lacks(stage, "appver-a");
+	assert_has(stage, "appver-c: v3\r\n");
+	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, "").status, 0);
+	assert_lacks(stage, "appver");
+	assert_int_equal(stage->statistics.ids_missing, 1);
+}
+
+static void clients_cant_choose_their_lane(void **state)
+{
+	struct stage *stage = *state;
+
+	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL,
+			     "APPVER-A: evil\r\nappver_a: evil\r\nappver-c: evil\r\nappver-c: "
+			     "evil2\r\nBaggage: k=v;p, appver-a=evil,appver_C=evil, z=1\r\n"
+			     "baggage: appver-a=evil\r\nx-user-id: 0001\r\n")
+				 .status,
+			 0);
+	assert_lacks(stage, "evil");
+	assert_lacks(stage, "appver");
+	assert_has(stage, "k=v;p,z=1");
+	assert_int_equal(stage->statistics.forged_tags_removed, 7);
+}
+
+static struct lanetag_mark make_mark(uint32_t generation, uint8_t policy_a, uint8_t policy_c)
+{
+	return (struct lanetag_mark){
+		.generation = generation, .rule_count = 2, .policy = {policy_a, policy_c}};
+}
+
+static void the_kernels_mark_is_counted_by_whether_it_agrees(void **state)
+{
+	struct stage *stage = *state;
+	const char *user = "x-user-id: 0005\r\n";
+	struct lanetag_mark same = make_mark(3, 0, 0), stale = make_mark(2, 0, 0);
+	struct lanetag_mark unknown = make_mark(3, 0, LANETAG_POLICY_UNKNOWN);
+	struct lanetag_mark differs = make_mark(3, LANETAG_POLICY_NONE, 0);
+
+	run(stage, MESH_LISTENER_GATEWAY, &same, user);
+	assert_int_equal(stage->statistics.decided_by_kernel, 1);
+	assert_int_equal(stage->statistics.decided_by_agent, 0);
+	assert_int_equal(stage->statistics.lane_by_kernel[stage->request.decision.rules[0].lane],
+			 1);
+	run(stage, MESH_LISTENER_GATEWAY, NULL, user);
+	assert_int_equal(stage->statistics.decided_by_agent, 1);
+	run(stage, MESH_LISTENER_GATEWAY, &stale, user);
+	assert_int_equal(stage->statistics.marks_stale, 1);
+	assert_int_equal(stage->statistics.decided_by_agent, 1);
+	assert_int_equal(stage->statistics.disagreements, 0);
+	run(stage, MESH_LISTENER_GATEWAY, &unknown, user);
+	assert_int_equal(stage->statistics.decided_by_agent, 1);
+	assert_int_equal(stage->statistics.disagreements, 0);
+	run(stage, MESH_LISTENER_GATEWAY, &differs, user);
+	assert_int_equal(stage->statistics.disagreements, 1);
+	assert_has(stage, "appver-a: v2\r\n"); /* the agent's own decision counts */
+}
+
+static void hops_restore_tags_from_the_baggage(void **state)
+{
+	struct stage *stage = *state;
+
+	assert_int_equal(run(stage, MESH_LISTENER_SERVICE, NULL,
+			     "baggage: a=b, appver-a=v%202 ;p=1\r\nbaggage: appver-c=v3\r\n")
+				 .status,
+			 0);
+	assert_has(stage, "appver-a: v 2\r\n");
+	assert_has(stage, "appver-c: v3\r\n");
+	assert_has(stage, "a=b,appver-a=v%202,appver-c=v3\r\n");
+	assert_int_equal(stage->statistics.tags_restored, 2);
+}
+
+static void a_tag_that_the_application_set_itself_is_kept(void **state)
+{
+	struct stage *stage = *state;
+
+	run(stage, MESH_LISTENER_SERVICE, NULL, "appver-a: own\r\nbaggage: appver-a=other\r\n");
+	assert_has(stage, "appver-a: own\r\n");
+	assert_has(stage, "baggage: appver-a=own\r\n");
+	assert_lacks(stage, "other");
+}
+
+static void baggage_that_would_break_the_head_is_dropped(void **state)
+{
+	struct stage *stage = *state;
+
+	assert_int_equal(run(stage, MESH_LISTENER_SERVICE, NULL,
+			     "baggage: appver-a=x%0d%0aevil:1, appver-b=%zz, host=evil.test,"
+			     "transfer-encoding=chunked\r\n")
+				 .status,
+			 0);
+	assert_lacks(stage, "\nevil");
+	assert_lacks(stage, "host: evil");
+	assert_lacks(stage, "\ntransfer-encoding");
+	assert_has(stage, "Host: app\r\n");
+	assert_int_equal(stage->statistics.baggage_malformed, 2);
+	assert_int_equal(stage->statistics.tags_restored, 0);
+}
+
+static void baggage_without_room_stays_as_it_is(void **state)
+{
+	struct stage *stage = *state;
+	char fields[9000] = "x-user-id: 0005\r\nbaggage: k=";
+
+	memset(fields + strlen(fields), 'v', 8180);
+	strcat(fields, "\r\n");
+	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, fields).status, 0);
+	assert_has(stage, "appver-a: v2\r\n");
+	assert_lacks(stage, "appver-a=v2");
+	assert_has(stage, "vvvv\r\n");
+	assert_int_equal(stage->statistics.baggage_overflows, 1);
+}
+
+static void forwarding_fields_are_added(void **state)
+{
+	struct stage *stage = *state;
+
+	run(stage, MESH_LISTENER_GATEWAY, NULL,
+	    "X-Forwarded-For: 198.51.100.1\r\nx-forwarded-for: 198.51.100.2\r\n"
+	    "X-Forwarded-Proto: https\r\nVia: 1.0 other\r\nConnection: via, x-request-id\r\n");
+	assert_has(stage, "X-Forwarded-For: 198.51.100.1, 198.51.100.2, 192.0.2.9\r\n");
+	assert_has(stage, "X-Forwarded-Proto: https\r\n");
+	assert_has(stage, "Via: 1.1 lanetag\r\n");
+	assert_has(stage, "X-Request-Id: ");
+}
+
+static void a_head_without_room_for_the_tags_is_refused(void **state)
+{
+	struct stage *stage = *state;
+	struct span name = {"x", 1};
+
+	run(stage, MESH_LISTENER_GATEWAY, NULL, "x-user-id: 0005\r\n");
+	while (http_edit_add(&stage->request.edit, name, name) == 0)
+		;
+	assert_int_equal(request_inject_tags(&stage->request).status, 431);
+}
+
+int main(void)
+{
+#define CLAIM(name) cmocka_unit_test_setup_teardown(name, start, stop)
+	const struct CMUnitTest tests[] = {
+		CLAIM(users_get_the_seeds_tags),
+		CLAIM(clients_cant_choose_their_lane),
+		CLAIM(the_kernels_mark_is_counted_by_whether_it_agrees),
+		CLAIM(hops_restore_tags_from_the_baggage),
+		CLAIM(a_tag_that_the_application_set_itself_is_kept),
+		CLAIM(baggage_that_would_break_the_head_is_dropped),
+		CLAIM(baggage_without_room_stays_as_it_is),
+		CLAIM(forwarding_fields_are_added),
+		CLAIM(a_head_without_room_for_the_tags_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
