@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/address.h"
@@ -25,6 +26,31 @@ static void set_limits(struct proxy *proxy)
 	};
 	proxy->response_limits = http_default_limits;
 	proxy->response_limits.fields = HTTP_MAX_FIELDS;
+}
+
+#define RESERVED_DESCRIPTORS 32 /* the agent's own: maps, files, logs */
+
+/*
+ * Each request under way needs a descriptor for its upstream: a quarter of what the process may
+ * have is kept for these, so that a crowd of clients can't starve those that are being served.
+ */
+static void respect_descriptor_limit(struct proxy_options *options)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return;
+	size_t available = limit.rlim_cur / 4 * 3;
+	size_t maximum = available > RESERVED_DESCRIPTORS ? available - RESERVED_DESCRIPTORS : 1;
+	if (maximum >= options->maximum_connections)
+		return;
+	log_warning("fewer connections than configured",
+		    "configured=%zu possible=%zu open_files_limit=%zu",
+		    options->maximum_connections, maximum, (size_t)limit.rlim_cur);
+	options->maximum_connections = maximum;
 }
 
 static void log_listener_failure(const struct mesh_listener *listener, int error)
@@ -101,6 +127,7 @@ int proxy_start(const struct proxy_options *options, struct tagger *tagger,
 		return -ENOMEM;
 	proxy->options = *options;
 	proxy_options_fill(&proxy->options);
+	respect_descriptor_limit(&proxy->options);
 	set_limits(proxy);
 	proxy->tagger = tagger;
 	clients_start(&proxy->clients);

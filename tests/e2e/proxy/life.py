@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reload, endpoints that come and go, drain."""
+import os
+import signal
+import sys
+import threading
+import time
+
+from harness import (GATEWAY, PROXY_PORT, Client, Closed, Proxy, Tests, Upstream, one_app, pod, reply,
+                     request_bytes, routes, service, to)
+
+TWO = "127.0.0.2"
+
+
+def handle(request, sock):
+    if request.target.startswith("/sleep"):
+        time.sleep(float(request.target.split("/")[2]))
+    return reply(sock, b"v1")
+
+
+def handle_two(request, sock):
+    return reply(sock, b"v2")
+
+
+upstream = Upstream(handle)
+upstream_two = Upstream(handle_two, address=TWO)
+
+
+def manifests(address, gateway=GATEWAY):
+    return gateway + service("app") + pod("app-1", "app", address) + routes(to("app"))
+
+
+class Load:
+    """Clients that ask all the time; each failure is noted."""
+
+    def __init__(self, threads=8, method="GET"):
+        self.ends = False
+        self.failures = []
+        self.answers = {}
+        self.method = method
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self):
+        client = Client()
+        while not self.ends:
+            try:
+                answer = client.ask("/x", self.method)
+                if answer.status == 200:
+                    self.answers[answer.body] = self.answers.get(answer.body, 0) + 1
+                else:
+                    self.failures.append(answer.raw)
+            except (OSError, Closed) as error:
+                self.failures.append(repr(error))
+                client = Client()
+
+    def stop(self):
+        self.ends = True
+        for thread in self.threads:
+            thread.join()
+        return self.failures
+
+
+def a_reload_loses_no_request_and_takes_effect():
+    proxy = Proxy(manifests("127.0.0.1"))
+    load = Load()
+    for i in range(40):
+        proxy.write(manifests(TWO if i % 2 == 0 else "127.0.0.1"))
+        proxy.reload()
+        time.sleep(0.05)
+    with Client() as client:
+        proxy.write(manifests(TWO))
+        proxy.reload()
+        time.sleep(0.15)
+        assert client.ask("/").body == b"v2"
+    failures = load.stop()
+    assert not failures, failures[:3]
+    assert load.answers.get(b"v1") and load.answers.get(b"v2"), load.answers
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
+def requests_under_way_end_with_the_configuration_they_began_with():
+    proxy = Proxy(manifests("127.0.0.1"))
+    with Client() as client:
+        client.send(request_bytes("/sleep/1"))
+        time.sleep(0.2)
+        proxy.write(manifests(TWO))
+        proxy.reload()
+        assert client.response().body == b"v1"
+        assert client.ask("/").body == b"v2"
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
+def listeners_come_and_go_with_the_configuration():
+    proxy = Proxy(manifests("127.0.0.1"))
+    other = GATEWAY.replace("8080", "8090")
+    with Client() as client:
+        assert client.ask("/").status == 200
+        proxy.write(manifests("127.0.0.1", other))
+        proxy.reload()
+        time.sleep(0.3)
+        with Client(8090) as new:
+            assert new.ask("/").status == 200
+        try:
+            Client(PROXY_PORT)
+            raise AssertionError("the old listener is still there")
+        except ConnectionRefusedError:
+            pass
+        assert client.is_closed()
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
+def an_endpoint_that_dies_fails_no_request_that_need_not_fail():
+    app = GATEWAY + service("app") + pod("app-1", "app") + pod("app-2", "app", "127.0.0.3") + routes(to("app"))
+    proxy = Proxy(app)
+    load = Load()
+    for _ in range(6):
+        dying = Upstream(handle, address="127.0.0.3")
+        time.sleep(0.3)
+        dying.stop()
+        time.sleep(0.2)
+    failures = load.stop()
+    assert not failures, failures[:3]
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
+def sigterm_lets_requests_under_way_end_and_tells_clients_to_go():
+    proxy = Proxy(manifests("127.0.0.1"))
+    with Client() as busy, Client() as idle:
+        assert idle.ask("/").status == 200
+        busy.send(request_bytes("/sleep/0.7"))
+        time.sleep(0.2)
+        proxy.process.send_signal(signal.SIGTERM)
+        assert idle.is_closed()
+        answer = busy.response()
+        assert answer.body == b"v1" and answer.get("connection") == "close"
+        assert busy.is_closed()
+    assert proxy.process.wait(5) == 0
+    proxy.stop()
+
+
+if __name__ == "__main__":
+    tests = Tests()
+    for claim in (a_reload_loses_no_request_and_takes_effect,
+                  requests_under_way_end_with_the_configuration_they_began_with,
+                  listeners_come_and_go_with_the_configuration,
+                  an_endpoint_that_dies_fails_no_request_that_need_not_fail,
+                  sigterm_lets_requests_under_way_end_and_tells_clients_to_go):
+        tests.run(claim)
+    sys.exit(tests.end())
