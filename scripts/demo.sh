@@ -41,7 +41,7 @@ show_answer() { # STEP USER
 }
 
 play_step() { # STEP TITLE
-  local files user started elapsed
+  local files user
   title "Step $1: $2"
   start_apps_of_step "$1" || die "no pods for step $1"
   mapfile -t files < <(manifests_of_step "$1")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # A small network of network namespaces, to be sourced: a client, a node, and one per pod, each with a veth pair
 # to the node. Names bear the process id; the host's own namespace is left as it is.
 #

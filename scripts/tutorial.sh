@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # The tutorial's cluster, to be sourced by the demo and its test: namespaces, the applications' processes, a
 # directory of manifests and the agent on top of it. The caller sets $build and calls tutorial_clean_up at its end.
 
