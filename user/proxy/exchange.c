@@ -275,11 +275,13 @@ static bool is_idempotent(struct span method)
 	return false;
 }
 
+/* Baggage has no place in trailers: there it can only be a way around the removal of tags. */
 static bool leaves_out_trailer(void *context, struct span name)
 {
 	struct exchange *exchange = context;
 
-	return tag_rules_owns_header(exchange->lease->configuration->tag_rules, name);
+	return span_equal_ignore_case(name, span_of("baggage")) ||
+	       tag_rules_owns_header(exchange->lease->configuration->tag_rules, name);
 }
 
 static void start_request(struct exchange *exchange, const struct request *request)

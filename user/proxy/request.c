@@ -28,15 +28,29 @@ static bool is_baggage(const struct http_field *field)
 	return field->kind == HTTP_FIELD_OTHER && span_equal_ignore_case(field->name, baggage_name);
 }
 
+/* The member's key as it stands, or decoded: an application may write it anew, decoded. */
+static bool is_tag_member(struct request *request, struct span key)
+{
+	const struct tag_rules *rules = request->configuration->tag_rules;
+	size_t start = request->values.length;
+
+	if (!memchr(key.data, '%', key.length))
+		return tag_rules_owns_header(rules, key);
+	bool is_tag = baggage_decode(key, &request->values) == 0 &&
+		      tag_rules_owns_header(rules, (struct span){request->values.data + start,
+								 request->values.length - start});
+	request->values.length = start;
+	return is_tag;
+}
+
 /* True if a member of this baggage is a tag. */
-static bool baggage_has_tag(const struct request *request, struct span baggage)
+static bool baggage_has_tag(struct request *request, struct span baggage)
 {
 	struct baggage_member member;
 	int result;
 
 	while ((result = baggage_next(&baggage, &member))) {
-		if (result > 0 &&
-		    tag_rules_owns_header(request->configuration->tag_rules, member.key))
+		if (result > 0 && is_tag_member(request, member.key))
 			return true;
 	}
 	return false;
@@ -66,7 +80,7 @@ static struct request_verdict remove_baggage_tags(struct request *request, size_
 	while ((result = baggage_next(&rest, &member))) {
 		if (result < 0)
 			continue;
-		if (tag_rules_owns_header(request->configuration->tag_rules, member.key))
+		if (is_tag_member(request, member.key))
 			statistics_count(&request->statistics->forged_tags_removed);
 		else
 			append_member(&request->values, start, member.whole);
