@@ -67,10 +67,14 @@ show_marks() {
 # Per lane, summed over the processors, with the tag header and value that the agent named the lane by.
 show_counters() {
   title "Requests per lane, counted in the kernel"
-  printf '%s  bpftool map dump pinned %s/lane_counters, lane_names%s\n' "$dim" "$pins" "$plain"
+  printf '%s  bpftool map dump pinned %s/lane_counters   (names from lane_names)%s\n' "$dim" "$pins" "$plain"
   jq -r -n --slurpfile counters <(bpftool --json map dump pinned "$pins/lane_counters") \
-    --slurpfile names <(bpftool --json map dump pinned "$pins/lane_names") \
-    '$counters, $names | length'
+    --slurpfile names <(bpftool --json map dump pinned "$pins/lane_names") '
+    def text: if type == "array" then map(select(. != 0 and . != "")) | map(if type == "number" then [.] | implode else . end) | add // "" else . end;
+    ([$names[0][].formatted | {(.key | tostring): .value}] | add) as $name_of |
+    $counters[0][].formatted | {lane: .key, requests: ([.values[].value] | add)} | select(.requests > 0) |
+    $name_of[.lane | tostring] as $name |
+    "  lane \(.lane)  \($name.tag_header | text): \($name.tag_value | text | if . == "" then "(untagged)" else . end)  \(.requests)"'
 }
 
 show_metrics() {
