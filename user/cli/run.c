@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent.h"
 #include "base/array.h"
@@ -36,6 +37,8 @@ static const char usage[] =
 	"10000)\n"
 	"      --limit NAME=NUMBER    a limit or timeout of the proxy (list below); may be "
 	"repeated\n"
+	"      --access-log FILE      a line per request; '-': standard output (default: none)\n"
+	"      --access-log-format F  json or common (default: json)\n"
 	"      --log-level LEVEL      error, warning, info or debug (default: info)\n"
 	"  -h, --help\n"
 	"\n"
@@ -46,6 +49,8 @@ enum {
 	OPTION_NO_KERNEL,
 	OPTION_DRAIN_TIMEOUT,
 	OPTION_LIMIT,
+	OPTION_ACCESS_LOG,
+	OPTION_ACCESS_LOG_FORMAT,
 	OPTION_LOG_LEVEL
 };
 
@@ -58,6 +63,8 @@ static const struct option options[] = {
 	{"workers", required_argument, NULL, 'w'},
 	{"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
 	{"limit", required_argument, NULL, OPTION_LIMIT},
+	{"access-log", required_argument, NULL, OPTION_ACCESS_LOG},
+	{"access-log-format", required_argument, NULL, OPTION_ACCESS_LOG_FORMAT},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -125,6 +132,17 @@ static int parse_option(int option, struct run_arguments *arguments)
 			return -1;
 		}
 		return 0;
+	case OPTION_ACCESS_LOG:
+		arguments->agent.proxy.access_log = optarg;
+		return 0;
+	case OPTION_ACCESS_LOG_FORMAT:
+		arguments->agent.proxy.access_log_is_common = strcmp(optarg, "common") == 0;
+		if (arguments->agent.proxy.access_log_is_common || strcmp(optarg, "json") == 0)
+			return 0;
+		fprintf(stderr,
+			"lanetag run: --access-log-format: '%s' is neither json nor common\n",
+			optarg);
+		return -1;
 	case OPTION_LOG_LEVEL:
 		if (log_parse_level(optarg, &level)) {
 			fprintf(stderr,

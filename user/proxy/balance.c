@@ -1,101 +1,111 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "proxy/balance.h"
 
+#include "mesh/apply.h"
+#include "proxy/health.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
-static bool is_down(struct worker *worker, struct lease *lease, const struct mesh_cluster *cluster,
-		    size_t endpoint)
-{
-	const struct backend *backend = lease_backend(worker, lease, cluster, endpoint);
+/* A choice between the endpoints of one cluster. */
+struct choice {
+	struct worker *worker;
+	struct lease *lease;
+	const struct mesh_cluster *cluster;
+	bool ignores_ejection; /* too few are healthy to leave any out */
+};
 
-	return !backend || backend_is_down(worker, backend);
+static bool is_usable(const struct choice *choice, size_t endpoint)
+{
+	const struct backend *backend =
+		lease_backend(choice->worker, choice->lease, choice->cluster, endpoint);
+
+	return backend && !backend_is_down(choice->worker, backend) &&
+	       (choice->ignores_ejection || !health_is_ejected(choice->worker, backend));
 }
 
-/* From `start` on, the first endpoint that is not down; `start` itself if all are. */
-static size_t first_up(struct worker *worker, struct lease *lease,
-		       const struct mesh_cluster *cluster, size_t start)
+static bool too_few_are_healthy(const struct choice *choice)
 {
-	for (size_t i = 0; i < cluster->endpoint_count; i++) {
-		size_t endpoint = (start + i) % cluster->endpoint_count;
+	const struct mesh_cluster *cluster = choice->cluster;
+	size_t healthy = 0;
 
-		if (!is_down(worker, lease, cluster, endpoint))
+	if (!cluster->policy.outlier_detection || !cluster->policy.minimum_health_percent)
+		return false;
+	for (size_t i = 0; i < cluster->endpoint_count; i++)
+		healthy += is_usable(choice, i);
+	return healthy * 100 <
+	       (size_t)cluster->policy.minimum_health_percent * cluster->endpoint_count;
+}
+
+/* From `start` on, the first endpoint that is usable; `start` itself if none is. */
+static size_t first_usable(const struct choice *choice, size_t start)
+{
+	for (size_t i = 0; i < choice->cluster->endpoint_count; i++) {
+		size_t endpoint = (start + i) % choice->cluster->endpoint_count;
+
+		if (is_usable(choice, endpoint))
 			return endpoint;
 	}
 	return start;
 }
 
-/* Power of two choices: the one with fewer requests under way. */
-static size_t choose_least_request(struct worker *worker, struct lease *lease,
-				   const struct mesh_cluster *cluster)
+bool balance_has_healthy(struct worker *worker, struct lease *lease,
+			 const struct mesh_cluster *cluster)
 {
-	uint64_t draw = random_next(&worker->random_state);
-	size_t one = first_up(worker, lease, cluster, (draw >> 32) % cluster->endpoint_count);
-	size_t other =
-		first_up(worker, lease, cluster, (draw & 0xffffffff) % cluster->endpoint_count);
-	const struct backend *a = lease_backend(worker, lease, cluster, one);
-	const struct backend *b = lease_backend(worker, lease, cluster, other);
+	const struct choice choice = {worker, lease, cluster, false};
+
+	return cluster->endpoint_count && is_usable(&choice, first_usable(&choice, 0));
+}
+
+/* The power of two choices: the one with fewer requests under way. */
+static size_t choose_least_request(const struct choice *choice)
+{
+	uint64_t draw = random_next(&choice->worker->random_state);
+	size_t count = choice->cluster->endpoint_count;
+	size_t one = first_usable(choice, (draw >> 32) % count);
+	size_t other = first_usable(choice, (draw & 0xffffffff) % count);
+	const struct backend *a =
+		lease_backend(choice->worker, choice->lease, choice->cluster, one);
+	const struct backend *b =
+		lease_backend(choice->worker, choice->lease, choice->cluster, other);
 
 	return a && b && b->requests < a->requests ? other : one;
 }
 
-static uint64_t mix(uint64_t hash)
-{
-	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdULL;
-	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ULL;
-	return hash ^ hash >> 33;
-}
-
-/*
- * Rendezvous hashing: the endpoint whose address draws the highest with this hash. An endpoint that
- * comes or goes moves only its own share.
- */
-static size_t choose_by_hash(struct worker *worker, struct lease *lease,
-			     const struct mesh_cluster *cluster, uint64_t hash)
+static size_t choose_by_hash(const struct choice *choice, uint64_t hash)
 {
 	uint64_t highest = 0;
+	bool chosen_is_usable = false;
 	size_t chosen = 0;
-	bool chosen_is_up = false;
 
-	for (size_t i = 0; i < cluster->endpoint_count; i++) {
-		const struct mesh_endpoint *endpoint = &cluster->endpoints[i];
-		bool is_up = !is_down(worker, lease, cluster, i);
-		uint64_t halves[2];
+	for (size_t i = 0; i < choice->cluster->endpoint_count; i++) {
+		uint64_t score = mesh_endpoint_score(&choice->cluster->endpoints[i], hash);
+		bool usable = is_usable(choice, i);
 
-		memcpy(halves, endpoint->address, sizeof(halves));
-		uint64_t draw = mix(hash ^ mix(halves[0] ^ mix(halves[1] ^ endpoint->port)));
-		if ((is_up && !chosen_is_up) || (is_up == chosen_is_up && draw >= highest)) {
-			highest = draw;
-			chosen = i;
-			chosen_is_up = is_up;
-		}
+		if (usable < chosen_is_usable || (usable == chosen_is_usable && score < highest))
+			continue;
+		highest = score;
+		chosen = i;
+		chosen_is_usable = usable;
 	}
 	return chosen;
 }
 
 int balance_choose(struct worker *worker, struct lease *lease, const struct mesh_cluster *cluster,
-		   uint64_t hash, unsigned attempt)
+		   const uint64_t *hash)
 {
-	size_t count = cluster->endpoint_count;
-	size_t start;
+	struct choice choice = {worker, lease, cluster, false};
+	enum mesh_balancing balancing = cluster->policy.balancing;
 
-	if (count == 0)
-		return -1;
-	if (count == 1)
-		return 0;
-	switch (cluster->policy.balancing) {
-	case MESH_BALANCE_RANDOM:
-		start = random_next(&worker->random_state) % count;
-		break;
-	case MESH_BALANCE_LEAST_REQUEST:
-		start = choose_least_request(worker, lease, cluster);
-		break;
-	case MESH_BALANCE_HASH:
-		start = (choose_by_hash(worker, lease, cluster, hash) + attempt) % count;
-		break;
-	default:
-		start = lease->clusters[cluster->index].next++ % count;
-		break;
-	}
-	return (int)first_up(worker, lease, cluster, start);
+	if (cluster->endpoint_count <= 1)
+		return (int)cluster->endpoint_count - 1;
+	choice.ignores_ejection = too_few_are_healthy(&choice);
+	if (balancing == MESH_BALANCE_HASH && hash)
+		return (int)choose_by_hash(&choice, *hash);
+	if (balancing == MESH_BALANCE_LEAST_REQUEST)
+		return (int)choose_least_request(&choice);
+	if (balancing == MESH_BALANCE_RANDOM)
+		return (int)first_usable(&choice, random_next(&worker->random_state) %
+							  cluster->endpoint_count);
+	return (int)first_usable(&choice,
+				 lease->clusters[cluster->index].next++ % cluster->endpoint_count);
 }

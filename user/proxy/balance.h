@@ -4,9 +4,11 @@
 #include "proxy/lease.h"
 
 /*
- * The endpoint's index, or -1 if the cluster has none. Endpoints that are down are only taken if
- * all are. `attempt` counts from 0: each further one gets another endpoint, as long as there is
- * one.
+ * The endpoint's index, or -1 if the cluster has none. Endpoints that are down or left out are only
+ * taken if all are. `hash` is what MESH_BALANCE_HASH goes by, or NULL: any endpoint will do.
  */
 int balance_choose(struct worker *worker, struct lease *lease, const struct mesh_cluster *cluster,
-		   uint64_t hash, unsigned attempt);
+		   const uint64_t *hash);
+/* True if some endpoint is neither down nor left out. */
+bool balance_has_healthy(struct worker *worker, struct lease *lease,
+			 const struct mesh_cluster *cluster);

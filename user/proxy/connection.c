@@ -12,6 +12,11 @@ int connection_watch(int epoll_fd, struct connection *connection, uint32_t event
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) ? -errno : 0;
 }
 
+int connection_watch_upstream(int epoll_fd, struct connection *connection)
+{
+	return connection_watch(epoll_fd, connection, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+}
+
 void connection_note_events(struct connection *connection, uint32_t events)
 {
 	if (events & EPOLLIN)

@@ -15,6 +15,7 @@ enum connection_kind {
 	CONNECTION_LISTENER,
 	CONNECTION_SESSION,
 	CONNECTION_UPSTREAM,
+	CONNECTION_MIRROR,
 };
 
 enum connection_state {
@@ -38,6 +39,8 @@ struct connection {
 
 /* Registers with the loop. 0 or a negative errno. */
 int connection_watch(int epoll_fd, struct connection *connection, uint32_t events);
+/* The same for one that is connecting: also watches for that. */
+int connection_watch_upstream(int epoll_fd, struct connection *connection);
 /* Notes what an event said. */
 void connection_note_events(struct connection *connection, uint32_t events);
 

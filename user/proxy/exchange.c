@@ -3,19 +3,20 @@
  * Theory of operation: a request and its response
  *
  * Two relays run side by side, `request` from the client to the upstream and `response` back. What
- * has happened stands in `events` as bits that are only ever set (but for a tunnel, which starts
- * the requests's direction afresh):
+ * has happened stands in `events` as bits:
  *
- *     forward ── attach ──▶ connecting ──▶ REQUEST_SENT ──▶ RESPONSE_STARTED ──▶ RESPONSE_READ ──▶
- * finished ▲            │               │                  │ └── lost ◀───┴───────────────┘ └─ 101
- * ─▶ TUNNEL ─▶ both ends ─▶ closed
+ *     forward ─▶ attempt ─▶ connecting ─▶ REQUEST_SENT ─▶ RESPONSE_STARTED ─▶ RESPONSE_READ ─▶
+ * finished │          ▲            │              │                 │ DELAYED ──────┤            │
+ * │                 └─ 101 ─▶ TUNNEL ─▶ both ends ─▶ closed PENDING ──────┤            │ │ └── lost
+ * ◀───┴──────────────┘
  *
  * The order in the middle is not fixed: an upstream may answer before it has all of the request.
  * REQUEST_CUT says that it takes no more; then what it has to say is still read.
  *
- * A connection that is lost before the upstream said anything is made good on another one if the
- * request can't have been processed (not a byte of it was sent), or may be processed twice
- * (idempotent) and came over a pooled connection, which can close at any time.
+ * Until the response begins, an attempt that is lost can be followed by another one on another
+ * connection (attempt.c): if the request can't have been processed (not a byte of it was sent), if
+ * it may be processed twice (idempotent) and came over a pooled connection, which can close at any
+ * time, or if the route says so. Small requests are kept for that in `replay`.
  *
  * The upstream's connection goes back to the pool as soon as the response is read, whether or not
  * the client has taken it by then.
@@ -28,15 +29,17 @@
 #include <time.h>
 
 #include "http/answer.h"
-#include "proxy/balance.h"
+#include "mesh/apply.h"
+#include "proxy/access_log.h"
+#include "proxy/attempt.h"
+#include "proxy/mirror.h"
 #include "proxy/request.h"
+#include "proxy/response.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 #define MAXIMUM_SPARE_EXCHANGES 256
-/* A head and 64 KiB of body in one piece; what comes behind may be worth a pipe. */
-#define RESPONSE_READ_BYTES (72 * 1024)
 
 struct exchange *exchange_open(struct worker *worker, struct session *session)
 {
@@ -57,30 +60,30 @@ struct exchange *exchange_open(struct worker *worker, struct session *session)
 		.request.pending = exchange->request.pending,
 		.response.pending = exchange->response.pending,
 		.replay = exchange->replay,
+		.log = exchange->log,
 		.phase_deadline_ms = TIMER_NEVER,
+		.try_deadline_ms = TIMER_NEVER,
+		.deadline_ms = TIMER_NEVER,
 	};
 	relay_start(&exchange->request, HTTP_FRAMING_NONE, 0);
 	relay_start(&exchange->response, HTTP_FRAMING_NONE, 0);
 	return exchange;
 }
 
-static void detach_upstream(struct worker *worker, struct exchange *exchange, bool keep)
+void exchange_free(struct exchange *exchange)
 {
-	struct upstream *upstream = exchange->upstream;
-
-	if (!upstream)
-		return;
-	exchange->upstream = NULL;
-	upstream->backend->requests--;
-	if (keep)
-		upstream_keep(worker, upstream);
-	else
-		upstream_close(worker, upstream);
+	buffer_free(&exchange->request.pending);
+	buffer_free(&exchange->response.pending);
+	buffer_free(&exchange->replay);
+	buffer_free(&exchange->log);
+	free(exchange);
 }
 
 void exchange_close(struct worker *worker, struct exchange *exchange)
 {
-	detach_upstream(worker, exchange, false);
+	if (exchange->log.length)
+		access_log_write(worker, exchange);
+	attempt_abandon(worker, exchange);
 	relay_stop(worker, &exchange->request);
 	relay_stop(worker, &exchange->response);
 	buffer_free(&exchange->response_start);
@@ -88,11 +91,9 @@ void exchange_close(struct worker *worker, struct exchange *exchange)
 	if (exchange->replay.capacity > WORKER_KEPT_BUFFER_BYTES)
 		buffer_free(&exchange->replay);
 	buffer_clear(&exchange->replay);
+	buffer_clear(&exchange->log);
 	if (worker->spare_exchange_count >= MAXIMUM_SPARE_EXCHANGES) {
-		buffer_free(&exchange->request.pending);
-		buffer_free(&exchange->response.pending);
-		buffer_free(&exchange->replay);
-		free(exchange);
+		exchange_free(exchange);
 		return;
 	}
 	exchange->next_spare = worker->spare_exchanges;
@@ -100,15 +101,15 @@ void exchange_close(struct worker *worker, struct exchange *exchange)
 	worker->spare_exchange_count++;
 }
 
-static void count_response(struct worker *worker, struct exchange *exchange, unsigned status)
+void exchange_note_status(struct worker *worker, struct exchange *exchange, unsigned status)
 {
 	exchange->status = (uint16_t)status;
 	statistics_count(&worker->statistics.responses[status / 100 % 6]);
 }
 
 /* What the outcome of the relay to the client means once the response has begun. */
-static enum exchange_progress response_progress(struct worker *worker, struct exchange *exchange,
-						enum relay_outcome outcome)
+enum exchange_progress exchange_response_progress(struct worker *worker, struct exchange *exchange,
+						  enum relay_outcome outcome)
 {
 	switch (outcome) {
 	case RELAY_WAIT:
@@ -132,15 +133,15 @@ enum exchange_progress exchange_answer(struct worker *worker, struct exchange *e
 {
 	size_t consumed;
 
-	detach_upstream(worker, exchange, false);
+	attempt_abandon(worker, exchange);
 	exchange->events |= EXCHANGE_RESPONSE_STARTED | EXCHANGE_RESPONSE_READ |
 			    EXCHANGE_LOCAL_RESPONSE | EXCHANGE_REQUEST_CUT;
-	count_response(worker, exchange, status);
+	exchange_note_status(worker, exchange, status);
 	relay_start(&exchange->response, HTTP_FRAMING_NONE, 0);
-	return response_progress(worker, exchange,
-				 relay_push(worker, &exchange->response,
-					    &exchange->session->connection, response, NULL, 0,
-					    &consumed));
+	return exchange_response_progress(worker, exchange,
+					  relay_push(worker, &exchange->response,
+						     &exchange->session->connection, response, NULL,
+						     0, &consumed));
 }
 
 enum exchange_progress exchange_fail(struct worker *worker, struct exchange *exchange,
@@ -160,90 +161,16 @@ enum exchange_progress exchange_fail(struct worker *worker, struct exchange *exc
 	return exchange_answer(worker, exchange, status, buffer_span(&worker->scratch));
 }
 
-/* Attaches a connection to some endpoint; false: none is to be had. */
-static bool attach(struct worker *worker, struct exchange *exchange)
-{
-	const struct mesh_cluster *cluster = exchange->route.cluster;
-	const uint8_t repeatable = EXCHANGE_REPLAYABLE | EXCHANGE_IDEMPOTENT;
-	bool check = (exchange->traits & repeatable) != repeatable;
-	int error;
-
-	while (exchange->attempts < EXCHANGE_MAXIMUM_ATTEMPTS) {
-		int endpoint = balance_choose(worker, exchange->lease, cluster, exchange->hash,
-					      exchange->attempts++);
-		struct backend *backend = endpoint < 0 ? NULL
-						       : lease_backend(worker, exchange->lease,
-								       cluster, (size_t)endpoint);
-		struct upstream *upstream = NULL;
-
-		if (!backend)
-			return false;
-		if (!exchange->fresh_only)
-			upstream = upstream_take_idle(worker, backend, check);
-		if (!upstream)
-			upstream = upstream_connect(worker, backend, &error);
-		if (upstream) {
-			upstream->exchange = exchange;
-			backend->requests++;
-			exchange->upstream = upstream;
-			exchange->backend = backend;
-			exchange->phase_deadline_ms =
-				worker->now_ms +
-				(cluster->policy.connect_timeout_ms
-					 ? cluster->policy.connect_timeout_ms
-					 : worker->proxy->options.connect_timeout_ms);
-			return true;
-		}
-		backend_note_connect(worker, backend, false);
-	}
-	return false;
-}
-
-static bool is_connecting(const struct exchange *exchange)
+bool exchange_is_connecting(const struct exchange *exchange)
 {
 	return exchange->upstream && exchange->upstream->connection.state & CONNECTION_CONNECTING;
 }
 
-static void note_request_sent(struct worker *worker, struct exchange *exchange)
+void exchange_note_sent(struct worker *worker, struct exchange *exchange)
 {
 	exchange->events |= EXCHANGE_REQUEST_SENT;
 	exchange->phase_deadline_ms =
 		worker->now_ms + worker->proxy->options.upstream_response_timeout_ms;
-}
-
-static bool may_send_again(const struct exchange *exchange, bool was_reused)
-{
-	if (exchange->request.sent == 0 && exchange->request.pending.length)
-		return true; /* all of what was read is still here */
-	if (!(exchange->traits & EXCHANGE_REPLAYABLE))
-		return false;
-	return exchange->request.sent == 0 ||
-	       (was_reused && exchange->traits & EXCHANGE_IDEMPOTENT);
-}
-
-/* The upstream's connection broke before it said anything. */
-static enum exchange_progress upstream_lost(struct worker *worker, struct exchange *exchange)
-{
-	bool was_connecting = is_connecting(exchange);
-	bool was_reused = exchange->upstream->requests > 1;
-
-	if (was_connecting)
-		backend_note_connect(worker, exchange->backend, false);
-	else
-		statistics_count(&worker->statistics.upstream_failures);
-	detach_upstream(worker, exchange, false);
-	if (exchange->events & EXCHANGE_UPSTREAM_BYTES || !may_send_again(exchange, was_reused))
-		return exchange_fail(worker, exchange, 502, "the upstream closed the connection");
-
-	if (exchange->traits & EXCHANGE_REPLAYABLE &&
-	    !relay_restart(worker, &exchange->request, buffer_span(&exchange->replay)))
-		return exchange_fail(worker, exchange, 503, "out of memory");
-	exchange->events &= (uint16_t) ~(EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT);
-	exchange->fresh_only = true;
-	statistics_count(&worker->statistics.retries);
-	if (!attach(worker, exchange))
-		return exchange_fail(worker, exchange, 503, "no upstream connection");
-	return EXCHANGE_WAITING;
 }
 
 static void keep_replay(struct exchange *exchange, const struct request *request, struct span head,
@@ -284,16 +211,24 @@ static bool leaves_out_trailer(void *context, struct span name)
 	       tag_rules_owns_header(exchange->lease->configuration->tag_rules, name);
 }
 
-static void start_request(struct exchange *exchange, const struct request *request)
+static void start_request(struct worker *worker, struct exchange *exchange,
+			  const struct request *request)
 {
 	const struct http_request_head *head = &request->head;
+	const struct mesh_route *route = request->route.route;
 
 	exchange->route = request->route;
-	exchange->hash = request->hash;
-	exchange->traits = (uint8_t)((head->is_head ? EXCHANGE_TO_HEAD : 0) |
-				     (is_idempotent(head->method) ? EXCHANGE_IDEMPOTENT : 0) |
-				     (head->minor_version == 0 ? EXCHANGE_HTTP10 : 0) |
-				     (head->upgrade ? EXCHANGE_UPGRADE : 0));
+	exchange->cluster = request->route.cluster;
+	exchange->traits |= (uint8_t)((head->is_head ? EXCHANGE_TO_HEAD : 0) |
+				      (is_idempotent(head->method) ? EXCHANGE_IDEMPOTENT : 0) |
+				      (head->minor_version == 0 ? EXCHANGE_HTTP10 : 0) |
+				      (head->upgrade ? EXCHANGE_UPGRADE : 0));
+	if (exchange->cluster->policy.balancing == MESH_BALANCE_HASH)
+		exchange->has_hash =
+			mesh_balance_hash(&exchange->cluster->policy, &request->edit,
+					  request->connection->remote_address, &exchange->hash);
+	if (route && route->timeout_ms)
+		exchange->deadline_ms = worker->now_ms + route->timeout_ms;
 	relay_start(&exchange->request, head->framing, head->content_length);
 	if (request->listener->kind == MESH_LISTENER_GATEWAY) {
 		exchange->request.trailer_filter = leaves_out_trailer;
@@ -301,26 +236,55 @@ static void start_request(struct exchange *exchange, const struct request *reque
 	}
 }
 
+/* The route's faults: an answer in the upstream's place, at once or after a delay. */
+static void draw_faults(struct worker *worker, struct exchange *exchange)
+{
+	const struct mesh_route *route = exchange->route.route;
+
+	if (!route || !(route->fault.delay_share | route->fault.abort_share))
+		return;
+	const struct mesh_fault *fault = &route->fault;
+	if (mesh_share_holds(fault->abort_share, random_next(&worker->random_state)))
+		exchange->fault_status = fault->abort_status;
+	if (mesh_share_holds(fault->delay_share, random_next(&worker->random_state))) {
+		exchange->events |= EXCHANGE_DELAYED;
+		exchange->phase_deadline_ms = worker->now_ms + fault->delay_ms;
+	}
+	if (exchange->fault_status || exchange->events & EXCHANGE_DELAYED)
+		statistics_count(&worker->statistics.faults_injected);
+}
+
+/* The first attempt, unless a fault comes first. */
+static enum attempt_result first_attempt(struct worker *worker, struct exchange *exchange)
+{
+	draw_faults(worker, exchange);
+	if (exchange->events & EXCHANGE_DELAYED || exchange->fault_status)
+		return ATTEMPT_WAITS;
+	return attempt_start(worker, exchange);
+}
+
 enum exchange_progress exchange_forward(struct worker *worker, struct exchange *exchange,
 					const struct request *request, struct span head, char *data,
 					size_t length, size_t *ret_consumed)
 {
-	start_request(exchange, request);
+	start_request(worker, exchange, request);
 	keep_replay(exchange, request, head, data, length);
-	bool attached = attach(worker, exchange);
-	struct connection *sink = attached ? &exchange->upstream->connection : NULL;
+	enum attempt_result attempt = first_attempt(worker, exchange);
+	struct connection *sink = exchange->upstream ? &exchange->upstream->connection : NULL;
 
 	*ret_consumed = 0;
 	switch (relay_push(worker, &exchange->request, sink, head, data, length, ret_consumed)) {
 	case RELAY_DONE:
-		note_request_sent(worker, exchange);
+		exchange_note_sent(worker, exchange);
 		return EXCHANGE_WAITING;
 	case RELAY_WAIT:
-		if (!attached)
-			return exchange_fail(worker, exchange, 503, "no upstream connection");
+		if (exchange->fault_status && !(exchange->events & EXCHANGE_DELAYED))
+			return attempt_resume(worker, exchange);
+		if (attempt == ATTEMPT_REFUSED || attempt == ATTEMPT_FAILED)
+			return attempt_conclude(worker, exchange, attempt);
 		return EXCHANGE_WAITING;
 	case RELAY_SINK_FAILED:
-		return upstream_lost(worker, exchange);
+		return attempt_lost(worker, exchange, ATTEMPT_RESET);
 	case RELAY_INVALID:
 		return exchange_fail(worker, exchange, 400, "malformed chunked body");
 	default:
@@ -353,7 +317,7 @@ static enum exchange_progress request_through(struct worker *worker, struct exch
 	if (exchange->events & EXCHANGE_TUNNEL)
 		return end_tunnel_side(exchange, &exchange->upstream->connection,
 				       EXCHANGE_TUNNEL_REQUEST_END);
-	note_request_sent(worker, exchange);
+	exchange_note_sent(worker, exchange);
 	return EXCHANGE_WAITING;
 }
 
@@ -363,7 +327,7 @@ static enum exchange_progress drive_request(struct worker *worker, struct exchan
 		EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT | EXCHANGE_TUNNEL_REQUEST_END;
 	struct session *session = exchange->session;
 
-	if (exchange->events & over || !exchange->upstream || is_connecting(exchange))
+	if (exchange->events & over || !exchange->upstream || exchange_is_connecting(exchange))
 		return EXCHANGE_WAITING;
 	enum relay_outcome outcome = relay_run(worker, &exchange->request, &session->connection,
 					       &exchange->upstream->connection);
@@ -391,183 +355,6 @@ static enum exchange_progress drive_request(struct worker *worker, struct exchan
 	return exchange_fail(worker, exchange, 503, "out of memory");
 }
 
-/* Sends a 1xx on. Old clients know none (RFC 9110 15.2). */
-static enum exchange_progress forward_interim(struct worker *worker, struct exchange *exchange)
-{
-	struct http_edit *edit = &worker->response_edit;
-	size_t consumed;
-
-	if (exchange->traits & EXCHANGE_HTTP10)
-		return EXCHANGE_WAITING;
-	http_edit_start_response(edit, &worker->response_head);
-	http_edit_remove_hop_by_hop(edit);
-	ssize_t length = http_edit_write(edit, worker->head_memory, worker->head_memory_bytes);
-	if (length < 0)
-		return exchange_fail(worker, exchange, 502, "response head too large");
-	statistics_count(&worker->statistics.responses[1]);
-	switch (relay_push(worker, &exchange->response, &exchange->session->connection,
-			   (struct span){worker->head_memory, (size_t)length}, NULL, 0,
-			   &consumed)) {
-	case RELAY_WAIT:
-	case RELAY_DONE:
-		return EXCHANGE_WAITING;
-	default:
-		return EXCHANGE_ABORTED;
-	}
-}
-
-/* Whether the client's connection goes on, said so that the client knows. */
-static int add_connection_field(struct exchange *exchange, struct http_edit *edit)
-{
-	const struct span name = {"Connection", 10};
-
-	if (edit->response->upgrade)
-		return 0;
-	if (exchange->session->state & SESSION_CLOSE)
-		return http_edit_add(edit, name, (struct span){"close", 5});
-	if (exchange->traits & EXCHANGE_HTTP10)
-		return http_edit_add(edit, name, (struct span){"keep-alive", 10});
-	return 0;
-}
-
-/* The response's framing towards the client. */
-static void start_response(struct worker *worker, struct exchange *exchange)
-{
-	const struct http_response_head *head = &worker->response_head;
-	struct relay *relay = &exchange->response;
-
-	relay_start(relay, head->framing, head->content_length);
-	relay->unchunk =
-		exchange->traits & EXCHANGE_HTTP10 && head->framing == HTTP_FRAMING_CHUNKED;
-	if (relay->unchunk || head->framing == HTTP_FRAMING_UNTIL_CLOSE || worker->draining)
-		exchange->session->state |= SESSION_CLOSE;
-	if (!head->keep_alive)
-		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
-}
-
-static ssize_t write_response_head(struct worker *worker, struct exchange *exchange)
-{
-	struct http_edit *edit = &worker->response_edit;
-
-	http_edit_start_response(edit, &worker->response_head);
-	if (http_edit_remove_hop_by_hop(edit))
-		return -ENOSPC;
-	if (exchange->response.unchunk) {
-		http_edit_remove_name(edit, (struct span){"Transfer-Encoding", 17});
-		http_edit_remove_name(edit, (struct span){"Trailer", 7});
-	}
-	if (add_connection_field(exchange, edit))
-		return -ENOSPC;
-	return http_edit_write(edit, worker->head_memory, worker->head_memory_bytes);
-}
-
-/* From here bytes go through unseen, both ways. What the client has sent meanwhile goes first. */
-static enum exchange_progress start_tunnel(struct worker *worker, struct exchange *exchange)
-{
-	struct session *session = exchange->session;
-	struct span early = {session->input.data + session->input_start,
-			     session->input.length - session->input_start};
-	size_t consumed;
-
-	exchange->events &= (uint16_t)~EXCHANGE_REQUEST_SENT;
-	exchange->events |= EXCHANGE_TUNNEL | EXCHANGE_UPSTREAM_SPENT;
-	session->state |= SESSION_CLOSE;
-	relay_start(&exchange->request, HTTP_FRAMING_UNTIL_CLOSE, 0);
-	relay_start(&exchange->response, HTTP_FRAMING_UNTIL_CLOSE, 0);
-	if (early.length) {
-		enum relay_outcome outcome =
-			relay_push(worker, &exchange->request, &exchange->upstream->connection,
-				   early, NULL, 0, &consumed);
-
-		if (outcome != RELAY_WAIT)
-			return EXCHANGE_ABORTED;
-		session_drop_input(session);
-	}
-	worker_run_again(worker, session);
-	return EXCHANGE_WAITING;
-}
-
-/* The final head stands in worker->response_head; data[0, length) came behind it. */
-static enum exchange_progress take_response(struct worker *worker, struct exchange *exchange,
-					    char *data, size_t length)
-{
-	const struct http_response_head *head = &worker->response_head;
-	size_t consumed = 0;
-
-	if (head->upgrade && !(exchange->traits & EXCHANGE_UPGRADE))
-		return exchange_fail(worker, exchange, 502, "a tunnel that nobody asked for");
-	start_response(worker, exchange);
-	ssize_t written = write_response_head(worker, exchange);
-	if (written < 0)
-		return exchange_fail(worker, exchange, 502, "response head too large");
-	exchange->events |= EXCHANGE_RESPONSE_STARTED;
-	count_response(worker, exchange, head->status);
-	if (head->upgrade) {
-		enum exchange_progress progress = start_tunnel(worker, exchange);
-
-		if (progress != EXCHANGE_WAITING)
-			return progress;
-	}
-	enum relay_outcome outcome = relay_push(
-		worker, &exchange->response, &exchange->session->connection,
-		(struct span){worker->head_memory, (size_t)written}, data, length, &consumed);
-	if (consumed < length)
-		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
-	if (outcome == RELAY_WAIT || outcome == RELAY_DONE)
-		return EXCHANGE_WAITING;
-	return response_progress(worker, exchange, outcome);
-}
-
-/* Takes heads out of worker->memory: interim ones, then the final one. */
-static enum exchange_progress parse_response(struct worker *worker, struct exchange *exchange,
-					     size_t length, size_t already_scanned)
-{
-	char *data = worker->memory;
-	struct http_refusal refusal;
-
-	for (;;) {
-		switch (http_response_parse(
-			data, length, already_scanned, &worker->proxy->response_limits,
-			exchange->traits & EXCHANGE_TO_HEAD, &worker->response_head, &refusal)) {
-		case HTTP_PARSE_REFUSED:
-			statistics_count(&worker->statistics.upstream_failures);
-			return exchange_fail(worker, exchange, 502, refusal.reason);
-		case HTTP_PARSE_MORE:
-			buffer_clear(&exchange->response_start);
-			buffer_append(&exchange->response_start, data, length);
-			if (exchange->response_start.failed)
-				return exchange_fail(worker, exchange, 503, "out of memory");
-			return EXCHANGE_WAITING;
-		case HTTP_PARSE_COMPLETE:
-			break;
-		}
-		data += worker->response_head.length;
-		length -= worker->response_head.length;
-		already_scanned = 0;
-		if (!worker->response_head.interim)
-			return take_response(worker, exchange, data, length);
-		enum exchange_progress progress = forward_interim(worker, exchange);
-		if (progress != EXCHANGE_WAITING || exchange->events & EXCHANGE_RESPONSE_STARTED)
-			return progress;
-	}
-}
-
-static enum exchange_progress read_response(struct worker *worker, struct exchange *exchange)
-{
-	size_t before = exchange->response_start.length;
-
-	if (before)
-		memcpy(worker->memory, exchange->response_start.data, before);
-	ssize_t length = connection_receive(&exchange->upstream->connection,
-					    worker->memory + before, RESPONSE_READ_BYTES);
-	if (length == -EAGAIN)
-		return EXCHANGE_WAITING;
-	if (length <= 0)
-		return upstream_lost(worker, exchange);
-	exchange->events |= EXCHANGE_UPSTREAM_BYTES;
-	return parse_response(worker, exchange, before + (size_t)length, before);
-}
-
 /* The response is read: the upstream can carry the next request while the client takes its time. */
 static void release_upstream(struct worker *worker, struct exchange *exchange)
 {
@@ -576,12 +363,12 @@ static void release_upstream(struct worker *worker, struct exchange *exchange)
 
 	if (!upstream || exchange->events & EXCHANGE_TUNNEL)
 		return;
-	uint32_t maximum = exchange->route.cluster->policy.maximum_requests_per_connection;
+	uint32_t maximum = exchange->cluster->policy.maximum_requests_per_connection;
 	bool keep = exchange->events & EXCHANGE_REQUEST_SENT &&
 		    !(exchange->events & EXCHANGE_UPSTREAM_SPENT) &&
 		    !(upstream->connection.state & gone) && !worker->draining &&
 		    (!maximum || upstream->requests < maximum);
-	detach_upstream(worker, exchange, keep);
+	attempt_end(worker, exchange, keep);
 }
 
 static enum exchange_progress drive_response(struct worker *worker, struct exchange *exchange)
@@ -589,9 +376,9 @@ static enum exchange_progress drive_response(struct worker *worker, struct excha
 	struct session *session = exchange->session;
 
 	if (!(exchange->events & EXCHANGE_RESPONSE_STARTED)) {
-		if (!exchange->upstream || is_connecting(exchange))
+		if (!exchange->upstream || exchange_is_connecting(exchange))
 			return EXCHANGE_WAITING;
-		enum exchange_progress progress = read_response(worker, exchange);
+		enum exchange_progress progress = response_read(worker, exchange);
 
 		if (progress != EXCHANGE_WAITING || !(exchange->events & EXCHANGE_RESPONSE_STARTED))
 			return progress;
@@ -610,7 +397,7 @@ static enum exchange_progress drive_response(struct worker *worker, struct excha
 	if (outcome == RELAY_DONE && exchange->events & EXCHANGE_TUNNEL)
 		return end_tunnel_side(exchange, &session->connection,
 				       EXCHANGE_TUNNEL_RESPONSE_END);
-	return response_progress(worker, exchange, outcome);
+	return exchange_response_progress(worker, exchange, outcome);
 }
 
 /* Looks whether the connection stands by now. */
@@ -621,7 +408,7 @@ static enum exchange_progress drive_connect(struct worker *worker, struct exchan
 	if (!(upstream->connection.state & (CONNECTION_WRITABLE | CONNECTION_FAILED)))
 		return EXCHANGE_WAITING;
 	if (upstream_finish_connect(upstream))
-		return upstream_lost(worker, exchange);
+		return attempt_lost(worker, exchange, ATTEMPT_CONNECT_FAILED);
 	backend_note_connect(worker, exchange->backend, true);
 	return EXCHANGE_WAITING;
 }
@@ -630,7 +417,11 @@ enum exchange_progress exchange_drive(struct worker *worker, struct exchange *ex
 {
 	enum exchange_progress progress = EXCHANGE_WAITING;
 
-	if (is_connecting(exchange))
+	if (exchange->events & EXCHANGE_DELAYED)
+		return EXCHANGE_WAITING;
+	if (exchange->events & EXCHANGE_PENDING)
+		progress = attempt_resume(worker, exchange);
+	else if (exchange_is_connecting(exchange))
 		progress = drive_connect(worker, exchange);
 	if (progress == EXCHANGE_WAITING)
 		progress = drive_request(worker, exchange);
@@ -639,11 +430,14 @@ enum exchange_progress exchange_drive(struct worker *worker, struct exchange *ex
 	return progress;
 }
 
-uint64_t exchange_deadline(const struct worker *worker, const struct exchange *exchange)
+/* The deadline of what is waited for right now. */
+static uint64_t phase_deadline(const struct worker *worker, const struct exchange *exchange)
 {
+	const uint16_t waits_for_upstream = EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT;
 	const struct proxy_options *options = &worker->proxy->options;
 
-	if (is_connecting(exchange))
+	if (exchange_is_connecting(exchange) ||
+	    exchange->events & (EXCHANGE_DELAYED | EXCHANGE_PENDING))
 		return exchange->phase_deadline_ms;
 	if (exchange->events & EXCHANGE_TUNNEL)
 		return worker->now_ms + options->tunnel_timeout_ms;
@@ -654,23 +448,61 @@ uint64_t exchange_deadline(const struct worker *worker, const struct exchange *e
 		return worker->now_ms +
 		       (client ? options->body_timeout_ms : options->upstream_response_timeout_ms);
 	}
-	if (exchange->events & (EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT))
+	if (exchange->events & waits_for_upstream)
 		return exchange->phase_deadline_ms;
 	return worker->now_ms + options->body_timeout_ms;
 }
 
-enum exchange_progress exchange_expired(struct worker *worker, struct exchange *exchange)
+static uint64_t earlier(uint64_t a, uint64_t b)
 {
-	if (is_connecting(exchange))
-		return upstream_lost(worker, exchange);
+	return a < b ? a : b;
+}
+
+/* A tunnel outlives the timeout of the request that asked for it, as in Envoy. */
+uint64_t exchange_deadline(const struct worker *worker, const struct exchange *exchange)
+{
+	uint64_t deadline = phase_deadline(worker, exchange);
+
+	if (exchange->events & EXCHANGE_TUNNEL)
+		return deadline;
+	if (!(exchange->events & EXCHANGE_RESPONSE_STARTED))
+		deadline = earlier(deadline, exchange->try_deadline_ms);
+	return earlier(deadline, exchange->deadline_ms);
+}
+
+static enum exchange_progress phase_expired(struct worker *worker, struct exchange *exchange)
+{
+	if (exchange->events & EXCHANGE_DELAYED)
+		return attempt_resume(worker, exchange);
+	if (exchange->events & EXCHANGE_PENDING)
+		return attempt_conclude(worker, exchange, ATTEMPT_REFUSED);
+	if (exchange_is_connecting(exchange))
+		return attempt_lost(worker, exchange, ATTEMPT_CONNECT_FAILED);
 	statistics_count(&worker->statistics.timeouts);
-	if (exchange->events & EXCHANGE_RESPONSE_STARTED)
-		return EXCHANGE_ABORTED;
 	if (exchange->events & (EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT))
-		return exchange_fail(worker, exchange, 504, "the upstream did not answer in time");
+		return attempt_lost(worker, exchange, ATTEMPT_TIMED_OUT);
 	if (relay_is_flushed(&exchange->request))
 		return exchange_fail(worker, exchange, 408, "the request's body did not come");
 	return exchange_fail(worker, exchange, 504, "the upstream did not take the request");
+}
+
+enum exchange_progress exchange_expired(struct worker *worker, struct exchange *exchange)
+{
+	if (exchange->events & EXCHANGE_RESPONSE_STARTED) {
+		statistics_count(&worker->statistics.timeouts);
+		return EXCHANGE_ABORTED;
+	}
+	if (exchange->deadline_ms <= worker->now_ms) {
+		statistics_count(&worker->statistics.timeouts);
+		if (exchange->upstream)
+			attempt_note_status(worker, exchange, 504);
+		return exchange_fail(worker, exchange, 504, "the request took too long");
+	}
+	if (exchange->try_deadline_ms <= worker->now_ms && exchange->upstream) {
+		statistics_count(&worker->statistics.timeouts);
+		return attempt_lost(worker, exchange, ATTEMPT_TIMED_OUT);
+	}
+	return phase_expired(worker, exchange);
 }
 
 bool exchange_was_cut(const struct exchange *exchange)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * A request under way and its response. See exchange.c for how it lives.
+ * A request under way and its response. See exchange.c for how it lives; attempt.c chooses and
+ * replaces upstream connections, response.c reads what comes from them.
  */
 #include "proxy/lease.h"
 #include "proxy/relay.h"
@@ -24,6 +25,9 @@ enum exchange_event {
 	EXCHANGE_UPSTREAM_SPENT = 1 << 7,   /* its connection can't carry another request */
 	EXCHANGE_TUNNEL_REQUEST_END = 1 << 8,
 	EXCHANGE_TUNNEL_RESPONSE_END = 1 << 9,
+	EXCHANGE_DELAYED = 1 << 10,  /* by a fault or before a retry: until phase_deadline_ms */
+	EXCHANGE_PENDING = 1 << 11,  /* waits for a place in its cluster */
+	EXCHANGE_RETRYING = 1 << 12, /* counted among its cluster's retries */
 };
 
 /* What kind of request it is. */
@@ -32,36 +36,45 @@ enum exchange_trait {
 	EXCHANGE_IDEMPOTENT = 1 << 1, /* RFC 9110 9.2.2 */
 	EXCHANGE_REPLAYABLE = 1 << 2, /* `replay` holds all of it */
 	EXCHANGE_HTTP10 = 1 << 3,
-	EXCHANGE_UPGRADE = 1 << 4, /* asked for a tunnel */
-	EXCHANGE_GATEWAY = 1 << 5, /* came in at the edge */
+	EXCHANGE_UPGRADE = 1 << 4,	  /* asked for a tunnel */
+	EXCHANGE_KERNEL_DECIDED = 1 << 5, /* for the log */
 };
 
 /* Requests up to this size (with body) are kept until the response begins, to be sent again. */
 #define EXCHANGE_REPLAY_BYTES (16 * 1024)
-/* Endpoints that one request may try. */
-#define EXCHANGE_MAXIMUM_ATTEMPTS 8
 
 struct exchange {
 	struct session *session;
 	struct exchange *next_spare;
 	struct lease *lease;
-	struct upstream *upstream; /* NULL: none yet, or no longer */
-	struct backend *backend;   /* the last that was tried */
+	struct upstream *upstream;	    /* NULL: none yet, or no longer */
+	struct backend *backend;	    /* the last that was tried */
+	const struct mesh_cluster *cluster; /* of `route`, or its fallback */
 	struct route_result route;
+	struct exchange *next_pending; /* in the cluster's queue */
+	struct exchange **previous_next_pending;
 
-	uint16_t events; /* enum exchange_event */
-	uint8_t traits;	 /* enum exchange_trait */
-	uint8_t attempts;
-	bool fresh_only; /* pooled connections have failed this request */
-	uint16_t status; /* of the response */
-	uint64_t hash;	 /* of the user, for balancing */
+	uint16_t events;       /* enum exchange_event */
+	uint8_t traits;	       /* enum exchange_trait */
+	uint8_t attempts;      /* connections tried */
+	uint8_t retries;       /* of the route's policy */
+	bool fresh_only;       /* pooled connections have failed this request */
+	uint16_t status;       /* of the response */
+	uint16_t fault_status; /* to answer with once the delay is over; 0: none */
+	uint64_t hash; /* for MESH_BALANCE_HASH; has_hash: the request has what it goes by */
+	bool has_hash;
 
 	struct relay request;
 	struct relay response;
 	struct buffer replay;
 	struct buffer response_start; /* an incomplete response head */
 
-	uint64_t phase_deadline_ms; /* of connecting, or of waiting for the response */
+	uint64_t phase_deadline_ms; /* of connecting, of a delay, or of waiting for the response */
+	uint64_t try_deadline_ms;   /* retries.perTryTimeout */
+	uint64_t deadline_ms;	    /* the route's timeout */
+
+	struct buffer log; /* what the access log will say of the request; empty: no log */
+	uint64_t began_ns;
 };
 
 /* How far it came. */
@@ -96,3 +109,17 @@ enum exchange_progress exchange_expired(struct worker *worker, struct exchange *
 uint64_t exchange_deadline(const struct worker *worker, const struct exchange *exchange);
 /* After EXCHANGE_ABORTED: the client could take what it got for the whole response. */
 bool exchange_was_cut(const struct exchange *exchange);
+
+/* Between this room's files. */
+
+/* Memory of a spare one. */
+void exchange_free(struct exchange *exchange);
+
+/* All of the request is with the upstream: from now on its answer is waited for. */
+void exchange_note_sent(struct worker *worker, struct exchange *exchange);
+/* The status of the response that is on its way to the client. */
+void exchange_note_status(struct worker *worker, struct exchange *exchange, unsigned status);
+/* What the outcome of the relay to the client means once the response has begun. */
+enum exchange_progress exchange_response_progress(struct worker *worker, struct exchange *exchange,
+						  enum relay_outcome outcome);
+bool exchange_is_connecting(const struct exchange *exchange);

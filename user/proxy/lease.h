@@ -8,11 +8,18 @@
 #include "config/configuration.h"
 
 struct backend;
+struct exchange;
 struct worker;
 
 struct cluster_state {
 	uint32_t first_backend; /* index into lease->backends */
 	uint32_t next;		/* round robin */
+	/* Counted against connectionPool's limits. */
+	uint32_t requests; /* under way */
+	uint32_t retries;
+	uint32_t pending_count;
+	struct exchange *pending; /* wait for a place, in order */
+	struct exchange **pending_end;
 };
 
 struct lease {

@@ -21,6 +21,8 @@ struct proxy_options {
 	size_t maximum_connections;
 	size_t maximum_connections_per_client;	/* 0: as many as it likes */
 	size_t maximum_requests_per_connection; /* 0: as many as it likes */
+	const char *access_log;			/* a file, "-": standard output, NULL: none */
+	bool access_log_is_common;		/* Common Log Format; else JSON */
 };
 
 /*

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/address.h"
 #include "base/log.h"
+#include "proxy/access_log.h"
 #include "proxy/listener.h"
 #include "proxy/worker.h"
 
@@ -111,6 +113,8 @@ static void end_workers(struct proxy *proxy)
 {
 	for (unsigned i = 0; i < proxy->worker_count; i++)
 		worker_end(&proxy->workers[i]);
+	if (proxy->access_log_fd >= 0)
+		close(proxy->access_log_fd);
 	configuration_drop(proxy->configuration);
 	clients_free(&proxy->clients);
 	free(proxy->workers);
@@ -130,9 +134,18 @@ int proxy_start(const struct proxy_options *options, struct tagger *tagger,
 	respect_descriptor_limit(&proxy->options);
 	set_limits(proxy);
 	proxy->tagger = tagger;
+	proxy->access_log_fd = -1;
+	if (options->access_log) {
+		error = proxy->access_log_fd = access_log_open(options->access_log);
+		if (error < 0)
+			log_error("access log not opened", "path=\"%s\" error=\"%s\"",
+				  options->access_log, strerror(-error));
+		else
+			error = 0;
+	}
 	clients_start(&proxy->clients);
 	proxy->workers = calloc(proxy->options.workers, sizeof(*proxy->workers));
-	if (!proxy->workers)
+	if (!error && !proxy->workers)
 		error = -ENOMEM;
 	while (!error && proxy->worker_count < proxy->options.workers) {
 		error = worker_start(&proxy->workers[proxy->worker_count], proxy,

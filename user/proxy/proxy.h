@@ -20,6 +20,7 @@ struct proxy {
 	struct http_limits response_limits;
 	struct tagger *tagger; /* or NULL */
 	struct configuration *configuration;
+	int access_log_fd; /* -1: none */
 	struct worker *workers;
 	unsigned worker_count;
 	_Atomic size_t connections;

@@ -2,6 +2,7 @@
 #include "proxy/request.h"
 
 #include "manifest/workload.h"
+#include "mesh/apply.h"
 #include "policy/baggage.h"
 #include "proxy/forwarding.h"
 
@@ -425,6 +426,7 @@ struct request_verdict request_tag_and_route(struct request *request,
 	request->source_labels = NULL;
 	request->source_namespace = NULL;
 	request->decided_by_kernel = false;
+	request->route = (struct route_result){.action = ROUTE_NO_HOST};
 	if (!reserve_values(request))
 		return no_memory;
 	if (request->listener->kind == MESH_LISTENER_GATEWAY) {
@@ -452,12 +454,43 @@ struct request_verdict request_tag_and_route(struct request *request,
 	return route_verdict(request);
 }
 
+/* The route's rewrite and what it does to header fields, then its destination's. */
+static struct request_verdict apply_route(struct request *request)
+{
+	const struct route_result *result = &request->route;
+	struct http_edit *edit = &request->edit;
+	const struct mesh_route *route = result->route;
+
+	/* Only a client of HTTP/1.0 may leave the Host out; the next hop speaks 1.1. */
+	if (!request->head.has_host && !request->head.absolute_form)
+		http_edit_set_authority(edit, span_of(result->cluster->host));
+	if (!route)
+		return all_is_well;
+	if (route->rewrite.has_uri) {
+		buffer_clear(&request->target);
+		mesh_write_target(result, edit->target, &request->target);
+		if (request->target.failed)
+			return no_memory;
+		edit->target = buffer_span(&request->target);
+	}
+	if (route->rewrite.authority.data)
+		http_edit_set_authority(edit, route->rewrite.authority);
+	if (mesh_apply_headers(&route->request_headers, edit) ||
+	    (result->destination &&
+	     mesh_apply_headers(&result->destination->request_headers, edit)))
+		return too_many_fields;
+	return all_is_well;
+}
+
 struct request_verdict request_prepare(struct request *request)
 {
+	struct request_verdict verdict = apply_route(request);
+	if (verdict.status)
+		return verdict;
 	const struct mesh_cluster *cluster = request->route.cluster;
 	const struct labels *destination =
 		cluster && cluster->endpoint_count ? cluster->endpoints[0].labels : NULL;
-	struct request_verdict verdict = request_propagate(request, destination);
+	verdict = request_propagate(request, destination);
 
 	if (verdict.status)
 		return verdict;

@@ -29,7 +29,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "http/answer.h"
+#include "proxy/dispatch.h"
 #include "proxy/exchange.h"
 #include "proxy/listener.h"
 #include "proxy/worker.h"
@@ -192,77 +192,6 @@ static enum exchange_progress refuse(struct worker *worker, struct session *sess
 	return exchange_fail(worker, session->exchange, status, reason);
 }
 
-/* What the kernel noted of the request that begins at this stream offset; NULL: nothing. */
-static const struct lanetag_mark *find_mark(struct worker *worker, struct session *session,
-					    uint64_t position, struct lanetag_mark *memory)
-{
-	const struct tagger *tagger = worker->proxy->tagger;
-
-	session->state &= (uint16_t)~SESSION_MARK_MISSED;
-	if (!tagger || session->listener->mesh_listener->kind != MESH_LISTENER_GATEWAY)
-		return NULL;
-	if (tagger_find_mark(tagger, &session->peers, position, memory))
-		return memory;
-	session->state |= SESSION_MARK_MISSED;
-	return NULL;
-}
-
-static struct request_verdict run_request_stage(struct worker *worker, struct session *session,
-						uint64_t position)
-{
-	struct request *request = &worker->request;
-	struct lanetag_mark mark;
-
-	request->configuration = session->exchange->lease->configuration;
-	request->listener = session->listener->mesh_listener;
-	request->connection = &session->peers;
-	request->statistics = &worker->statistics;
-	request->random_state = &worker->random_state;
-	struct request_verdict verdict =
-		request_tag_and_route(request, find_mark(worker, session, position, &mark));
-
-	if (!verdict.status)
-		verdict = request_prepare(request);
-	return verdict;
-}
-
-/* A parsed head in worker->request, with what came behind it: data[0, length). */
-static enum exchange_progress begin_exchange(struct worker *worker, struct session *session,
-					     char *data, size_t length, uint64_t position,
-					     size_t *ret_consumed)
-{
-	const struct http_request_head *head = &worker->request.head;
-	const struct proxy_options *options = &worker->proxy->options;
-
-	*ret_consumed = 0;
-	session->requests++;
-	session->state &= (uint16_t)~SESSION_HEAD_STARTED;
-	if (!head->keep_alive || worker->draining ||
-	    (options->maximum_requests_per_connection &&
-	     session->requests >= options->maximum_requests_per_connection))
-		session->state |= SESSION_CLOSE;
-	statistics_count(&worker->statistics.requests);
-	session->exchange = exchange_open(worker, session);
-	if (!session->exchange)
-		return EXCHANGE_ABORTED;
-	struct request_verdict verdict = run_request_stage(worker, session, position);
-	ssize_t written = verdict.status
-				  ? 0
-				  : http_edit_write(&worker->request.edit, worker->head_memory,
-						    worker->head_memory_bytes);
-	if (written < 0)
-		verdict = (struct request_verdict){431, "request head too large"};
-	if (verdict.status) {
-		if (head->framing != HTTP_FRAMING_NONE)
-			session->state |= SESSION_CLOSE;
-		session->exchange->traits |= head->is_head ? EXCHANGE_TO_HEAD : 0;
-		return exchange_fail(worker, session->exchange, verdict.status, verdict.reason);
-	}
-	return exchange_forward(worker, session->exchange, &worker->request,
-				(struct span){worker->head_memory, (size_t)written}, data, length,
-				ret_consumed);
-}
-
 /*
  * Looks for a head in data[0, length), of which `scanned` bytes were looked at before.
  * *ret_consumed bytes are then done with. EXCHANGE_WAITING without an exchange: the head is not
@@ -289,8 +218,8 @@ static enum exchange_progress parse_request(struct worker *worker, struct sessio
 	}
 	uint64_t position = session->position - length + (size_t)(head->method.data - data);
 	size_t head_length = head->length;
-	enum exchange_progress progress = begin_exchange(worker, session, data + head_length,
-							 length - head_length, position, &body);
+	enum exchange_progress progress = dispatch_request(worker, session, data + head_length,
+							   length - head_length, position, &body);
 
 	*ret_consumed = head_length + body;
 	return progress;

@@ -38,7 +38,8 @@ struct proxy_statistics {
 	uint64_t client_aborts; /* clients that went away within a request */
 	uint64_t faults_injected;
 	uint64_t requests_mirrored;
-	uint64_t copied_bytes; /* of bodies */
+	uint64_t access_log_dropped; /* lines that the log's reader was too slow for */
+	uint64_t copied_bytes;	     /* of bodies */
 	uint64_t spliced_bytes;
 	/* requests at gateway listeners per lane, by who decided */
 	uint64_t lane_by_kernel[LANETAG_MAX_LANES];

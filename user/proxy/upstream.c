@@ -146,8 +146,7 @@ struct upstream *upstream_take_idle(struct worker *worker, struct backend *backe
 	return upstream;
 }
 
-/* A socket on its way to the backend, or a negative errno. */
-static int start_connect(struct worker *worker, const struct backend *backend)
+int upstream_open_socket(struct worker *worker, const struct backend *backend)
 {
 	struct sockaddr_storage address;
 	socklen_t length = socket_address(backend->address, backend->port, &address);
@@ -180,11 +179,10 @@ struct upstream *upstream_connect(struct worker *worker, struct backend *backend
 	upstream->connection.state = CONNECTION_CONNECTING | CONNECTION_WATCHES_WRITE;
 	upstream->timer.deadline = TIMER_NEVER;
 	upstream->requests = 1;
-	error = upstream->connection.fd = start_connect(worker, backend);
+	error = upstream->connection.fd = upstream_open_socket(worker, backend);
 	if (error < 0)
 		goto fail;
-	error = connection_watch(worker->epoll_fd, &upstream->connection,
-				 EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+	error = connection_watch_upstream(worker->epoll_fd, &upstream->connection);
 	if (error) {
 		close(upstream->connection.fd);
 		goto fail;
@@ -215,7 +213,7 @@ int upstream_finish_connect(struct upstream *upstream)
 	return 0;
 }
 
-void upstream_keep(struct worker *worker, struct upstream *upstream)
+void upstream_keep(struct worker *worker, struct upstream *upstream, uint32_t idle_timeout_ms)
 {
 	struct backend *backend = upstream->backend;
 
@@ -227,7 +225,9 @@ void upstream_keep(struct worker *worker, struct upstream *upstream)
 	backend->idle = upstream;
 	backend->idle_count++;
 	timer_set(&worker->timers, &upstream->timer,
-		  worker->now_ms + worker->proxy->options.upstream_idle_timeout_ms);
+		  worker->now_ms + (idle_timeout_ms
+					    ? idle_timeout_ms
+					    : worker->proxy->options.upstream_idle_timeout_ms));
 }
 
 bool upstream_close_some_idle(struct worker *worker)

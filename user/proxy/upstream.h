@@ -20,9 +20,13 @@ struct backend {
 	struct upstream *idle;
 	uint32_t idle_count;
 	uint32_t connection_count;
-	uint32_t requests;	  /* under way */
-	uint32_t failed_connects; /* in a row */
-	uint64_t down_until_ms;	  /* tried only if no other is left */
+	uint32_t requests;	   /* under way */
+	uint32_t failed_connects;  /* in a row */
+	uint64_t down_until_ms;	   /* tried only if no other is left */
+	uint64_t ejected_until_ms; /* outlier detection (health.h) */
+	uint32_t ejections;
+	uint32_t errors_5xx; /* in a row */
+	uint32_t errors_gateway;
 };
 
 struct upstream {
@@ -46,10 +50,15 @@ void backend_note_connect(struct worker *worker, struct backend *backend, bool s
  * meanwhile: for requests that could not be sent a second time.
  */
 struct upstream *upstream_take_idle(struct worker *worker, struct backend *backend, bool check);
+/* A socket on its way to the backend, or a negative errno. */
+int upstream_open_socket(struct worker *worker, const struct backend *backend);
 /* A new connection, which may still be connecting; NULL: it failed at once (*ret_error). */
 struct upstream *upstream_connect(struct worker *worker, struct backend *backend, int *ret_error);
-/* The request is through: keeps the connection for the next one. */
-void upstream_keep(struct worker *worker, struct upstream *upstream);
+/*
+ * The request is through: keeps the connection for the next one, so long unless it is needed; 0: as
+ * long as the options say.
+ */
+void upstream_keep(struct worker *worker, struct upstream *upstream, uint32_t idle_timeout_ms);
 void upstream_close(struct worker *worker, struct upstream *upstream);
 /* Closes the idle connection that nobody needed for longest in some backend; false: there is none.
  */

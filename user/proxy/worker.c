@@ -13,8 +13,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/access_log.h"
 #include "proxy/exchange.h"
 #include "proxy/listener.h"
+#include "proxy/mirror.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 
@@ -195,24 +197,34 @@ static bool handle_event(struct worker *worker, const struct epoll_event *event)
 	case CONNECTION_UPSTREAM:
 		upstream_handle_event(worker, (struct upstream *)connection, event->events);
 		return true;
+	case CONNECTION_MIRROR:
+		mirror_handle_event(worker, (struct mirror *)connection, event->events);
+		return true;
 	}
 	return true;
 }
 
-#define CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+/* Sessions, upstreams and mirrors begin alike, so that a timer finds what it belongs to. */
+struct timed {
+	struct connection connection;
+	struct timer timer;
+};
 
-_Static_assert(offsetof(struct session, timer) == offsetof(struct upstream, timer),
+_Static_assert(offsetof(struct session, timer) == offsetof(struct timed, timer) &&
+		       offsetof(struct upstream, timer) == offsetof(struct timed, timer),
 	       "a timer finds its connection");
 
 static void handle_timer(void *context, struct timer *timer)
 {
 	struct worker *worker = context;
-	struct session *session = CONTAINER_OF(timer, struct session, timer);
+	struct timed *timed = (struct timed *)((char *)timer - offsetof(struct timed, timer));
 
-	if (session->connection.kind == CONNECTION_SESSION)
-		session_expired(worker, session);
+	if (timed->connection.kind == CONNECTION_SESSION)
+		session_expired(worker, (struct session *)timed);
+	else if (timed->connection.kind == CONNECTION_UPSTREAM)
+		upstream_expired(worker, (struct upstream *)timed);
 	else
-		upstream_expired(worker, (struct upstream *)session);
+		mirror_expired(worker, (struct mirror *)timed);
 }
 
 static void loop(struct worker *worker)
@@ -229,6 +241,7 @@ static void loop(struct worker *worker)
 			go_on = handle_event(worker, &events[i]);
 		run_again(worker);
 		timer_wheel_run(&worker->timers, worker->now_ms, handle_timer, worker);
+		access_log_flush(worker);
 		free_closed(worker);
 	}
 }
@@ -238,8 +251,11 @@ static void close_everything(struct worker *worker)
 	retire_listeners(worker);
 	while (worker->sessions)
 		session_abort(worker, worker->sessions, false);
+	while (worker->mirrors)
+		mirror_expired(worker, worker->mirrors);
 	while (upstream_close_some_idle(worker))
 		;
+	access_log_flush(worker);
 	free_closed(worker);
 }
 
@@ -265,10 +281,7 @@ static void free_exchanges(struct worker *worker)
 		struct exchange *exchange = worker->spare_exchanges;
 
 		worker->spare_exchanges = exchange->next_spare;
-		buffer_free(&exchange->request.pending);
-		buffer_free(&exchange->response.pending);
-		buffer_free(&exchange->replay);
-		free(exchange);
+		exchange_free(exchange);
 	}
 }
 
@@ -285,6 +298,7 @@ static void free_worker(struct worker *worker)
 	}
 	pipe_pool_free(&worker->pipes);
 	buffer_free(&worker->scratch);
+	buffer_free(&worker->access_log);
 	buffer_free(&worker->request.values);
 	buffer_free(&worker->request.target);
 	free(worker->memory);

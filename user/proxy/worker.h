@@ -15,6 +15,7 @@
 
 struct exchange;
 struct listener;
+struct mirror;
 struct session;
 
 /* The one receive buffer: large enough that bodies of 64 KiB go in one piece. */
@@ -60,6 +61,9 @@ struct worker {
 	struct session *sessions;
 	struct exchange *spare_exchanges;
 	size_t spare_exchange_count;
+	struct mirror *mirrors;
+	size_t mirror_count;
+	struct buffer access_log; /* lines that wait for the end of the turn */
 	struct backend *backends[WORKER_BACKEND_BUCKETS];
 	bool draining;
 

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "proxy/access_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "proxy/request.h"
+#include "proxy/session.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+#define MAXIMUM_WAITING_BYTES (1024 * 1024)
+
+int access_log_open(const char *path)
+{
+	const int flags = O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC;
+	bool is_standard_output = path[0] == '-' && path[1] == '\0';
+	/* Opened anew: that it does not block must not become everybody's affair. */
+	int fd = is_standard_output ? open("/proc/self/fd/1", flags)
+				    : open(path, flags | O_CREAT, 0640);
+
+	if (fd < 0 && is_standard_output)
+		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3); /* a socket can't be opened */
+	return fd < 0 ? -errno : fd;
+}
+
+/* A JSON string; bytes that are no ASCII text are written as \u00XX. */
+static void append_json(struct buffer *out, struct span text)
+{
+	buffer_append_byte(out, '"');
+	for (size_t i = 0; i < text.length; i++) {
+		unsigned char byte = (unsigned char)text.data[i];
+
+		if (byte == '"' || byte == '\\') {
+			buffer_append_byte(out, '\\');
+			buffer_append_byte(out, (char)byte);
+		} else if (byte < 0x20 || byte >= 0x7f) {
+			buffer_printf(out, "\\u%04x", byte);
+		} else {
+			buffer_append_byte(out, (char)byte);
+		}
+	}
+	buffer_append_byte(out, '"');
+}
+
+static void append_json_member(struct buffer *out, const char *name, struct span value)
+{
+	buffer_printf(out, ",\"%s\":", name);
+	append_json(out, value);
+}
+
+/* Quotes and what is no printable ASCII as \xXX, as Apache and nginx write it. */
+static void append_quoted(struct buffer *out, struct span text)
+{
+	for (size_t i = 0; i < text.length; i++) {
+		unsigned char byte = (unsigned char)text.data[i];
+
+		if (byte == '"' || byte == '\\' || byte < 0x20 || byte >= 0x7f)
+			buffer_printf(out, "\\x%02X", byte);
+		else
+			buffer_append_byte(out, (char)byte);
+	}
+}
+
+static void begin_common(struct buffer *out, const struct request *request, const char *client)
+{
+	char when[64];
+	time_t now = time(NULL);
+	struct tm local;
+
+	localtime_r(&now, &local);
+	strftime(when, sizeof(when), "%d/%b/%Y:%H:%M:%S %z", &local);
+	buffer_printf(out, "%s - - [%s] \"", client, when);
+	append_quoted(out, request->head.method);
+	buffer_append_byte(out, ' ');
+	append_quoted(out, request->head.target);
+	buffer_printf(out, " HTTP/1.%u\"", (unsigned)request->head.minor_version);
+}
+
+/* The tags that go upstream: decided here, or restored on a hop. */
+static void append_tags(struct buffer *out, const struct request *request)
+{
+	const struct tag_rules *rules = request->configuration->tag_rules;
+	bool first = true;
+
+	buffer_append_text(out, ",\"tags\":{");
+	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+		struct span value;
+
+		if (!http_edit_get(&request->edit, tag_rules_header(rules, i), &value))
+			continue;
+		if (!first)
+			buffer_append_byte(out, ',');
+		first = false;
+		append_json(out, tag_rules_header(rules, i));
+		buffer_append_byte(out, ':');
+		append_json(out, value);
+	}
+	buffer_append_byte(out, '}');
+}
+
+static void append_route(struct buffer *out, const struct route_result *result)
+{
+	if (result->route) {
+		append_json_member(out, "virtual_service", span_of(result->route->virtual_service));
+		if (result->route->name)
+			append_json_member(out, "route", span_of(result->route->name));
+	}
+}
+
+static void begin_json(struct buffer *out, const struct request *request, const char *client)
+{
+	struct timespec now;
+	struct tm utc;
+	char when[64];
+	struct span id;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
+	buffer_printf(out, "{\"time\":\"%s.%03ldZ\",\"client\":\"%s\"", when, now.tv_nsec / 1000000,
+		      client);
+	append_json_member(out, "method", request->head.method);
+	append_json_member(out, "host", request->head.authority);
+	append_json_member(out, "target", request->head.target);
+	if (http_edit_get(&request->edit, (struct span){"X-Request-Id", 12}, &id))
+		append_json_member(out, "request_id", id);
+	append_tags(out, request);
+	if (request->listener->kind == MESH_LISTENER_GATEWAY)
+		buffer_printf(out, ",\"decided_by\":\"%s\"",
+			      request->decided_by_kernel ? "kernel" : "agent");
+	append_route(out, &request->route);
+}
+
+void access_log_begin(struct worker *worker, struct exchange *exchange,
+		      const struct request *request)
+{
+	char client[ADDRESS_TEXT_BYTES];
+
+	if (worker->proxy->access_log_fd < 0)
+		return;
+	exchange->began_ns = clock_now_ns();
+	address_print(request->connection->remote_address, client);
+	if (worker->proxy->options.access_log_is_common)
+		begin_common(&exchange->log, request, client);
+	else
+		begin_json(&exchange->log, request, client);
+}
+
+static void end_json(struct buffer *out, const struct exchange *exchange)
+{
+	char address[ADDRESS_TEXT_BYTES];
+
+	if (exchange->cluster) {
+		append_json_member(out, "cluster", span_of(exchange->cluster->host));
+		if (exchange->cluster->subset)
+			append_json_member(out, "subset", span_of(exchange->cluster->subset));
+	}
+	if (exchange->backend) {
+		address_print(exchange->backend->address, address);
+		buffer_printf(out, ",\"upstream\":\"%s\",\"upstream_port\":%u", address,
+			      (unsigned)exchange->backend->port);
+	}
+	buffer_printf(out,
+		      ",\"status\":%u,\"retries\":%u,\"request_body_bytes\":%llu,"
+		      "\"response_body_bytes\":%llu,\"duration_ms\":%.3f}\n",
+		      (unsigned)exchange->status, (unsigned)exchange->retries,
+		      (unsigned long long)exchange->request.bytes,
+		      (unsigned long long)exchange->response.bytes,
+		      (double)(clock_now_ns() - exchange->began_ns) / 1e6);
+}
+
+void access_log_write(struct worker *worker, const struct exchange *exchange)
+{
+	struct buffer *out = &worker->access_log;
+	size_t before = out->length;
+
+	if (before > MAXIMUM_WAITING_BYTES) {
+		statistics_count(&worker->statistics.access_log_dropped);
+		return;
+	}
+	buffer_append_span(out, buffer_span(&exchange->log));
+	if (worker->proxy->options.access_log_is_common)
+		buffer_printf(out, " %u %llu\n", (unsigned)exchange->status,
+			      (unsigned long long)exchange->response.bytes);
+	else
+		end_json(out, exchange);
+	if (out->failed || exchange->log.failed) {
+		out->length = before;
+		out->failed = false;
+		statistics_count(&worker->statistics.access_log_dropped);
+	}
+}
+
+void access_log_flush(struct worker *worker)
+{
+	struct buffer *out = &worker->access_log;
+
+	if (out->length == 0)
+		return;
+	ssize_t length = write(worker->proxy->access_log_fd, out->data, out->length);
+	if (length > 0)
+		buffer_consume(out, (size_t)length);
+	else if (length < 0 && errno != EAGAIN && errno != EINTR)
+		buffer_clear(out); /* a full disk must not grow the process */
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The access log: a line per request, as JSON or in the Common Log Format. Lines are gathered and
+ * written once a turn of the worker's loop; a reader that does not keep up loses lines (counted),
+ * and never holds traffic up.
+ */
+#include "proxy/exchange.h"
+
+/* Notes what is known when a request begins. Nothing, if there is no log. */
+void access_log_begin(struct worker *worker, struct exchange *exchange,
+		      const struct request *request);
+/* Completes the line when the exchange is over. */
+void access_log_write(struct worker *worker, const struct exchange *exchange);
+void access_log_flush(struct worker *worker);
+
+/* Opens the file ("-": standard output). A descriptor, or a negative errno. */
+int access_log_open(const char *path);

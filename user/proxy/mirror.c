@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "proxy/mirror.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "mesh/apply.h"
+#include "proxy/balance.h"
+#include "proxy/request.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+#define MIRROR_TIMEOUT_MS 15000
+#define MIRROR_MAXIMUM 1024 /* under way; more are not made */
+
+struct mirror {
+	struct connection connection;
+	struct timer timer;
+	struct mirror *next; /* of all the worker's */
+	struct mirror **previous_next;
+	struct buffer request;
+	size_t sent;
+};
+
+static void end_mirror(struct worker *worker, struct mirror *mirror)
+{
+	timer_remove(&worker->timers, &mirror->timer);
+	buffer_free(&mirror->request);
+	*mirror->previous_next = mirror->next;
+	if (mirror->next)
+		mirror->next->previous_next = mirror->previous_next;
+	worker->mirror_count--;
+	worker_close(worker, &mirror->connection);
+}
+
+void mirror_expired(struct worker *worker, struct mirror *mirror)
+{
+	end_mirror(worker, mirror);
+}
+
+/* 1: go on; 0: wait; -1: over. */
+static int send_some(struct worker *worker, struct mirror *mirror)
+{
+	struct iovec piece = {mirror->request.data + mirror->sent,
+			      mirror->request.length - mirror->sent};
+
+	if (piece.iov_len == 0)
+		return 1;
+	if (!connection_can_write(&mirror->connection))
+		return 0;
+	ssize_t length = connection_send(worker->epoll_fd, &mirror->connection, &piece, 1);
+	if (length < 0)
+		return length == -EAGAIN ? 0 : -1;
+	mirror->sent += (size_t)length;
+	return mirror->sent == mirror->request.length;
+}
+
+void mirror_handle_event(struct worker *worker, struct mirror *mirror, uint32_t events)
+{
+	connection_note_events(&mirror->connection, events);
+	if (mirror->connection.state & CONNECTION_WRITABLE)
+		mirror->connection.state &= (uint16_t)~CONNECTION_CONNECTING;
+	int result = send_some(worker, mirror);
+
+	while (result > 0) {
+		ssize_t length = connection_receive(&mirror->connection, worker->memory,
+						    WORKER_MEMORY_BYTES);
+
+		if (length == -EAGAIN)
+			return;
+		if (length <= 0)
+			result = -1;
+	}
+	if (result < 0)
+		end_mirror(worker, mirror);
+}
+
+/* The head for the shadow: its Host says so, as Istio's does; the connection carries it alone. */
+static bool write_request(struct mirror *mirror, struct request *request, struct span authority,
+			  struct buffer *host, const char *data, size_t length)
+{
+	struct http_edit *edit = &request->edit;
+	struct span name, port;
+	bool has_port = span_cut(authority, ':', &name, &port) && authority.data[0] != '[';
+
+	buffer_clear(host);
+	buffer_append_span(host, has_port ? name : authority);
+	buffer_append_text(host, "-shadow");
+	if (has_port)
+		buffer_printf(host, ":%.*s", SPAN_ARGUMENTS(port));
+	if (host->failed ||
+	    http_edit_set(edit, (struct span){"Connection", 10}, (struct span){"close", 5}))
+		return false;
+	http_edit_set_authority(edit, buffer_span(host));
+	http_edit_append(edit, &mirror->request);
+	buffer_append(&mirror->request, data, length);
+	return !mirror->request.failed;
+}
+
+static void start_mirror(struct worker *worker, struct exchange *exchange, struct request *request,
+			 struct span authority, const struct mesh_cluster *cluster,
+			 const char *data, size_t length)
+{
+	int endpoint = balance_choose(worker, exchange->lease, cluster, NULL);
+	struct backend *backend =
+		endpoint < 0 ? NULL
+			     : lease_backend(worker, exchange->lease, cluster, (size_t)endpoint);
+	struct mirror *mirror = backend ? calloc(1, sizeof(*mirror)) : NULL;
+
+	if (!mirror)
+		return;
+	int fd = write_request(mirror, request, authority, &worker->scratch, data, length)
+			 ? upstream_open_socket(worker, backend)
+			 : -ENOMEM;
+	if (fd < 0)
+		goto fail;
+	mirror->connection = (struct connection){
+		.kind = CONNECTION_MIRROR,
+		.state = CONNECTION_CONNECTING | CONNECTION_WATCHES_WRITE,
+		.fd = fd,
+	};
+	if (connection_watch_upstream(worker->epoll_fd, &mirror->connection))
+		goto fail_socket;
+	mirror->next = worker->mirrors;
+	mirror->previous_next = &worker->mirrors;
+	if (mirror->next)
+		mirror->next->previous_next = &mirror->next;
+	worker->mirrors = mirror;
+	worker->mirror_count++;
+	timer_set(&worker->timers, &mirror->timer, worker->now_ms + MIRROR_TIMEOUT_MS);
+	statistics_count(&worker->statistics.requests_mirrored);
+	return;
+fail_socket:
+	close(fd);
+fail:
+	buffer_free(&mirror->request);
+	free(mirror);
+}
+
+void mirror_request(struct worker *worker, struct exchange *exchange, struct request *request,
+		    const char *data, size_t length)
+{
+	const struct mesh_route *route = request->route.route;
+	struct span authority =
+		request->edit.authority.data ? request->edit.authority : request->head.authority;
+
+	if (!route || route->mirror_count == 0 || request->head.framing == HTTP_FRAMING_CHUNKED ||
+	    request->head.content_length > length)
+		return;
+	for (size_t i = 0; i < route->mirror_count; i++) {
+		if (worker->mirror_count < MIRROR_MAXIMUM &&
+		    mesh_share_holds(route->mirrors[i].share, random_next(&worker->random_state)))
+			start_mirror(worker, exchange, request, authority,
+				     route->mirrors[i].cluster, data,
+				     (size_t)request->head.content_length);
+	}
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "proxy/response.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "mesh/apply.h"
+#include "proxy/attempt.h"
+#include "proxy/session.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+/* A head and 64 KiB of body in one piece; what comes behind may be worth a pipe. */
+#define RESPONSE_READ_BYTES (72 * 1024)
+
+/* Sends a 1xx on. Old clients know none (RFC 9110 15.2). */
+static enum exchange_progress forward_interim(struct worker *worker, struct exchange *exchange)
+{
+	struct http_edit *edit = &worker->response_edit;
+	size_t consumed;
+
+	if (exchange->traits & EXCHANGE_HTTP10)
+		return EXCHANGE_WAITING;
+	http_edit_start_response(edit, &worker->response_head);
+	http_edit_remove_hop_by_hop(edit);
+	ssize_t length = http_edit_write(edit, worker->head_memory, worker->head_memory_bytes);
+	if (length < 0)
+		return exchange_fail(worker, exchange, 502, "response head too large");
+	statistics_count(&worker->statistics.responses[1]);
+	switch (relay_push(worker, &exchange->response, &exchange->session->connection,
+			   (struct span){worker->head_memory, (size_t)length}, NULL, 0,
+			   &consumed)) {
+	case RELAY_WAIT:
+	case RELAY_DONE:
+		return EXCHANGE_WAITING;
+	default:
+		return EXCHANGE_ABORTED;
+	}
+}
+
+/* Whether the client's connection goes on, said so that the client knows. */
+static int add_connection_field(struct exchange *exchange, struct http_edit *edit)
+{
+	const struct span name = {"Connection", 10};
+
+	if (edit->response->upgrade)
+		return 0;
+	if (exchange->session->state & SESSION_CLOSE)
+		return http_edit_add(edit, name, (struct span){"close", 5});
+	if (exchange->traits & EXCHANGE_HTTP10)
+		return http_edit_add(edit, name, (struct span){"keep-alive", 10});
+	return 0;
+}
+
+/* The response's framing towards the client. */
+static void start_response(struct worker *worker, struct exchange *exchange)
+{
+	const struct http_response_head *head = &worker->response_head;
+	struct relay *relay = &exchange->response;
+
+	relay_start(relay, head->framing, head->content_length);
+	relay->unchunk =
+		exchange->traits & EXCHANGE_HTTP10 && head->framing == HTTP_FRAMING_CHUNKED;
+	if (relay->unchunk || head->framing == HTTP_FRAMING_UNTIL_CLOSE || worker->draining)
+		exchange->session->state |= SESSION_CLOSE;
+	if (!head->keep_alive)
+		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
+}
+
+/* The operations of the route on the response, then of its destination. */
+static int apply_route(const struct exchange *exchange, struct http_edit *edit)
+{
+	const struct route_result *route = &exchange->route;
+
+	if (route->route && mesh_apply_headers(&route->route->response_headers, edit))
+		return -1;
+	if (route->destination && mesh_apply_headers(&route->destination->response_headers, edit))
+		return -1;
+	return 0;
+}
+
+static ssize_t write_response_head(struct worker *worker, struct exchange *exchange)
+{
+	struct http_edit *edit = &worker->response_edit;
+
+	http_edit_start_response(edit, &worker->response_head);
+	if (http_edit_remove_hop_by_hop(edit))
+		return -ENOSPC;
+	if (exchange->response.unchunk) {
+		http_edit_remove_name(edit, (struct span){"Transfer-Encoding", 17});
+		http_edit_remove_name(edit, (struct span){"Trailer", 7});
+	}
+	if (apply_route(exchange, edit) || add_connection_field(exchange, edit))
+		return -ENOSPC;
+	return http_edit_write(edit, worker->head_memory, worker->head_memory_bytes);
+}
+
+/* From here bytes go through unseen, both ways. What the client has sent meanwhile goes first. */
+static enum exchange_progress start_tunnel(struct worker *worker, struct exchange *exchange)
+{
+	struct session *session = exchange->session;
+	struct span early = {session->input.data + session->input_start,
+			     session->input.length - session->input_start};
+	size_t consumed;
+
+	exchange->events &= (uint16_t)~EXCHANGE_REQUEST_SENT;
+	exchange->events |= EXCHANGE_TUNNEL | EXCHANGE_UPSTREAM_SPENT;
+	session->state |= SESSION_CLOSE;
+	relay_start(&exchange->request, HTTP_FRAMING_UNTIL_CLOSE, 0);
+	relay_start(&exchange->response, HTTP_FRAMING_UNTIL_CLOSE, 0);
+	if (early.length) {
+		enum relay_outcome outcome =
+			relay_push(worker, &exchange->request, &exchange->upstream->connection,
+				   early, NULL, 0, &consumed);
+
+		if (outcome != RELAY_WAIT)
+			return EXCHANGE_ABORTED;
+		session_drop_input(session);
+	}
+	worker_run_again(worker, session);
+	return EXCHANGE_WAITING;
+}
+
+/* The final head stands in worker->response_head; data[0, length) came behind it. */
+static enum exchange_progress take_response(struct worker *worker, struct exchange *exchange,
+					    char *data, size_t length)
+{
+	const struct http_response_head *head = &worker->response_head;
+	size_t consumed = 0;
+
+	attempt_note_status(worker, exchange, head->status);
+	if (attempt_retry_status(worker, exchange, head->status))
+		return EXCHANGE_WAITING;
+	if (head->upgrade && !(exchange->traits & EXCHANGE_UPGRADE))
+		return exchange_fail(worker, exchange, 502, "a tunnel that nobody asked for");
+	start_response(worker, exchange);
+	ssize_t written = write_response_head(worker, exchange);
+	if (written < 0)
+		return exchange_fail(worker, exchange, 502, "response head too large");
+	exchange->events |= EXCHANGE_RESPONSE_STARTED;
+	exchange_note_status(worker, exchange, head->status);
+	if (head->upgrade) {
+		enum exchange_progress progress = start_tunnel(worker, exchange);
+
+		if (progress != EXCHANGE_WAITING)
+			return progress;
+	}
+	enum relay_outcome outcome = relay_push(
+		worker, &exchange->response, &exchange->session->connection,
+		(struct span){worker->head_memory, (size_t)written}, data, length, &consumed);
+	if (consumed < length)
+		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
+	if (outcome == RELAY_WAIT || outcome == RELAY_DONE)
+		return EXCHANGE_WAITING;
+	return exchange_response_progress(worker, exchange, outcome);
+}
+
+/* Takes heads out of worker->memory: interim ones, then the final one. */
+static enum exchange_progress parse_response(struct worker *worker, struct exchange *exchange,
+					     size_t length, size_t already_scanned)
+{
+	char *data = worker->memory;
+	struct http_refusal refusal;
+
+	for (;;) {
+		switch (http_response_parse(
+			data, length, already_scanned, &worker->proxy->response_limits,
+			exchange->traits & EXCHANGE_TO_HEAD, &worker->response_head, &refusal)) {
+		case HTTP_PARSE_REFUSED:
+			statistics_count(&worker->statistics.upstream_failures);
+			return exchange_fail(worker, exchange, 502, refusal.reason);
+		case HTTP_PARSE_MORE:
+			buffer_clear(&exchange->response_start);
+			buffer_append(&exchange->response_start, data, length);
+			if (exchange->response_start.failed)
+				return exchange_fail(worker, exchange, 503, "out of memory");
+			return EXCHANGE_WAITING;
+		case HTTP_PARSE_COMPLETE:
+			break;
+		}
+		data += worker->response_head.length;
+		length -= worker->response_head.length;
+		already_scanned = 0;
+		if (!worker->response_head.interim)
+			return take_response(worker, exchange, data, length);
+		enum exchange_progress progress = forward_interim(worker, exchange);
+		if (progress != EXCHANGE_WAITING || exchange->events & EXCHANGE_RESPONSE_STARTED)
+			return progress;
+	}
+}
+
+enum exchange_progress response_read(struct worker *worker, struct exchange *exchange)
+{
+	size_t before = exchange->response_start.length;
+
+	if (before)
+		memcpy(worker->memory, exchange->response_start.data, before);
+	ssize_t length = connection_receive(&exchange->upstream->connection,
+					    worker->memory + before, RESPONSE_READ_BYTES);
+	if (length == -EAGAIN)
+		return EXCHANGE_WAITING;
+	if (length <= 0)
+		return attempt_lost(worker, exchange, ATTEMPT_RESET);
+	exchange->events |= EXCHANGE_UPSTREAM_BYTES;
+	return parse_response(worker, exchange, before + (size_t)length, before);
+}
