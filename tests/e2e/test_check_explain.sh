@@ -35,7 +35,7 @@ explains() {
 0004 - - v3 25
 0005 v2 v2 v3 6"
   claim_equal "step 2 as written gives every user app-b v2" \
-    "$(explain_rows "$TUTORIAL/step2/hash-tagging-plugin-as-written.yaml" | cut -d' ' -f1-3)" \
+    "$(explain_rows "$TUTORIAL/step2/as-written/hash-tagging-plugin.yaml" | cut -d' ' -f1-3)" \
     "$(printf '%s - v2\n' 0001 0002 0003 0004; echo 0005 v2 v2)"
   local step
   for step in 2 3 4; do

@@ -22,7 +22,7 @@ play_step() { # STEP
 # As the tutorial's text has it, app-b's range is 100: everybody gets app-b v2.
 step_2_as_written() {
   local user line
-  claim "step 2 as written is taken" apply_and_wait "$TUTORIAL/step2/hash-tagging-plugin-as-written.yaml"
+  claim "step 2 as written is taken" apply_and_wait "$TUTORIAL/step2/as-written/hash-tagging-plugin.yaml"
   for user in "${users[@]}"; do
     line=$(expected_line 2 "$user")
     line=${line/app-b(version: v1, ip: 10.0.250.6)/app-b(version: v2, ip: 10.0.250.8)}

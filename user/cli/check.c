@@ -20,7 +20,7 @@ static const char usage[] =
 	"each rule's shares as they really are, and how the cohorts of each two rules stand to "
 	"each other.\n"
 	"\n"
-	"example: lanetag check examples/tutorial/step3\n";
+	"example: lanetag check examples/tutorial/step1\n";
 
 static void print_share(const char *name, uint64_t share, uint32_t modulo)
 {

@@ -25,7 +25,8 @@ static const char usage[] =
 	"  -o, --output FORMAT  text, or json (one object a line)\n"
 	"  -h, --help\n"
 	"\n"
-	"example: lanetag explain --config examples/tutorial/step3 --user 0005\n";
+	"example: lanetag explain --config examples/tutorial/step3/wasm-plugin-ab-v2-c-v3.yaml "
+	"--user 0005\n";
 
 enum { OPTION_USERS = 256 };
 
