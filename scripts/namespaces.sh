@@ -29,8 +29,8 @@ in_client() { in_namespace client "$@"; }
 in_pod() { in_namespace "$@"; }
 
 network_add_namespace() { # NAME
+  network_namespaces+=("$network-$1") # first: an interrupt may come in between
   ip netns add "$network-$1" || return 1
-  network_namespaces+=("$network-$1")
   ip -n "$network-$1" link set lo up
 }
 
@@ -61,7 +61,7 @@ network_add_pod() { # NAME ADDRESS
 network_down() {
   local namespace
   for namespace in ${network_namespaces+"${network_namespaces[@]}"}; do
-    ip netns delete "$namespace"
+    ip netns delete "$namespace" 2>/dev/null
   done
   network_namespaces=()
 }

@@ -14,19 +14,19 @@ declare -A pod_address=(
   [app-a-v2]=10.0.250.14 [app-b-v2]=10.0.250.8 [app-c-v3]=10.0.250.23
 )
 
+# Sets the names first, so that the clean-up knows them wherever an interrupt comes.
 tutorial_set_up() {
-  work=$(mktemp -d "${TMPDIR:-/tmp}/lanetag-tutorial-XXXXXX")
+  work=${TMPDIR:-/tmp}/$network
   manifests=$work/manifests
   pins=/sys/fs/bpf/$network
-  mkdir "$manifests"
-  network_up
+  mkdir -m 0700 "$work" "$manifests" && network_up
 }
 
 tutorial_clean_up() {
+  [ -n "${pins:-}" ] || return 0
   stop_all
   network_down
-  [ -z "${pins:-}" ] || [ ! -d "$pins" ] || rm -rf "$pins"
-  [ -z "${work:-}" ] || rm -rf "$work"
+  rm -rf "${pins:?}" "${work:?}"
 }
 
 # The next application is called by the address of its Service, as a cluster's DNS would give it.
