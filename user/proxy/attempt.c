@@ -96,13 +96,20 @@ void attempt_end(struct worker *worker, struct exchange *exchange, bool keep)
 		worker_run_again(worker, state->pending->session);
 }
 
+static bool has_fallback(struct worker *worker, const struct exchange *exchange)
+{
+	const struct mesh_cluster *fallback = exchange->cluster->fallback;
+
+	return fallback && fallback->endpoint_count &&
+	       !balance_has_healthy(worker, exchange->lease, exchange->cluster);
+}
+
 /* Where no endpoint is up, the lane goes to its fallback rather than dark. */
 static void consider_fallback(struct worker *worker, struct exchange *exchange)
 {
 	const struct mesh_cluster *fallback = exchange->cluster->fallback;
 
-	if (!fallback || fallback->endpoint_count == 0 ||
-	    balance_has_healthy(worker, exchange->lease, exchange->cluster))
+	if (!has_fallback(worker, exchange))
 		return;
 	if (exchange->events & EXCHANGE_RETRYING) {
 		state_of(exchange)->retries--;
@@ -177,6 +184,7 @@ enum attempt_result attempt_start(struct worker *worker, struct exchange *exchan
 		}
 		if (exchange->cluster->endpoint_count == 0)
 			break;
+		consider_fallback(worker, exchange);
 	}
 	return ATTEMPT_FAILED;
 }
@@ -315,17 +323,18 @@ static enum retry choose_retry(struct worker *worker, struct exchange *exchange,
 	const struct mesh_retries *retries =
 		exchange->route.route ? &exchange->route.route->retries : NULL;
 
-	if (!has_request(exchange))
+	if (!has_request(exchange) || exchange->attempts >= ATTEMPT_MAXIMUM)
 		return RETRY_NEVER;
-	if (loss == ATTEMPT_RESET && was_stale(exchange, was_reused) &&
-	    exchange->attempts < ATTEMPT_MAXIMUM)
+	if (loss == ATTEMPT_RESET && was_stale(exchange, was_reused))
+		return RETRY_AT_ONCE;
+	if (loss == ATTEMPT_CONNECT_FAILED && has_fallback(worker, exchange))
 		return RETRY_AT_ONCE;
 	if (retries && retries->present) {
 		if (!policy_retries(retries, exchange, loss) || !take_retry(worker, exchange))
 			return RETRY_NEVER;
 		return loss == ATTEMPT_CONNECT_FAILED ? RETRY_AT_ONCE : RETRY_LATER;
 	}
-	if (loss == ATTEMPT_CONNECT_FAILED && exchange->attempts < ATTEMPT_MAXIMUM &&
+	if (loss == ATTEMPT_CONNECT_FAILED &&
 	    exchange->attempts < exchange->cluster->endpoint_count)
 		return RETRY_AT_ONCE;
 	return RETRY_NEVER;

@@ -55,6 +55,7 @@ struct exchange *exchange_open(struct worker *worker, struct session *session)
 	}
 	/* The buffers' memory is kept. */
 	*exchange = (struct exchange){
+		.worker = worker,
 		.session = session,
 		.lease = lease_take(worker->lease),
 		.request.pending = exchange->request.pending,
@@ -206,9 +207,13 @@ static bool is_idempotent(struct span method)
 static bool leaves_out_trailer(void *context, struct span name)
 {
 	struct exchange *exchange = context;
+	const struct tag_rules *rules = exchange->lease->configuration->tag_rules;
 
-	return span_equal_ignore_case(name, span_of("baggage")) ||
-	       tag_rules_owns_header(exchange->lease->configuration->tag_rules, name);
+	if (!span_equal_ignore_case(name, span_of("baggage")) &&
+	    !tag_rules_owns_header(rules, name))
+		return false;
+	statistics_count(&exchange->worker->statistics.forged_tags_removed);
+	return true;
 }
 
 static void start_request(struct worker *worker, struct exchange *exchange,

@@ -44,6 +44,7 @@ enum exchange_trait {
 #define EXCHANGE_REPLAY_BYTES (16 * 1024)
 
 struct exchange {
+	struct worker *worker;
 	struct session *session;
 	struct exchange *next_spare;
 	struct lease *lease;

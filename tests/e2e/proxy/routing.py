@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What routes do to requests: everything of mesh/route.h and mesh/cluster.h that is the proxy's."""
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+
+from harness import (GATEWAY, Client, Proxy, Tests, Upstream, pod, reply, request_bytes, service)
+
+log_path = tempfile.mktemp(prefix="lanetag-access-")
+
+
+class App:
+    """An upstream with a name that counts, and fails as it is told."""
+
+    def __init__(self, name, address):
+        self.name = name
+        self.failures = []  # statuses to answer with first; 0: close without a word
+        self.seen = []
+        self.upstream = Upstream(self.handle, address=address)
+
+    def handle(self, request, sock):
+        body = request.body()
+        self.seen.append(request)
+        if self.failures:
+            status = self.failures.pop(0)
+            if status == 0:
+                return False
+            return reply(sock, b"failed", f"{status} Failed")
+        if request.target.startswith("/slow"):
+            time.sleep(float(request.target.split("/")[2]))
+        return reply(sock, json.dumps({
+            "app": self.name, "method": request.method, "target": request.target, "fields": request.fields,
+            "body": body.decode("latin-1")}).encode(), fields=["X-Upstream: " + self.name, "X-Drop: me"])
+
+
+one, two, three = App("one", "127.0.0.1"), App("two", "127.0.0.2"), App("three", "127.0.0.3")
+apps = (one, two, three)
+
+CONFIG = GATEWAY + service("one") + pod("one-1", "one", "127.0.0.1", "v1") + pod("one-2", "one", "127.0.0.99", "dark") \
+    + service("both") + pod("both-1", "both", "127.0.0.1") + pod("both-2", "both", "127.0.0.2") \
+    + service("all") + pod("a-1", "all", "127.0.0.1") + pod("a-2", "all", "127.0.0.2") + pod("a-3", "all", "127.0.0.3") \
+    + service("two") + pod("two-1", "two", "127.0.0.2") \
+    + service("three") + pod("three-1", "three", "127.0.0.3") \
+    + service("limited") + pod("limited-1", "limited", "127.0.0.1") \
+    + service("hashed") + pod("h-1", "hashed", "127.0.0.1") + pod("h-2", "hashed", "127.0.0.2") + pod("h-3", "hashed", "127.0.0.3") \
+    + service("outlier") + pod("o-1", "outlier", "127.0.0.1") + pod("o-2", "outlier", "127.0.0.2") + """---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: edge}
+spec:
+  hosts: ["*"]
+  gateways: [edge]
+  http:
+  - {name: redirect, match: [{uri: {prefix: /old}}], redirect: {uri: /new, authority: other.test, redirectCode: 308}}
+  - {name: direct, match: [{uri: {prefix: /direct}}], directResponse: {status: 418, body: {string: "short and stout"}},
+     headers: {response: {set: {x-direct: "yes"}}}}
+  - name: rewrite
+    match: [{uri: {prefix: /api/}}]
+    rewrite: {uri: /v2/, authority: inner.test}
+    headers:
+      request: {set: {x-set: new}, add: {x-add: more}, remove: [x-gone]}
+      response: {set: {x-answer: set}, remove: [x-drop]}
+    route: [{destination: {host: one, subset: v1}, headers: {request: {set: {x-destination: v1}}}}]
+  - {match: [{uri: {prefix: /slow-route}}], timeout: 300ms, rewrite: {uri: /slow}, route: [{destination: {host: two}}]}
+  - {match: [{uri: {prefix: /retry}}], retries: {attempts: 3, retryOn: "503,reset"}, route: [{destination: {host: both}}]}
+  - {match: [{uri: {prefix: /never}}], retries: {attempts: 0}, route: [{destination: {host: two}}]}
+  - {match: [{uri: {prefix: /try}}], rewrite: {uri: /slow}, retries: {attempts: 2, perTryTimeout: 200ms, retryOn: reset}, route: [{destination: {host: three}}]}
+  - {match: [{uri: {prefix: /abort}}], fault: {abort: {httpStatus: 555, percentage: {value: 100}}}, route: [{destination: {host: one, subset: v1}}]}
+  - {match: [{uri: {prefix: /delay}}], fault: {delay: {fixedDelay: 300ms, percentage: {value: 100}}}, route: [{destination: {host: one, subset: v1}}]}
+  - {match: [{uri: {prefix: /half}}], fault: {abort: {httpStatus: 500, percentage: {value: 50}}}, route: [{destination: {host: one, subset: v1}}]}
+  - {match: [{uri: {prefix: /mirror}}], mirror: {host: three}, route: [{destination: {host: two}}]}
+  - {match: [{uri: {prefix: /dark}}], route: [{destination: {host: one, subset: dark}}]}
+  - {match: [{uri: {prefix: /limited}}], rewrite: {uri: /slow}, route: [{destination: {host: limited}}]}
+  - {match: [{uri: {prefix: /hashed}}], route: [{destination: {host: hashed}}]}
+  - {match: [{uri: {prefix: /outlier}}], route: [{destination: {host: outlier}}]}
+  - {match: [{uri: {prefix: /robin}}], route: [{destination: {host: all}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: one, annotations: {lanetag.io/fallback-subset: v1}}
+spec: {host: one, subsets: [{name: v1, labels: {version: v1}}, {name: dark, labels: {version: dark}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: limited}
+spec: {host: limited, trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 2}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: hashed}
+spec: {host: hashed, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user-id}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: outlier}
+spec: {host: outlier, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3, interval: 1s, baseEjectionTime: 1s, maxEjectionPercent: 50}}}
+"""
+
+
+def ask(target, **arguments):
+    with Client() as client:
+        answer = client.ask(target, **arguments)
+        if answer.body.startswith(b"{"):
+            answer.json = json.loads(answer.body)
+        return answer
+
+
+def a_redirect_says_where():
+    answer = ask("/old/x?q=1")
+    assert answer.status == 308 and answer.get("location") == "http://other.test/new?q=1", answer.raw
+    with Client() as client:
+        assert client.ask("/old").status == 308 and client.ask("/direct").status == 418
+
+
+def a_direct_response_is_the_routes_own():
+    answer = ask("/direct")
+    assert (answer.status, answer.body, answer.get("x-direct")) == (418, b"short and stout", "yes")
+    answer = ask("/direct", method="HEAD")
+    assert answer.get("content-length") == "15" and answer.body == b""
+
+
+def rewrites_and_header_operations_reach_the_next_hop_and_the_client():
+    answer = ask("/api/thing?x=y", fields=["X-Gone: 1", "x-set: old", "x-add: first"])
+    fields = {(key.lower(), value) for key, value in answer.json["fields"]}
+    names = [key.lower() for key, _ in answer.json["fields"]]
+    assert answer.json["target"] == "/v2/thing?x=y"
+    assert {("host", "inner.test"), ("x-set", "new"), ("x-add", "first"), ("x-add", "more"), ("x-destination", "v1")} <= fields
+    assert "x-gone" not in names and names.count("x-set") == 1 and names.count("host") == 1
+    assert answer.get("x-answer") == "set" and answer.get("x-drop") is None
+
+
+def a_routes_timeout_is_504():
+    start = time.time()
+    assert ask("/slow-route/2").status == 504
+    assert 0.25 < time.time() - start < 1
+    assert ask("/slow-route/0").status == 200
+
+
+def retries_follow_the_policy():
+    one.failures, two.failures = [503], [503]
+    assert ask("/retry").status == 200
+    one.failures, two.failures = [0], [0]
+    assert ask("/retry", method="POST", body=b"again").json["body"] == "again"
+    one.failures, two.failures = [503] * 3, [503] * 3
+    seen = len(one.seen) + len(two.seen)
+    assert ask("/retry").status == 503
+    assert len(one.seen) + len(two.seen) - seen == 4
+    one.failures, two.failures = [500], [500]
+    assert ask("/retry").status == 500
+    one.failures, two.failures = [], [503]
+    assert ask("/never").status == 503
+
+
+def each_try_has_its_timeout():
+    before = len(three.seen)
+    start = time.time()
+    assert ask("/try/5").status == 504
+    assert 0.55 < time.time() - start < 2, time.time() - start
+    assert len(three.seen) - before == 3
+
+
+def faults_abort_and_delay():
+    before = len(one.seen)
+    answer = ask("/abort")
+    assert answer.status == 555 and len(one.seen) == before
+    start = time.time()
+    assert ask("/delay", method="POST", body=b"late").json["body"] == "late"
+    assert 0.28 < time.time() - start < 1
+    with Client() as client:
+        aborted = sum(client.ask("/half").status == 500 for _ in range(400))
+    assert 140 < aborted < 260, aborted
+
+
+def a_mirror_gets_a_copy_and_the_client_does_not_notice():
+    before = len(three.seen)
+    assert ask("/mirror", method="POST", body=b"copy").json["app"] == "two"
+    for _ in range(100):
+        if len(three.seen) > before:
+            break
+        time.sleep(0.01)
+    shadow = three.seen[-1]
+    assert len(three.seen) == before + 1 and shadow.method == "POST" and shadow.target == "/mirror"
+    assert shadow.get("host") == "app.test-shadow", shadow.fields
+    three.failures = [0]
+    assert ask("/mirror").status == 200
+
+
+def a_subset_without_a_healthy_endpoint_falls_back():
+    for _ in range(5):
+        answer = ask("/dark")
+        assert answer.status == 200 and answer.json["app"] == "one"
+
+
+def requests_above_a_pools_limit_wait_or_are_refused():
+    statuses = []
+
+    def run():
+        statuses.append(ask("/limited/0.4").status)
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    start = time.time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [200, 200, 200, 503, 503, 503], statuses
+    assert time.time() - start > 1.1
+
+
+def round_robin_goes_round():
+    with Client() as client:
+        names = [json.loads(client.ask("/robin").body)["app"] for _ in range(9)]
+    assert sorted(names[:3]) == ["one", "three", "two"] and names == names[:3] * 3, names
+
+
+def a_consistent_hash_keeps_users_at_their_endpoint():
+    owners = {}
+    for user in range(60):
+        names = {ask("/hashed", fields=[f"x-user-id: {user}"]).json["app"] for _ in range(3)}
+        assert len(names) == 1
+        owners.setdefault(names.pop(), []).append(user)
+    assert len(owners) == 3, owners
+
+
+def an_endpoint_with_errors_is_left_out_for_a_while():
+    two.failures = [500] * 3
+    with Client() as client:
+        statuses = [client.ask("/outlier").status for _ in range(6)]
+        assert statuses.count(500) == 3, statuses
+        names = {json.loads(client.ask("/outlier").body)["app"] for _ in range(10)}
+        assert names == {"one"}, names
+        time.sleep(1.2)
+        names = {json.loads(client.ask("/outlier").body)["app"] for _ in range(10)}
+        assert names == {"one", "two"}, names
+
+
+def the_access_log_says_what_happened():
+    ask("/api/logged?q=%22")
+    ask("/direct/logged")
+    time.sleep(0.2)
+    with open(log_path, encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    line = [line for line in lines if line["target"] == "/api/logged?q=%22"][0]
+    assert line["status"] == 200 and line["route"] == "rewrite" and line["virtual_service"] == "default/edge"
+    assert line["cluster"] == "one.default.svc.cluster.local" and line["subset"] == "v1"
+    assert line["upstream"] == "127.0.0.1" and line["upstream_port"] == 9000 and line["client"] == "127.0.0.1"
+    assert line["response_body_bytes"] > 100 and 0 < line["duration_ms"] < 5000 and line["decided_by"] == "agent"
+    assert [line for line in lines if line["target"] == "/direct/logged"][0]["status"] == 418
+
+
+if __name__ == "__main__":
+    os.environ["LANETAG_PROXY_COMMAND"] += " --access-log " + log_path
+    proxy = Proxy(CONFIG, workers=1)
+    tests = Tests()
+    for claim in (a_redirect_says_where, a_direct_response_is_the_routes_own,
+                  rewrites_and_header_operations_reach_the_next_hop_and_the_client, a_routes_timeout_is_504,
+                  retries_follow_the_policy, each_try_has_its_timeout, faults_abort_and_delay,
+                  a_mirror_gets_a_copy_and_the_client_does_not_notice,
+                  a_subset_without_a_healthy_endpoint_falls_back, requests_above_a_pools_limit_wait_or_are_refused,
+                  round_robin_goes_round, a_consistent_hash_keeps_users_at_their_endpoint,
+                  an_endpoint_with_errors_is_left_out_for_a_while, the_access_log_says_what_happened):
+        tests.run(claim)
+
+    def it_ends_in_order():
+        status = proxy.stop()
+        assert status == 0, (status, proxy.read_log()[-3000:])
+    tests.run(it_ends_in_order)
+    os.unlink(log_path)
+    sys.exit(tests.end())
