@@ -82,6 +82,8 @@ enum http_parse http_read_version(struct http_reader *reader, uint16_t status,
 		reader->at += 8;
 		return HTTP_PARSE_COMPLETE;
 	}
+	if (left == 0)
+		return HTTP_PARSE_MORE;
 	if (memcmp(at, "HTTP/", left < 5 ? left : 5) != 0)
 		return http_refuse(ret_refusal, 400, "malformed version");
 	if (left < 8)

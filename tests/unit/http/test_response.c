@@ -138,6 +138,17 @@ static void a_response_may_be_interim_or_a_tunnel(void **state)
 	assert_true(!head.interim && head.upgrade);
 }
 
+static void nothing_at_all_asks_for_more(void **state)
+{
+	struct http_response_head head;
+	struct http_refusal refusal;
+
+	(void)state;
+	assert_int_equal(
+		http_response_parse(NULL, 0, 0, &http_default_limits, false, &head, &refusal),
+		HTTP_PARSE_MORE);
+}
+
 static void a_head_beyond_the_limit_is_refused(void **state)
 {
 	const struct http_limits limits = {.head_bytes = 40, .fields = 10, .target_bytes = 10};
@@ -161,6 +172,7 @@ int main(void)
 		cmocka_unit_test(responses_are_framed_or_refused_as_the_rows_say),
 		cmocka_unit_test(no_cut_changes_a_verdict),
 		cmocka_unit_test(a_response_may_be_interim_or_a_tunnel),
+		cmocka_unit_test(nothing_at_all_asks_for_more),
 		cmocka_unit_test(a_head_beyond_the_limit_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
