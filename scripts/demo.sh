@@ -51,30 +51,30 @@ play_step() { # STEP TITLE
   for user in 0001 0002 0003 0004 0005; do show_answer "$1" "$user"; done
 }
 
-# Of 16384 slots those that hold a mark; what a program would read from the map itself.
+# Of 16384 slots those that hold a mark, the latest ones; what any program may read from the map.
 show_marks() {
   title "What the kernel noted of the last requests"
   printf '%s  bpftool map dump pinned %s/lane_marks   (slots in use)%s\n' "$dim" "$pins" "$plain"
-  bpftool --json map dump pinned "$pins/lane_marks" | jq -r '
+  bpftool map dump pinned "$pins/lane_marks" | jq -r '
     def address: .[-4:] | map(tostring) | join(".");
-    [.[].formatted.value | select(.generation != 0)] | sort_by(.generation, .position) | .[-8:][] |
+    def policy: if . == 255 then "untagged" elif . == 254 then "unknown" else "policy \(.)" end;
+    [.[].value | select(.generation != 0)] | sort_by(.generation, .connection.remote_port, .position) | .[-8:][] |
     "  \(.connection.remote_address | address):\(.connection.remote_port) -> " +
     "\(.connection.local_address | address):\(.connection.local_port)  " +
-    "generation \(.generation)  position \(.position)  " +
-    "policies \(.policy[:.rule_count])  remainders \(.remainder[:.rule_count])"'
+    "generation \(.generation)  position \(.position)  remainders \(.remainder[:.rule_count])  " +
+    "(\(.policy[:.rule_count] | map(policy) | join(", ")))"'
 }
 
 # Per lane, summed over the processors, with the tag header and value that the agent named the lane by.
 show_counters() {
   title "Requests per lane, counted in the kernel"
   printf '%s  bpftool map dump pinned %s/lane_counters   (names from lane_names)%s\n' "$dim" "$pins" "$plain"
-  jq -r -n --slurpfile counters <(bpftool --json map dump pinned "$pins/lane_counters") \
-    --slurpfile names <(bpftool --json map dump pinned "$pins/lane_names") '
-    def text: if type == "array" then map(select(. != 0 and . != "")) | map(if type == "number" then [.] | implode else . end) | add // "" else . end;
-    ([$names[0][].formatted | {(.key | tostring): .value}] | add) as $name_of |
-    $counters[0][].formatted | {lane: .key, requests: ([.values[].value] | add)} | select(.requests > 0) |
+  jq -r -n --slurpfile counters <(bpftool map dump pinned "$pins/lane_counters") \
+    --slurpfile names <(bpftool map dump pinned "$pins/lane_names") '
+    ([$names[0][] | {(.key | tostring): .value}] | add) as $name_of |
+    $counters[0][] | {lane: .key, requests: ([.values[].value] | add)} | select(.requests > 0) |
     $name_of[.lane | tostring] as $name |
-    "  lane \(.lane)  \($name.tag_header | text): \($name.tag_value | text | if . == "" then "(untagged)" else . end)  \(.requests)"'
+    "  lane \(.lane)  \($name.tag_header): \($name.tag_value | if . == "" then "(untagged)" else . end)  \(.requests)"'
 }
 
 show_metrics() {
