@@ -8,20 +8,43 @@
 #include <lanetag/decision.h>
 
 #define LANETAG_MARK_VERSION 1
-#define LANETAG_MARK_SLOTS 16384 /* a power of two */
+#define LANETAG_MARK_SLOTS 16384U /* a power of two */
 
 struct lanetag_mark {
 	/* Odd while the kernel writes; the same even number before and after a read: the copy is whole. */
 	__u32 sequence;
 	__u32 generation; /* of the ruleset; 0: an empty slot */
 	struct lanetag_connection connection;
-	__u8 rule_count;
-	__u8 reserved[3];
 	__u64 position; /* stream offset of the request's first byte: 0 for a connection's first */
-	__u8 policy[LANETAG_MAX_RULES];     /* index, LANETAG_POLICY_NONE or LANETAG_POLICY_UNKNOWN */
-	__u32 remainder[LANETAG_MAX_RULES]; /* where the rule's source held an id; else 0xffffffff */
+	__u8 rule_count;
+	__u8 reserved[7];
+	__u8 policy[LANETAG_MAX_RULES];	    /* index, LANETAG_POLICY_NONE or LANETAG_POLICY_UNKNOWN */
+	__u32 remainder[LANETAG_MAX_RULES]; /* where the rule's source held an id; else all ones */
 };
 
 #define LANETAG_NO_REMAINDER 0xffffffffU
 
-LANETAG_STATIC_ASSERT(sizeof(struct lanetag_mark) == 8 + 36 + 4 + 8 + 64 + 256, "mark layout");
+LANETAG_STATIC_ASSERT(sizeof(struct lanetag_mark) == 8 + 40 + 8 + 8 + 64 + 256, "mark layout");
+
+/* The slot of the request at `position` of the connection with this lanetag_connection_hash. */
+LANETAG_INLINE __u32 lanetag_mark_slot(__u64 connection_hash, __u64 position)
+{
+	return (__u32)(lanetag_mix(connection_hash, position) >> 16) & (LANETAG_MARK_SLOTS - 1);
+}
+
+/*
+ * `lane_resync`, a mmapable array of __u64: the agent says that a request begins at a position of a
+ * connection. One word, so that it is written and read whole.
+ */
+#define LANETAG_RESYNC_SLOTS 16384U /* a power of two */
+
+LANETAG_INLINE __u32 lanetag_resync_slot(__u64 connection_hash)
+{
+	return (__u32)connection_hash & (LANETAG_RESYNC_SLOTS - 1);
+}
+
+/* Never 0: the upper half is a fingerprint of the connection, the lower the position. */
+LANETAG_INLINE __u64 lanetag_resync_word(__u64 connection_hash, __u64 position)
+{
+	return ((connection_hash >> 32 | 1) << 32) | (__u32)position;
+}

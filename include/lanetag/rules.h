@@ -72,6 +72,28 @@ struct lanetag_rule {
 	struct lanetag_policy policies[LANETAG_MAX_POLICIES];
 };
 
+/* The fields that the kernel looks for: the header sources, then those that frame a message. */
+enum lanetag_field {
+	LANETAG_FIELD_CONTENT_LENGTH = LANETAG_MAX_SOURCES,
+	LANETAG_FIELD_TRANSFER_ENCODING,
+	LANETAG_FIELD_UPGRADE,
+	LANETAG_FIELDS,
+};
+
+#define LANETAG_PATTERN_WORDS 9 /* a name of LANETAG_MAX_NAME bytes and its colon */
+
+/*
+ * A field name with its colon, to be compared word by word with the start of a line:
+ * (line | fold) & mask == word, fold being 0x20 under letters. Words are little endian.
+ */
+struct lanetag_pattern {
+	__u32 length; /* of name and colon; 0: none */
+	__u32 word_count;
+	__u64 word[LANETAG_PATTERN_WORDS];
+	__u64 fold[LANETAG_PATTERN_WORDS];
+	__u64 mask[LANETAG_PATTERN_WORDS];
+};
+
 struct lanetag_ruleset {
 	__u32 generation; /* > 0 */
 	__u8 source_count;
@@ -81,6 +103,9 @@ struct lanetag_ruleset {
 	struct lanetag_source sources[LANETAG_MAX_SOURCES];
 	struct lanetag_draw draws[LANETAG_MAX_DRAWS];
 	struct lanetag_rule rules[LANETAG_MAX_RULES];
+	/* An index for the kernel, made by lanetag_ruleset_index from the above. */
+	__u16 candidates[32]; /* by a line's first byte & 31 (case falls away): which patterns to try */
+	struct lanetag_pattern patterns[LANETAG_FIELDS];
 };
 
 LANETAG_STATIC_ASSERT(sizeof(struct lanetag_source) == 72, "source layout");

@@ -132,14 +132,26 @@ kernel_decided() {
   bpftool map dump pinned "$pins/lane_marks" >"$work/lane_marks"
   claim "a dump of the marks shows names and fields" grep -q '"remote_port": [1-9]' "$work/lane_marks"
   claim "a dump of the counters shows lanes" bpftool map dump pinned "$pins/lane_counters"
-  claim "the program hooks into the node's interfaces" grep -q client <(in_node bpftool net)
+  tagger=$(bpftool --json prog show pinned "$pins/program" | jq .id)
+  claim "the program is loaded and pinned" test "$tagger" -gt 0
+}
+
+# The kernel frees a program a moment after its last user went.
+wait_for_no_program() { # ID
+  local tries=50
+  while [ $((tries--)) -gt 0 ]; do
+    bpftool prog show id "$1" >/dev/null 2>&1 || return 0
+    sleep 0.1
+  done
+  return 1
 }
 
 nothing_stays() {
   stop agent
   claim_equal "SIGTERM ends the agent with status 0" "$?" 0
   claim "no pin stays" test ! -e "$pins"
-  claim_equal "no program stays attached" "$(in_node bpftool --json net | jq -c 'map(.tc // []) | add')" '[]'
+  claim_equal "no filter stays" "$(in_node bpftool --json net | jq -c 'map(.tc // []) | add')" '[]'
+  ! use_kernel || claim "no program stays" wait_for_no_program "$tagger"
   tutorial_clean_up
   trap - EXIT
   claim_equal "no namespace stays" "$(ip netns list | grep "^$network-")" ''

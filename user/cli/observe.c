@@ -266,8 +266,8 @@ static int take_sample(const struct tagger *tagger, struct observe_sample *ret_s
 {
 	int error = tagger_lane_requests(tagger, ret_sample->requests);
 
-	for (size_t i = 0; i < tagger_event_kinds() && i < OBSERVE_MAX_EVENTS; i++)
-		ret_sample->events[i] = tagger_event_count(tagger, i);
+	if (error == 0 && tagger_event_kinds() <= OBSERVE_MAX_EVENTS)
+		error = tagger_events(tagger, ret_sample->events);
 	ret_sample->time_ns = clock_now_ns();
 	return error;
 }

@@ -119,8 +119,11 @@ static int attach(struct attachments *attachments, struct attachment *item)
 
 	if (hook != TAGGER_HOOK_CLSACT && !attachments->no_tcx) {
 		error = attach_tcx(attachments, item);
-		if (error == -EINVAL && hook == TAGGER_HOOK_ANY)
+		if (error == -EINVAL && hook == TAGGER_HOOK_ANY) {
 			attachments->no_tcx = true;
+			log_info("the kernel has no TCX links, clsact filters are used",
+				 "missing=tcx");
+		}
 	}
 	if (error == -EINVAL && hook != TAGGER_HOOK_TCX)
 		error = filters_attach(item->interface, attachments->program, &item->priority,
@@ -320,6 +323,9 @@ static int take_filter(const char *name, void *context)
 		item->stale = true;
 		return 0;
 	}
+	if (netns != 0 && netns != attachments->network_namespace)
+		log_warning("a filter in another network namespace is out of reach",
+			    "namespace=%llu interface=%u", netns, interface);
 	pins_remove(attachments->pins, name);
 	return 0;
 }

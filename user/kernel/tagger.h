@@ -80,4 +80,5 @@ int tagger_lane_requests(const struct tagger *tagger, uint64_t ret_requests[LANE
  */
 size_t tagger_event_kinds(void);
 const char *tagger_event_name(size_t event);
-uint64_t tagger_event_count(const struct tagger *tagger, size_t event);
+/* Room for tagger_event_kinds() numbers. 0 or a negative errno. */
+int tagger_events(const struct tagger *tagger, uint64_t *ret_counts);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include <lanetag/ruleset_index.h>
 #include "policy/tag_rules_internal.h"
 
 /* Where compilation stands: one rule of one plug-in. */
@@ -269,6 +270,7 @@ int tag_rules_compile(const struct manifest_set *manifests, uint32_t generation,
 		tag_rules_free(rules);
 		return -1;
 	}
+	lanetag_ruleset_index(&rules->ruleset);
 	*ret_rules = rules;
 	return 0;
 }

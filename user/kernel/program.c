@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "kernel/program.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/array.h"
+#include "base/buffer.h"
+#include "base/log.h"
+#include "kernel/layout.h"
+#include "kernel/obstacles.h"
+
+#include "bpf/tagger.skel.h"
+
+#define PROGRAM_PIN "program"
+#define FRESH_SUFFIX "-new"
+
+struct variant {
+	const char *name;
+	const char *program; /* and those whose names go on behind it */
+};
+
+/* The best first. */
+static const struct variant variants[] = {
+	{"may_goto", "tagger_may_goto"},
+	{"bpf_loop", "tagger_bpf_loop"},
+	{"tail_call", "tagger_tail_call"},
+};
+
+/* Leaves out the other variants' programs. The variant's entry, or NULL: it was not built. */
+static struct bpf_program *choose_programs(struct bpf_object *object, const struct variant *variant)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, object)
+	{
+		const char *name = bpf_program__name(program);
+		bool ours = strncmp(name, variant->program, strlen(variant->program)) == 0;
+
+		bpf_program__set_autoload(program, ours);
+	}
+	return bpf_object__find_program_by_name(object, variant->program);
+}
+
+static int reuse_pinned(struct bpf_object *object, const struct pins *pins)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+	{
+		int error, fd;
+
+		if (!layout_is_lasting(map))
+			continue;
+		fd = pins_get(pins, bpf_map__name(map));
+		if (fd < 0)
+			return fd;
+		error = bpf_map__reuse_fd(map, fd); /* takes a copy */
+		close(fd);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int load_variant(const struct variant *variant, const struct pins *pins,
+			struct program *ret_program)
+{
+	struct program program = {.variant = variant->name};
+	struct bpf_program *entry;
+	const void *elf;
+	size_t size;
+	int error;
+
+	elf = tagger_bpf__elf_bytes(&size);
+	program.object = bpf_object__open_mem(elf, size, NULL);
+	if (program.object == NULL)
+		return -errno;
+	error = -ENOENT;
+	entry = choose_programs(program.object, variant);
+	if (entry == NULL)
+		goto fail;
+	program.layout = layout_fingerprint(program.object);
+	program.taken_over = layout_matches_pins(program.object, program.layout, pins);
+	error = program.taken_over ? reuse_pinned(program.object, pins) : 0;
+	if (error == 0)
+		error = bpf_object__load(program.object);
+	if (error)
+		goto fail;
+	program.fd = bpf_program__fd(entry);
+	*ret_program = program;
+	return 0;
+fail:
+	bpf_object__close(program.object);
+	return error;
+}
+
+static void log_failure(int error)
+{
+	struct buffer reasons = {0};
+
+	obstacles_explain(-error, &reasons);
+	log_error("the kernel takes no variant of the tagger", "error=\"%s\"",
+		  buffer_text(&reasons));
+	buffer_free(&reasons);
+}
+
+int program_load(const struct pins *pins, const char *variant, struct program *ret_program)
+{
+	int error = -EINVAL;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(variants); i++) {
+		if (variant && strcmp(variant, variants[i].name) != 0)
+			continue;
+		error = load_variant(&variants[i], pins, ret_program);
+		if (error == 0) {
+			log_info("tagger loaded", "variant=%s maps=%s", ret_program->variant,
+				 ret_program->taken_over ? "taken-over" : "new");
+			return 0;
+		}
+		log_info("the kernel does not take a variant of the tagger",
+			 "variant=%s error=\"%s\"", variants[i].name, strerror(-error));
+	}
+	log_failure(error);
+	return error;
+}
+
+static bool is_program_array(const struct bpf_map *map)
+{
+	return bpf_map__type(map) == BPF_MAP_TYPE_PROG_ARRAY && bpf_map__autocreate(map);
+}
+
+/* Calls for the program and each of its program arrays, until one fails. */
+static int each_pin(const struct program *program, const struct pins *pins,
+		    int (*act)(const struct pins *pins, const char *name, int fd))
+{
+	int error = act(pins, PROGRAM_PIN, program->fd);
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, program->object)
+	{
+		if (error == 0 && is_program_array(map))
+			error = act(pins, bpf_map__name(map), bpf_map__fd(map));
+	}
+	return error;
+}
+
+static int pin_fresh(const struct pins *pins, const char *name, int fd)
+{
+	char fresh[NAME_MAX];
+
+	snprintf(fresh, sizeof(fresh), "%s" FRESH_SUFFIX, name);
+	return pins_replace(pins, fresh, fd);
+}
+
+static int settle(const struct pins *pins, const char *name, int fd)
+{
+	char fresh[NAME_MAX];
+
+	(void)fd;
+	snprintf(fresh, sizeof(fresh), "%s" FRESH_SUFFIX, name);
+	return pins_rename(pins, fresh, name);
+}
+
+static int unpin(const struct pins *pins, const char *name, int fd)
+{
+	char fresh[NAME_MAX];
+
+	(void)fd;
+	snprintf(fresh, sizeof(fresh), "%s" FRESH_SUFFIX, name);
+	pins_remove(pins, fresh);
+	pins_remove(pins, name);
+	return 0;
+}
+
+int program_pin(const struct program *program, const struct pins *pins)
+{
+	return each_pin(program, pins, pin_fresh);
+}
+
+int program_settle(const struct program *program, const struct pins *pins)
+{
+	return each_pin(program, pins, settle);
+}
+
+void program_unpin(const struct program *program, const struct pins *pins)
+{
+	each_pin(program, pins, unpin);
+}
+
+void program_unload(struct program *program)
+{
+	bpf_object__close(program->object);
+	program->object = NULL;
+}
+
+int program_map(const struct program *program, const char *name)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(program->object, name);
+
+	return map ? bpf_map__fd(map) : -ENOENT;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the agent writes into the kernel's maps (rules, ports, names) and reads from them
+ * (counters). */
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <lanetag/flow.h>
+#include "base/array.h"
+#include "kernel/tagger_internal.h"
+
+static int update(const struct tagger *tagger, const char *map, uint32_t key, const void *value)
+{
+	int fd = program_map(&tagger->program, map);
+
+	if (fd < 0)
+		return fd;
+	return bpf_map_update_elem(fd, &key, value, BPF_ANY) < 0 ? -errno : 0;
+}
+
+/* A map that holds one ruleset, with its types so that a dump can be read. */
+static int create_ruleset_map(const struct tagger *tagger, const struct lanetag_ruleset *ruleset)
+{
+	const struct btf *btf = bpf_object__btf(tagger->program.object);
+	int value_type = btf__find_by_name_kind(btf, "lanetag_ruleset", BTF_KIND_STRUCT);
+	int key_type = btf__find_by_name_kind(btf, "unsigned int", BTF_KIND_INT);
+	LIBBPF_OPTS(bpf_map_create_opts, options);
+	uint32_t zero = 0;
+	int error, fd;
+
+	if (value_type > 0 && key_type > 0) {
+		options.btf_fd = (uint32_t)bpf_object__btf_fd(tagger->program.object);
+		options.btf_key_type_id = (uint32_t)key_type;
+		options.btf_value_type_id = (uint32_t)value_type;
+	}
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "lane_ruleset", sizeof(zero), sizeof(*ruleset), 1,
+			    &options);
+	if (fd < 0)
+		return -errno;
+	if (bpf_map_update_elem(fd, &zero, ruleset, BPF_ANY) < 0) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int tagger_set_rules(struct tagger *tagger, const struct lanetag_ruleset *ruleset)
+{
+	int inner = create_ruleset_map(tagger, ruleset), error;
+
+	if (inner < 0)
+		return inner;
+	error = update(tagger, "lane_rules", 0, &inner);
+	close(inner); /* the outer map holds it */
+	return error;
+}
+
+int tagger_set_ports(struct tagger *tagger, const uint16_t *ports, size_t port_count)
+{
+	uint64_t words[65536 / 64] = {0};
+	int error = 0;
+
+	for (size_t i = 0; i < port_count; i++)
+		words[ports[i] >> 6] |= 1ULL << (ports[i] & 63);
+	for (uint32_t word = 0; word < ARRAY_LENGTH(words) && error == 0; word++)
+		error = update(tagger, "lane_ports", word, &words[word]);
+	return error;
+}
+
+int tagger_set_lane_name(struct tagger *tagger, uint32_t lane, const char *tag_header,
+			 const char *tag_value)
+{
+	/* struct lanetag_lane_name of bpf/maps.h: two texts of equal room. */
+	struct {
+		char tag_header[LANETAG_MAX_NAME + 1];
+		char tag_value[LANETAG_MAX_NAME + 1];
+	} name = {0};
+
+	snprintf(name.tag_header, sizeof(name.tag_header), "%s", tag_header);
+	snprintf(name.tag_value, sizeof(name.tag_value), "%s", tag_value);
+	return update(tagger, "lane_names", lane, &name);
+}
+
+/* Sums the values of all processors, one key after the other. */
+static int read_each(int map, uint32_t count, uint64_t *values, int processors, uint64_t *sums)
+{
+	for (uint32_t key = 0; key < count; key++) {
+		if (bpf_map_lookup_elem(map, &key, values) < 0)
+			return -errno;
+		for (int i = 0; i < processors; i++)
+			sums[key] += values[i];
+	}
+	return 0;
+}
+
+/* The same in one system call; -ENOTSUPP or the like before Linux 5.13. */
+static int read_at_once(int map, uint32_t count, int processors, uint64_t *sums)
+{
+	uint64_t *values = calloc((size_t)count * (size_t)processors, sizeof(*values));
+	uint32_t *keys = calloc(count, sizeof(*keys)), read = count, next;
+	int error = values && keys ? 0 : -ENOMEM;
+
+	if (error == 0 && bpf_map_lookup_batch(map, NULL, &next, keys, values, &read, NULL) < 0 &&
+	    errno != ENOENT)
+		error = -errno;
+	for (uint32_t i = 0; i < read && error == 0; i++) {
+		for (int j = 0; j < processors; j++)
+			sums[keys[i]] += values[i * (uint32_t)processors + (uint32_t)j];
+	}
+	free(values);
+	free(keys);
+	return error;
+}
+
+/* Elements 0 to count - 1 of a per-CPU map of 64-bit counters, summed over the processors. */
+static int sum_counters(const struct tagger *tagger, const char *name, uint32_t count,
+			uint64_t *ret_sums)
+{
+	int map = program_map(&tagger->program, name), processors = libbpf_num_possible_cpus();
+	uint64_t sums[LANETAG_MAX_LANES] = {0};
+	int error;
+
+	if (map < 0 || processors <= 0)
+		return map < 0 ? map : processors;
+	error = read_at_once(map, count, processors, sums);
+	if (error) {
+		uint64_t values[processors];
+
+		memset(sums, 0, sizeof(sums));
+		error = read_each(map, count, values, processors, sums);
+	}
+	if (error == 0)
+		memcpy(ret_sums, sums, count * sizeof(*sums));
+	return error;
+}
+
+int tagger_lane_requests(const struct tagger *tagger, uint64_t ret_requests[LANETAG_MAX_LANES])
+{
+	return sum_counters(tagger, "lane_counters", LANETAG_MAX_LANES, ret_requests);
+}
+
+/* In the order of enum lanetag_event. */
+static const char *const event_names[] = {
+	[LANETAG_EVENT_MARKS] = "marks",
+	[LANETAG_EVENT_UNKNOWN_SOURCE] = "unknown_source",
+	[LANETAG_EVENT_GAP] = "gap",
+	[LANETAG_EVENT_RESYNCHRONISED] = "resynchronised",
+	[LANETAG_EVENT_RETRANSMISSION] = "retransmission",
+	[LANETAG_EVENT_NOT_FOLLOWED] = "not_followed",
+	[LANETAG_EVENT_CONTENDED] = "contended",
+	[LANETAG_EVENT_TABLE_FULL] = "table_full",
+	[LANETAG_EVENT_HTTP2] = "http2",
+	[LANETAG_EVENT_TLS] = "tls",
+	[LANETAG_EVENT_NOT_HTTP] = "not_http",
+	[LANETAG_EVENT_AMBIGUOUS] = "ambiguous",
+	[LANETAG_EVENT_UPGRADE] = "upgrade",
+	[LANETAG_EVENT_GENERATION_CHANGED] = "generation_changed",
+	[LANETAG_EVENT_SLOT_BUSY] = "slot_busy",
+	[LANETAG_EVENT_FRAGMENT] = "fragment",
+	[LANETAG_EVENT_TOO_MANY_STEPS] = "too_many_steps",
+};
+
+_Static_assert(ARRAY_LENGTH(event_names) == LANETAG_EVENTS, "every event has a name");
+
+size_t tagger_event_kinds(void)
+{
+	return LANETAG_EVENTS;
+}
+
+const char *tagger_event_name(size_t event)
+{
+	return event < LANETAG_EVENTS ? event_names[event] : "unknown";
+}
+
+int tagger_events(const struct tagger *tagger, uint64_t *ret_counts)
+{
+	return sum_counters(tagger, "lane_events", LANETAG_EVENTS, ret_counts);
+}
