@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <lanetag/ruleset_index.h>
 #include "kernel/tagger.h"
 
 /* Ends the test program loudly: without its sandbox no claim can be tested. */
@@ -28,6 +29,12 @@ static inline void sandbox_require(bool good, const char *what)
 		return;
 	printf("not ok 1 - sandbox: %s: %s\n", what, strerror(errno));
 	exit(1);
+}
+
+/* LANETAG_TEST_VARIANT: the variant of the program to test; else the best that loads. */
+static inline const char *sandbox_variant(void)
+{
+	return getenv("LANETAG_TEST_VARIANT");
 }
 
 /* Runs a shell command; its exit status, or -1. */
@@ -73,6 +80,7 @@ static inline void sandbox_rules(struct lanetag_ruleset *ret_ruleset, uint32_t g
 			   .untagged_lane = 0,
 			   .policies = {{0, 11, 1}}}},
 	};
+	lanetag_ruleset_index(ret_ruleset);
 }
 
 /* An open connection over lo: one thread writes at `client` and reads at `server`. */

@@ -3,25 +3,39 @@
 
 #include <bpf/libbpf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
 
-/* libbpf's own debug messages (every relocation of every load) are not worth a line of ours. */
-static int print_message(enum libbpf_print_level level, const char *format, va_list arguments)
-{
-	enum log_level ours = level == LIBBPF_WARN ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
-	char text[900];
+#define SHOWN_BYTES 700 /* fits into a log line */
 
-	if (level == LIBBPF_DEBUG || ours > log_get_level())
-		return 0;
-	vsnprintf(text, sizeof(text), format, arguments);
+/* Of a verifier's log, which may be megabytes, only the end says what is wrong. */
+static void log_end(enum log_level level, char *text)
+{
+	size_t length = strlen(text);
+
+	if (length > SHOWN_BYTES)
+		text += length - SHOWN_BYTES;
 	for (char *at = text; *at; at++) {
 		if (*at == '"')
 			*at = '\'';
 		else if (*at == '\n')
 			*at = at[1] ? ' ' : '\0';
 	}
-	log_event(ours, "libbpf", "message=\"%s\"", text);
+	log_event(level, "libbpf", "message=\"%s\"", text);
+}
+
+/* libbpf's own debug messages (every relocation of every load) are not worth a line of ours. */
+static int print_message(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	enum log_level ours = level == LIBBPF_WARN ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+	char *text;
+
+	if (level == LIBBPF_DEBUG || ours > log_get_level() ||
+	    vasprintf(&text, format, arguments) < 0)
+		return 0;
+	log_end(ours, text);
+	free(text);
 	return 0;
 }
 
