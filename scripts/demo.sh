@@ -51,14 +51,15 @@ play_step() { # STEP TITLE
   for user in 0001 0002 0003 0004 0005; do show_answer "$1" "$user"; done
 }
 
-# Of 16384 slots those that hold a mark, the latest ones; what any program may read from the map.
+# Of 16384 slots one for each user that asked under the newest rules; what any program may read from the map.
 show_marks() {
-  title "What the kernel noted of the last requests"
-  printf '%s  bpftool map dump pinned %s/lane_marks   (slots in use)%s\n' "$dim" "$pins" "$plain"
+  title "What the kernel noted of the users' requests"
+  printf '%s  bpftool map dump pinned %s/lane_marks   (one mark a user)%s\n' "$dim" "$pins" "$plain"
   bpftool map dump pinned "$pins/lane_marks" | jq -r '
     def address: .[-4:] | map(tostring) | join(".");
     def policy: if . == 255 then "untagged" elif . == 254 then "unknown" else "policy \(.)" end;
-    [.[].value | select(.generation != 0)] | sort_by(.generation, .connection.remote_port, .position) | .[-8:][] |
+    [.[].value | select(.generation != 0)] | (map(.generation) | max) as $newest |
+    map(select(.generation == $newest)) | unique_by(.remainder[0])[] |
     "  \(.connection.remote_address | address):\(.connection.remote_port) -> " +
     "\(.connection.local_address | address):\(.connection.local_port)  " +
     "generation \(.generation)  position \(.position)  remainders \(.remainder[:.rule_count])  " +

@@ -3,6 +3,10 @@
  * Each path is watched at three places: its parent directory (the path itself may be replaced or be
  * a link that is swapped), the path if it is a directory, and the directory that it really leads
  * to. Watches hang on inodes, so they are laid anew after every change.
+ *
+ * Of a parent directory only the path's own name counts: what else is written there (/etc, a log
+ * directory) is nothing to reload for. Names with a leading dot hold no manifests, but those with
+ * two are the links of a mounted ConfigMap.
  */
 #include "config/watch.h"
 
@@ -15,42 +19,69 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
+
 /* Not IN_MODIFY: a file that is being written is read when it is closed. */
 #define WATCHED_EVENTS                                                                           \
 	(IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_CREATE | IN_DELETE_SELF | \
 	 IN_MOVE_SELF | IN_ATTRIB)
 
+/* What counts of the events of one inotify watch; a directory may have several. */
+struct interest {
+	int descriptor;
+	char *name; /* the only one that counts; NULL: all do */
+};
+
 struct watch {
 	int inotify;
 	char **paths;
 	size_t path_count;
+	struct interest *interests;
+	size_t interest_count;
 };
 
-static void watch_directory(struct watch *watch, const char *directory)
+static void forget_interests(struct watch *watch)
 {
-	inotify_add_watch(watch->inotify, directory, WATCHED_EVENTS | IN_ONLYDIR);
+	for (size_t i = 0; i < watch->interest_count; i++)
+		free(watch->interests[i].name);
+	free(watch->interests);
+	watch->interests = NULL;
+	watch->interest_count = 0;
+}
+
+static void watch_directory(struct watch *watch, const char *directory, const char *name)
+{
+	int descriptor = inotify_add_watch(watch->inotify, directory, WATCHED_EVENTS | IN_ONLYDIR);
+	struct interest *interest =
+		descriptor < 0 ? NULL : ARRAY_APPEND(watch->interests, watch->interest_count);
+
+	/* Short of memory for the name, every name counts: a reload too many is no harm. */
+	if (interest)
+		*interest = (struct interest){descriptor, name ? strdup(name) : NULL};
 }
 
 static void watch_directory_of(struct watch *watch, const char *path)
 {
-	char copy[PATH_MAX];
+	char directory[PATH_MAX], name[PATH_MAX];
 
-	if (strlen(path) >= sizeof(copy))
+	if (strlen(path) >= sizeof(directory))
 		return;
-	strcpy(copy, path);
-	watch_directory(watch, dirname(copy));
+	strcpy(directory, path);
+	strcpy(name, path);
+	watch_directory(watch, dirname(directory), basename(name));
 }
 
 static void lay_watches(struct watch *watch)
 {
 	char real[PATH_MAX];
 
+	forget_interests(watch);
 	for (size_t i = 0; i < watch->path_count; i++) {
 		watch_directory_of(watch, watch->paths[i]);
-		watch_directory(watch, watch->paths[i]);
+		watch_directory(watch, watch->paths[i], NULL);
 		if (realpath(watch->paths[i], real)) {
 			watch_directory_of(watch, real);
-			watch_directory(watch, real);
+			watch_directory(watch, real, NULL);
 		}
 	}
 }
@@ -90,6 +121,7 @@ void watch_close(struct watch *watch)
 	for (size_t i = 0; i < watch->path_count; i++)
 		free(watch->paths[i]);
 	free(watch->paths);
+	forget_interests(watch);
 	if (watch->inotify >= 0)
 		close(watch->inotify);
 	free(watch);
@@ -98,6 +130,27 @@ void watch_close(struct watch *watch)
 int watch_fd(const struct watch *watch)
 {
 	return watch->inotify;
+}
+
+static bool counts(const struct watch *watch, const struct inotify_event *event)
+{
+	const char *name = event->len ? event->name : "";
+
+	/* IN_IGNORED follows a watch that went: nothing changed by itself. */
+	if (event->mask & IN_IGNORED)
+		return false;
+	if (event->mask & IN_Q_OVERFLOW || !name[0])
+		return true;
+	if (name[0] == '.')
+		return name[1] == '.';
+	for (size_t i = 0; i < watch->interest_count; i++) {
+		const struct interest *interest = &watch->interests[i];
+
+		if (interest->descriptor == event->wd &&
+		    (!interest->name || strcmp(interest->name, name) == 0))
+			return true;
+	}
+	return false;
 }
 
 bool watch_changed(struct watch *watch)
@@ -113,9 +166,7 @@ bool watch_changed(struct watch *watch)
 			const struct inotify_event *event = (const struct inotify_event *)at;
 
 			at += sizeof(*event) + event->len;
-			/* IN_IGNORED follows a watch that went: nothing changed by itself. */
-			if (!(event->mask & IN_IGNORED))
-				changed = true;
+			changed = changed || counts(watch, event);
 		}
 	}
 	if (changed)
