@@ -77,7 +77,7 @@ seq -f '%04g' 1 200 >"$work/users"
 "${observe[@]}" -o json --duration 5 >"$work/users.json" 2>"$work/users.log" &
 watcher=$!
 wait_for_report "$work/users.json"
-awk '{ printf "%surl = \"http://10.93.0.1:8080/\"\nheader = \"x-user-id: %s\"\noutput = \"/dev/null\"\n", NR > 1 ? "next\n" : "", $1 }' \
+awk '{ printf "%surl = \"http://10.93.0.1:8080/\"\nheader = \"x-user-id: %s\"\noutput = \"/dev/null\"\n", (NR > 1 ? "next\n" : ""), $1 }' \
   "$work/users" >"$work/curlrc"
 in_client curl -s -K "$work/curlrc"
 in_client curl -s -o "$work/out" -H 'x-user-id: 0005' http://10.93.0.1:8081/

@@ -65,6 +65,7 @@ static int reuse_pinned(struct bpf_object *object, const struct pins *pins)
 	return 0;
 }
 
+/* 0, a negative errno, or 1: this variant was not built. */
 static int load_variant(const struct variant *variant, const struct pins *pins,
 			struct program *ret_program)
 {
@@ -78,7 +79,7 @@ static int load_variant(const struct variant *variant, const struct pins *pins,
 	program.object = bpf_object__open_mem(elf, size, NULL);
 	if (program.object == NULL)
 		return -errno;
-	error = -ENOENT;
+	error = 1;
 	entry = choose_programs(program.object, variant);
 	if (entry == NULL)
 		goto fail;
@@ -109,12 +110,15 @@ static void log_failure(int error)
 
 int program_load(const struct pins *pins, const char *variant, struct program *ret_program)
 {
-	int error = -EINVAL;
+	int error = -EINVAL, result;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(variants); i++) {
 		if (variant && strcmp(variant, variants[i].name) != 0)
 			continue;
-		error = load_variant(&variants[i], pins, ret_program);
+		result = load_variant(&variants[i], pins, ret_program);
+		if (result > 0)
+			continue;
+		error = result;
 		if (error == 0) {
 			log_info("tagger loaded", "variant=%s maps=%s", ret_program->variant,
 				 ret_program->taken_over ? "taken-over" : "new");
