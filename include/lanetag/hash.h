@@ -26,7 +26,8 @@ LANETAG_INLINE __u32 lanetag_fnv1a32(__u32 hash, const __u8 *bytes, __u32 length
 
 LANETAG_INLINE __u32 lanetag_read32(const __u8 *bytes)
 {
-	return (__u32)bytes[0] | (__u32)bytes[1] << 8 | (__u32)bytes[2] << 16 | (__u32)bytes[3] << 24;
+	return (__u32)bytes[0] | (__u32)bytes[1] << 8 | (__u32)bytes[2] << 16 |
+	       (__u32)bytes[3] << 24;
 }
 
 LANETAG_INLINE __u64 lanetag_read64(const __u8 *bytes)
@@ -78,7 +79,8 @@ LANETAG_INLINE __u32 lanetag_xxh32(const __u8 *bytes, __u32 length, __u32 seed)
 	}
 	hash += length;
 	for (; done + 4 <= length; done += 4)
-		hash = lanetag_rotate32(hash + lanetag_read32(bytes + done) * LANETAG_XXH32_PRIME3, 17) *
+		hash = lanetag_rotate32(hash + lanetag_read32(bytes + done) * LANETAG_XXH32_PRIME3,
+					17) *
 		       LANETAG_XXH32_PRIME4;
 	for (; done < length; done++)
 		hash = lanetag_rotate32(hash + bytes[done] * LANETAG_XXH32_PRIME5, 11) *
@@ -132,11 +134,13 @@ LANETAG_INLINE __u64 lanetag_xxh64(const __u8 *bytes, __u32 length, __u64 seed)
 	}
 	hash += length;
 	for (; done + 8 <= length; done += 8)
-		hash = lanetag_rotate64(hash ^ lanetag_xxh64_round(0, lanetag_read64(bytes + done)), 27) *
+		hash = lanetag_rotate64(hash ^ lanetag_xxh64_round(0, lanetag_read64(bytes + done)),
+					27) *
 			       LANETAG_XXH64_PRIME1 +
 		       LANETAG_XXH64_PRIME4;
 	if (done + 4 <= length) {
-		hash = lanetag_rotate64(hash ^ lanetag_read32(bytes + done) * LANETAG_XXH64_PRIME1, 23) *
+		hash = lanetag_rotate64(hash ^ lanetag_read32(bytes + done) * LANETAG_XXH64_PRIME1,
+					23) *
 			       LANETAG_XXH64_PRIME2 +
 		       LANETAG_XXH64_PRIME3;
 		done += 4;

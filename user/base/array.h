@@ -12,5 +12,5 @@
  */
 void *array_append(void **array, size_t *count, size_t element_size);
 
-#define ARRAY_APPEND(array, count)                                                                 \
+#define ARRAY_APPEND(array, count) \
 	((__typeof__(array))array_append((void **)&(array), &(count), sizeof(*(array))))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * The subcommands. Each gets its own arguments (argv[0] is the subcommand's name) and gives the exit
- * status: 0 done, 1 the answer is no (check found errors), 2 wrong usage or the command itself failed.
+ * The subcommands. Each gets its own arguments (argv[0] is the subcommand's name) and gives the
+ * exit status: 0 done, 1 the answer is no (check found errors), 2 wrong usage or the command itself
+ * failed.
  */
 #define EXIT_NEGATIVE 1
 #define EXIT_USAGE 2

@@ -56,7 +56,8 @@ static void xxhash_equals_libxxhash_for_every_length(void **state)
 			uint64_t seed = round * 0x9e3779b97f4a7c15ULL;
 			assert_int_equal(lanetag_xxh32(bytes, length, (__u32)seed),
 					 XXH32(bytes, length, (uint32_t)seed));
-			assert_true(lanetag_xxh64(bytes, length, seed) == XXH64(bytes, length, seed));
+			assert_true(lanetag_xxh64(bytes, length, seed) ==
+				    XXH64(bytes, length, seed));
 		}
 	}
 }
