@@ -167,6 +167,7 @@ static void fill_peers(struct worker *worker, const struct listener *listener, i
 	struct sockaddr_storage local;
 	socklen_t length = sizeof(local);
 
+	*peers = (struct lanetag_connection){0}; /* marks are found by all its bytes */
 	read_address(remote, peers->remote_address, &peers->remote_port);
 	memcpy(peers->local_address, listener->identity.address, 16);
 	peers->local_port = listener->identity.port;
