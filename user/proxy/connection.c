@@ -84,7 +84,9 @@ ssize_t connection_send(int epoll_fd, struct connection *connection, const struc
 	ssize_t length;
 
 	do {
-		length = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+		length = count == 1 ? send(connection->fd, pieces->iov_base, pieces->iov_len,
+					   MSG_NOSIGNAL)
+				    : sendmsg(connection->fd, &message, MSG_NOSIGNAL);
 	} while (length < 0 && errno == EINTR);
 	if (length < 0 && errno != EAGAIN)
 		return -errno;

@@ -54,7 +54,12 @@ void lease_free(struct worker *worker, struct lease *lease)
 		if (lease->listener_fds[i] >= 0)
 			close(lease->listener_fds[i]);
 	}
+	for (size_t i = 0; i < lease->extra_count; i++) {
+		if (lease->extra_sockets[i].fd >= 0)
+			close(lease->extra_sockets[i].fd);
+	}
 	configuration_drop(lease->configuration);
+	free(lease->extra_sockets);
 	free(lease->backends);
 	free(lease->clusters);
 	free(lease->listener_fds);

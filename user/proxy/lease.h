@@ -6,6 +6,7 @@
  * its last request ends. Beside it stands what the worker knows of the configuration's clusters.
  */
 #include "config/configuration.h"
+#include "proxy/takeover.h"
 
 struct backend;
 struct exchange;
@@ -34,6 +35,9 @@ struct lease {
 
 	int *listener_fds; /* by mesh_listener.index: a new socket of this worker, or -1 */
 	size_t listener_count;
+	/* Taken over from another process, beyond one per listener. */
+	struct proxy_socket *extra_sockets;
+	size_t extra_count;
 };
 
 /* Takes a reference of the configuration. NULL when memory is short. No listener has a socket. */

@@ -132,13 +132,26 @@ static void retire_sessions(struct worker *worker, struct listener *listener)
 	}
 }
 
-void listener_retire(struct worker *worker, struct listener *listener)
+/* Leaves one count of sessions to the caller, so that the listener stays. */
+static void close_socket(struct worker *worker, struct listener *listener, bool take_in_queue)
 {
-	listener_accept(worker, listener);
+	if (take_in_queue)
+		listener_accept(worker, listener);
 	listener->is_gone = true;
-	listener->sessions++; /* so that it stays until the end of this function */
+	listener->sessions++;
 	close(listener->connection.fd);
 	listener->connection.state |= CONNECTION_CLOSED;
+}
+
+void listener_close(struct worker *worker, struct listener *listener, bool take_in_queue)
+{
+	close_socket(worker, listener, take_in_queue);
+	listener_drop(worker, listener);
+}
+
+void listener_retire(struct worker *worker, struct listener *listener)
+{
+	close_socket(worker, listener, true);
 	retire_sessions(worker, listener);
 	listener_drop(worker, listener);
 }

@@ -24,7 +24,12 @@ int listener_add(struct worker *worker, const struct mesh_listener *mesh_listene
 struct listener *listener_find(struct worker *worker, const struct mesh_listener *like);
 /* Takes in what is queued. */
 void listener_accept(struct worker *worker, struct listener *listener);
-/* No more connections; those that are idle close. */
+/*
+ * No more connections. Those that are queued are taken in first, unless another process has the
+ * socket too and will.
+ */
+void listener_close(struct worker *worker, struct listener *listener, bool take_in_queue);
+/* The configuration has no such listener any more: closes it, and its idle connections. */
 void listener_retire(struct worker *worker, struct listener *listener);
 /* A session of it has ended. */
 void listener_drop(struct worker *worker, struct listener *listener);

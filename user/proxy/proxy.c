@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/address.h"
+#include "base/array.h"
 #include "base/log.h"
 #include "proxy/access_log.h"
 #include "proxy/listener.h"
@@ -64,8 +65,26 @@ static void log_listener_failure(const struct mesh_listener *listener, int error
 		  (unsigned)listener->port, strerror(-error));
 }
 
+/* The first socket of this listener in the list, taken out; -1: none is left. */
+static int take_socket(struct proxy_sockets *sockets, const struct mesh_listener *listener)
+{
+	for (size_t i = 0; i < sockets->count; i++) {
+		struct proxy_socket *socket = &sockets->items[i];
+		int fd = socket->fd;
+
+		if (fd < 0 || socket->identity.port != listener->port ||
+		    socket->identity.kind != listener->kind ||
+		    memcmp(socket->identity.address, listener->address, 16) != 0)
+			continue;
+		socket->fd = -1;
+		return fd;
+	}
+	return -1;
+}
+
 /* Sockets for the listeners that `previous` (NULL: nothing) did not have. */
-static int open_new_listeners(struct lease *lease, const struct mesh *previous)
+static int open_new_listeners(struct lease *lease, const struct mesh *previous,
+			      struct proxy_sockets *inherited)
 {
 	const struct mesh *mesh = lease->configuration->mesh;
 
@@ -74,7 +93,9 @@ static int open_new_listeners(struct lease *lease, const struct mesh *previous)
 
 		if (previous && mesh_find_listener(previous, listener))
 			continue;
-		int fd = listener_open_socket(listener);
+		int fd = take_socket(inherited, listener);
+		if (fd < 0)
+			fd = listener_open_socket(listener);
 		if (fd < 0) {
 			log_listener_failure(listener, fd);
 			return fd;
@@ -84,7 +105,27 @@ static int open_new_listeners(struct lease *lease, const struct mesh *previous)
 	return 0;
 }
 
-int proxy_apply(struct proxy *proxy, struct configuration *configuration)
+/* More sockets than workers: each worker gets its share of those that are left. */
+static int share_out(struct lease **leases, unsigned count, struct proxy_sockets *inherited)
+{
+	for (size_t i = 0; i < inherited->count; i++) {
+		struct lease *lease = leases[i % count];
+
+		if (inherited->items[i].fd < 0 ||
+		    !mesh_find_listener(lease->configuration->mesh, &inherited->items[i].identity))
+			continue;
+		struct proxy_socket *socket =
+			ARRAY_APPEND(lease->extra_sockets, lease->extra_count);
+		if (!socket)
+			return -ENOMEM;
+		*socket = inherited->items[i];
+		inherited->items[i].fd = -1;
+	}
+	return 0;
+}
+
+static int apply(struct proxy *proxy, struct configuration *configuration,
+		 struct proxy_sockets *inherited)
 {
 	const struct mesh *previous = proxy->configuration ? proxy->configuration->mesh : NULL;
 	struct lease **leases = calloc(proxy->worker_count, sizeof(*leases));
@@ -92,8 +133,10 @@ int proxy_apply(struct proxy *proxy, struct configuration *configuration)
 
 	for (unsigned i = 0; !error && i < proxy->worker_count; i++) {
 		leases[i] = lease_new(configuration);
-		error = leases[i] ? open_new_listeners(leases[i], previous) : -ENOMEM;
+		error = leases[i] ? open_new_listeners(leases[i], previous, inherited) : -ENOMEM;
 	}
+	if (!error)
+		error = share_out(leases, proxy->worker_count, inherited);
 	if (error) {
 		for (unsigned i = 0; leases && i < proxy->worker_count; i++)
 			lease_free(NULL, leases[i]);
@@ -106,6 +149,29 @@ int proxy_apply(struct proxy *proxy, struct configuration *configuration)
 	configuration_take(configuration);
 	configuration_drop(proxy->configuration);
 	proxy->configuration = configuration;
+	return 0;
+}
+
+int proxy_apply(struct proxy *proxy, struct configuration *configuration)
+{
+	struct proxy_sockets none = {0};
+
+	return apply(proxy, configuration, &none);
+}
+
+int proxy_share_sockets(struct proxy *proxy, struct proxy_sockets *ret_sockets)
+{
+	struct proxy_sockets sockets = {0};
+
+	for (unsigned i = 0; i < proxy->worker_count; i++) {
+		int error = worker_export_sockets(&proxy->workers[i], &sockets);
+
+		if (error) {
+			proxy_sockets_free(&sockets);
+			return error;
+		}
+	}
+	*ret_sockets = sockets;
 	return 0;
 }
 
@@ -123,6 +189,15 @@ static void end_workers(struct proxy *proxy)
 
 int proxy_start(const struct proxy_options *options, struct tagger *tagger,
 		struct configuration *configuration, struct proxy **ret_proxy)
+{
+	struct proxy_sockets none = {0};
+
+	return proxy_start_with_sockets(options, tagger, configuration, &none, ret_proxy);
+}
+
+int proxy_start_with_sockets(const struct proxy_options *options, struct tagger *tagger,
+			     struct configuration *configuration, struct proxy_sockets *sockets,
+			     struct proxy **ret_proxy)
 {
 	struct proxy *proxy = calloc(1, sizeof(*proxy));
 	int error = 0;
@@ -156,7 +231,7 @@ int proxy_start(const struct proxy_options *options, struct tagger *tagger,
 			proxy->worker_count++;
 	}
 	if (!error)
-		error = proxy_apply(proxy, configuration);
+		error = apply(proxy, configuration, sockets);
 	if (error) {
 		end_workers(proxy);
 		return error;

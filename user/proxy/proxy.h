@@ -10,6 +10,7 @@
 #include "proxy/clients.h"
 #include "proxy/options.h"
 #include "proxy/statistics.h"
+#include "proxy/takeover.h"
 
 struct worker;
 
@@ -33,6 +34,21 @@ struct proxy {
  */
 int proxy_start(const struct proxy_options *options, struct tagger *tagger,
 		struct configuration *configuration, struct proxy **ret_proxy);
+
+/*
+ * The same, beginning with listening sockets of an agent that ran before. The proxy takes those out
+ * of the list (fd is then -1) that the configuration has a listener for; the caller frees the list,
+ * which closes the others.
+ */
+int proxy_start_with_sockets(const struct proxy_options *options, struct tagger *tagger,
+			     struct configuration *configuration, struct proxy_sockets *sockets,
+			     struct proxy **ret_proxy);
+
+/*
+ * Duplicates of all listening sockets, for an agent that comes after (proxy_sockets_free). From
+ * then on the proxy leaves what is queued to it when it stops. 0 or a negative errno.
+ */
+int proxy_share_sockets(struct proxy *proxy, struct proxy_sockets *ret_sockets);
 
 /*
  * Swaps the configuration without losing a request: requests under way end with the one they began

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/access_log.h"
@@ -21,6 +22,7 @@
 #include "proxy/upstream.h"
 
 #define EVENTS_AT_ONCE 256
+#define DRAIN_IDLE_MS 500
 /* Beside the received head: what tags, baggage and forwarding fields add. */
 #define HEAD_MEMORY_EXTRA_BYTES (64 * 1024)
 
@@ -105,6 +107,14 @@ static void adopt_listeners(struct worker *worker, struct lease *lease)
 			lease->listener_fds[i] = -1;
 		}
 	}
+	/* More sockets than workers: what is queued on them must not be lost. */
+	for (size_t i = 0; i < lease->extra_count; i++) {
+		const struct mesh_listener *identity =
+			mesh_find_listener(mesh, &lease->extra_sockets[i].identity);
+
+		if (identity && listener_add(worker, identity, lease->extra_sockets[i].fd) == 0)
+			lease->extra_sockets[i].fd = -1;
+	}
 }
 
 static void retire_lease(struct worker *worker, struct lease *lease)
@@ -130,29 +140,47 @@ static void adopt_lease(struct worker *worker, struct lease *lease)
 		retire_lease(worker, previous);
 }
 
-static void retire_listeners(struct worker *worker)
+static void close_listeners(struct worker *worker)
 {
 	struct listener *next;
 
 	for (struct listener *listener = worker->listeners; listener; listener = next) {
 		next = listener->next;
 		if (!listener->is_gone)
-			listener_retire(worker, listener);
+			listener_close(worker, listener, !worker->sockets_are_shared);
 	}
 }
 
-/* Nobody new; whoever is idle goes. */
+/*
+ * Nobody new. A response now says that it is the connection's last; idle connections get a moment
+ * in which a request that is on its way can come in.
+ */
 static void start_draining(struct worker *worker)
 {
-	struct session *next;
-
-	retire_listeners(worker);
+	close_listeners(worker);
 	worker->draining = true;
-	for (struct session *session = worker->sessions; session; session = next) {
-		next = session->next;
+	for (struct session *session = worker->sessions; session; session = session->next) {
 		if (session_is_idle(session))
-			session_abort(worker, session, false);
+			timer_set(&worker->timers, &session->timer, worker->now_ms + DRAIN_IDLE_MS);
 	}
+}
+
+/* Duplicates of the listening sockets, for another process. Called with the mailbox locked. */
+static int export_sockets(struct worker *worker, struct proxy_sockets *sockets)
+{
+	for (struct listener *listener = worker->listeners; listener; listener = listener->next) {
+		if (listener->is_gone)
+			continue;
+		struct proxy_socket *socket = ARRAY_APPEND(sockets->items, sockets->count);
+		if (!socket)
+			return -ENOMEM;
+		socket->identity = listener->identity;
+		socket->fd = fcntl(listener->connection.fd, F_DUPFD_CLOEXEC, 3);
+		if (socket->fd < 0)
+			return -errno;
+	}
+	worker->sockets_are_shared = true;
+	return 0;
 }
 
 /* Takes what came in from outside. False: it is time to end. */
@@ -166,12 +194,20 @@ static bool read_mailbox(struct worker *worker)
 	struct lease *lease = worker->mailbox;
 	bool stop = worker->stop_asked, end = worker->end_asked;
 	worker->mailbox = NULL;
+	if (worker->export_to) {
+		worker->export_result = export_sockets(worker, worker->export_to);
+		worker->export_to = NULL;
+		pthread_cond_signal(&worker->exported);
+	}
 	pthread_mutex_unlock(&worker->mailbox_lock);
 
 	while (lease) {
 		struct lease *next = lease->next;
 
-		adopt_lease(worker, lease);
+		if (worker->draining)
+			lease_free(worker, lease);
+		else
+			adopt_lease(worker, lease);
 		lease = next;
 	}
 	if (stop && !worker->draining)
@@ -248,7 +284,7 @@ static void loop(struct worker *worker)
 
 static void close_everything(struct worker *worker)
 {
-	retire_listeners(worker);
+	close_listeners(worker);
 	while (worker->sessions)
 		session_abort(worker, worker->sessions, false);
 	while (worker->mirrors)
@@ -309,6 +345,7 @@ static void free_worker(struct worker *worker)
 		close(worker->wake.fd);
 	if (worker->epoll_fd >= 0)
 		close(worker->epoll_fd);
+	pthread_cond_destroy(&worker->exported);
 	pthread_mutex_destroy(&worker->mailbox_lock);
 }
 
@@ -341,6 +378,7 @@ int worker_start(struct worker *worker, struct proxy *proxy, unsigned index)
 	worker->now_ms = worker_clock_ms();
 	timer_wheel_start(&worker->timers, worker->now_ms);
 	pthread_mutex_init(&worker->mailbox_lock, NULL);
+	pthread_cond_init(&worker->exported, NULL);
 	int error = prepare(worker);
 	if (!error)
 		error = -pthread_create(&worker->thread, NULL, run, worker);
@@ -371,6 +409,18 @@ void worker_post_lease(struct worker *worker, struct lease *lease)
 	*link = lease;
 	pthread_mutex_unlock(&worker->mailbox_lock);
 	wake(worker);
+}
+
+int worker_export_sockets(struct worker *worker, struct proxy_sockets *sockets)
+{
+	pthread_mutex_lock(&worker->mailbox_lock);
+	worker->export_to = sockets;
+	wake(worker);
+	while (worker->export_to)
+		pthread_cond_wait(&worker->exported, &worker->mailbox_lock);
+	int result = worker->export_result;
+	pthread_mutex_unlock(&worker->mailbox_lock);
+	return result;
 }
 
 void worker_ask_stop(struct worker *worker)

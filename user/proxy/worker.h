@@ -66,12 +66,16 @@ struct worker {
 	struct buffer access_log; /* lines that wait for the end of the turn */
 	struct backend *backends[WORKER_BACKEND_BUCKETS];
 	bool draining;
+	bool sockets_are_shared; /* another process has them too */
 
 	struct proxy_statistics statistics;
 
 	/* The mailbox, and how to wake the worker. */
 	pthread_mutex_t mailbox_lock;
-	struct lease *mailbox; /* in order */
+	struct lease *mailbox;		 /* in order */
+	struct proxy_sockets *export_to; /* asked for: duplicates of the listening sockets */
+	int export_result;
+	pthread_cond_t exported;
 	bool stop_asked;
 	bool end_asked;
 	struct connection wake;
@@ -80,6 +84,8 @@ struct worker {
 int worker_start(struct worker *worker, struct proxy *proxy, unsigned index);
 /* Hands a lease over; the worker adopts it when it next wakes up, which is at once. */
 void worker_post_lease(struct worker *worker, struct lease *lease);
+/* Appends duplicates of the listening sockets; waits for the worker. 0 or a negative errno. */
+int worker_export_sockets(struct worker *worker, struct proxy_sockets *sockets);
 /* No new connections; each request under way is its connection's last. */
 void worker_ask_stop(struct worker *worker);
 /* Closes everything and ends the thread; waits for it. Then frees all. */

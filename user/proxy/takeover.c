@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "proxy/takeover.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/array.h"
+
+#define MAGIC 0x6c746b31U /* "ltk1": both agents speak this version of the messages below */
+#define BATCH 64	  /* descriptors of one message; the kernel takes at most 253 */
+
+struct wire_socket {
+	uint8_t address[16];
+	uint16_t port;
+	uint8_t kind;
+	uint8_t reserved;
+};
+
+/* One message: a batch and its descriptors. `more`: another one follows. */
+struct wire_batch {
+	uint32_t magic;
+	uint16_t count;
+	uint16_t more;
+	struct wire_socket sockets[BATCH];
+};
+
+union control {
+	struct cmsghdr header; /* for its alignment */
+	char memory[CMSG_SPACE(BATCH * sizeof(int))];
+};
+
+void proxy_sockets_free(struct proxy_sockets *sockets)
+{
+	for (size_t i = 0; i < sockets->count; i++) {
+		if (sockets->items[i].fd >= 0)
+			close(sockets->items[i].fd);
+	}
+	free(sockets->items);
+	*sockets = (struct proxy_sockets){0};
+}
+
+static int send_batch(int unix_socket, const struct proxy_socket *sockets, size_t count, bool more)
+{
+	struct wire_batch batch = {.magic = MAGIC, .count = (uint16_t)count, .more = more};
+	struct iovec piece = {&batch, sizeof(batch)};
+	union control control = {0};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+	int fds[BATCH];
+
+	for (size_t i = 0; i < count; i++) {
+		memcpy(batch.sockets[i].address, sockets[i].identity.address, 16);
+		batch.sockets[i].port = sockets[i].identity.port;
+		batch.sockets[i].kind = (uint8_t)sockets[i].identity.kind;
+		fds[i] = sockets[i].fd;
+	}
+	if (count) {
+		message.msg_control = control.memory;
+		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+	}
+	ssize_t length = sendmsg(unix_socket, &message, MSG_NOSIGNAL);
+	if (length < 0)
+		return -errno;
+	return length == (ssize_t)sizeof(batch) ? 0 : -EPROTO;
+}
+
+int takeover_send(int unix_socket, const struct proxy_sockets *sockets)
+{
+	size_t done = 0;
+
+	do {
+		size_t count = sockets->count - done < BATCH ? sockets->count - done : BATCH;
+		int error = send_batch(unix_socket, sockets->items + done, count,
+				       done + count < sockets->count);
+
+		if (error)
+			return error;
+		done += count;
+	} while (done < sockets->count);
+	return 0;
+}
+
+/* Takes the descriptors of a message over into the list: from here on they are closed with it. */
+static int take_descriptors(struct msghdr *message, struct proxy_sockets *sockets)
+{
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
+	     header = CMSG_NXTHDR(message, header)) {
+		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < count; i++) {
+			struct proxy_socket *socket = ARRAY_APPEND(sockets->items, sockets->count);
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
+			if (!socket) {
+				close(fd);
+				continue;
+			}
+			socket->fd = fd;
+		}
+	}
+	return message->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+}
+
+static bool is_listening_tcp_socket(int fd)
+{
+	int listening = 0, protocol = 0;
+	socklen_t length = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening &&
+	       getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 &&
+	       protocol == IPPROTO_TCP;
+}
+
+static int receive_batch(int unix_socket, struct proxy_sockets *sockets, bool *ret_more)
+{
+	struct wire_batch batch;
+	struct iovec piece = {&batch, sizeof(batch)};
+	union control control;
+	struct msghdr message = {
+		.msg_iov = &piece,
+		.msg_iovlen = 1,
+		.msg_control = control.memory,
+		.msg_controllen = sizeof(control.memory),
+	};
+	size_t before = sockets->count;
+	ssize_t length = recvmsg(unix_socket, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+
+	if (length < 0)
+		return -errno;
+	int error = take_descriptors(&message, sockets);
+	if (error || length != (ssize_t)sizeof(batch) || batch.magic != MAGIC ||
+	    batch.count != sockets->count - before)
+		return -EPROTO;
+	for (size_t i = 0; i < batch.count; i++) {
+		struct proxy_socket *socket = &sockets->items[before + i];
+
+		memcpy(socket->identity.address, batch.sockets[i].address, 16);
+		socket->identity.port = batch.sockets[i].port;
+		socket->identity.kind = batch.sockets[i].kind;
+		if (!is_listening_tcp_socket(socket->fd))
+			return -EPROTO;
+	}
+	*ret_more = batch.more;
+	return 0;
+}
+
+int takeover_receive(int unix_socket, struct proxy_sockets *ret_sockets)
+{
+	struct proxy_sockets sockets = {0};
+	bool more = true;
+
+	while (more) {
+		int error = receive_batch(unix_socket, &sockets, &more);
+
+		if (error) {
+			proxy_sockets_free(&sockets);
+			return error;
+		}
+	}
+	*ret_sockets = sockets;
+	return 0;
+}
