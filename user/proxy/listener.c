@@ -139,6 +139,8 @@ static void close_socket(struct worker *worker, struct listener *listener, bool 
 		listener_accept(worker, listener);
 	listener->is_gone = true;
 	listener->sessions++;
+	/* Where another process has the socket too, closing it does not end its events. */
+	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, listener->connection.fd, NULL);
 	close(listener->connection.fd);
 	listener->connection.state |= CONNECTION_CLOSED;
 }

@@ -37,7 +37,7 @@ static void set_limits(struct proxy *proxy)
  * Each request under way needs a descriptor for its upstream: a quarter of what the process may
  * have is kept for these, so that a crowd of clients can't starve those that are being served.
  */
-static void respect_descriptor_limit(struct proxy_options *options)
+static void respect_descriptor_limit(struct proxy_options *options, bool is_configured)
 {
 	struct rlimit limit;
 
@@ -50,9 +50,10 @@ static void respect_descriptor_limit(struct proxy_options *options)
 	size_t maximum = available > RESERVED_DESCRIPTORS ? available - RESERVED_DESCRIPTORS : 1;
 	if (maximum >= options->maximum_connections)
 		return;
-	log_warning("fewer connections than configured",
-		    "configured=%zu possible=%zu open_files_limit=%zu",
-		    options->maximum_connections, maximum, (size_t)limit.rlim_cur);
+	if (is_configured)
+		log_warning("fewer connections than configured",
+			    "configured=%zu possible=%zu open_files_limit=%zu",
+			    options->maximum_connections, maximum, (size_t)limit.rlim_cur);
 	options->maximum_connections = maximum;
 }
 
@@ -206,7 +207,7 @@ int proxy_start_with_sockets(const struct proxy_options *options, struct tagger 
 		return -ENOMEM;
 	proxy->options = *options;
 	proxy_options_fill(&proxy->options);
-	respect_descriptor_limit(&proxy->options);
+	respect_descriptor_limit(&proxy->options, options->maximum_connections != 0);
 	set_limits(proxy);
 	proxy->tagger = tagger;
 	proxy->access_log_fd = -1;
