@@ -105,6 +105,11 @@ test: setup
 test-all: $(UNIT_TESTS) $(KERNEL_TESTS) $(BUILD)/lanetag $(TEST_TOOLS)
 	$(Q)LANETAG_BUILD=$(BUILD) tests/run.sh $(UNIT_TESTS) $(KERNEL_TESTS) $(E2E_TESTS)
 
+# What the kernel program costs on this machine (root).
+.PHONY: bench-tagger
+bench-tagger: $(BUILD)/tests/bench/bench_tagger
+	$(Q)$<
+
 # libFuzzer runs, FUZZ_SECONDS each. New inputs go into build/; a crash leaves its input there.
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
