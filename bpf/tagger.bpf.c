@@ -221,7 +221,7 @@ int tagger_may_goto(struct __sk_buff *skb)
 	if (prepare(skb, &context))
 		return PASS_ON;
 	while (may_go_on) {
-		if (take_step(skb) == STEP_DONE)
+		if (request_step(&context) == STEP_DONE)
 			break;
 	}
 	finish(&context);
