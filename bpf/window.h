@@ -73,8 +73,8 @@ static __always_inline int window_load(struct __sk_buff *skb, struct window *win
 	if (length > WINDOW_LOAD)
 		length = WINDOW_LOAD;
 	asm volatile("" : "+r"(length)); /* keeps the bounds that the verifier needs to see */
-	if (length == 0 || length > WINDOW_LOAD)
-		return -1;
+	length = ((length - 1) & (WINDOW_LOAD - 1)) + 1; /* old verifiers learn nothing from != 0 */
+	asm volatile("" : "+r"(length));
 	if (bpf_skb_load_bytes(skb, window->next, window->bytes + end, length))
 		return -1;
 	window->next += length;

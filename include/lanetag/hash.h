@@ -11,6 +11,18 @@
 #define LANETAG_FNV1A32_BASIS 2166136261U
 #define LANETAG_FNV1A32_PRIME 16777619U
 
+/*
+ * Older verifiers forget the bound of a length that they keep on the stack, so it stands in the
+ * loops too. Longer ids never come here in the kernel (LANETAG_MAX_SALT + LANETAG_MAX_VALUE). For
+ * the same reason what is left behind whole blocks is taken in loops that count to the most that
+ * can be left.
+ */
+#ifdef __bpf__
+#define LANETAG_HASH_BOUND 320
+#else
+#define LANETAG_HASH_BOUND 0xffffffffU
+#endif
+
 /* Streams: start with LANETAG_FNV1A32_BASIS, feed any number of pieces. */
 LANETAG_INLINE __u32 lanetag_fnv1a32_byte(__u32 hash, __u8 byte)
 {
@@ -19,7 +31,7 @@ LANETAG_INLINE __u32 lanetag_fnv1a32_byte(__u32 hash, __u8 byte)
 
 LANETAG_INLINE __u32 lanetag_fnv1a32(__u32 hash, const __u8 *bytes, __u32 length)
 {
-	for (__u32 i = 0; i < length; i++)
+	for (__u32 i = 0; i < LANETAG_HASH_BOUND && i < length; i++)
 		hash = lanetag_fnv1a32_byte(hash, bytes[i]);
 	return hash;
 }
@@ -66,7 +78,7 @@ LANETAG_INLINE __u32 lanetag_xxh32(const __u8 *bytes, __u32 length, __u32 seed)
 		__u32 c = seed;
 		__u32 d = seed - LANETAG_XXH32_PRIME1;
 
-		for (; done + 16 <= length; done += 16) {
+		for (; done < LANETAG_HASH_BOUND && done + 16 <= length; done += 16) {
 			a = lanetag_xxh32_round(a, lanetag_read32(bytes + done));
 			b = lanetag_xxh32_round(b, lanetag_read32(bytes + done + 4));
 			c = lanetag_xxh32_round(c, lanetag_read32(bytes + done + 8));
@@ -78,11 +90,11 @@ LANETAG_INLINE __u32 lanetag_xxh32(const __u8 *bytes, __u32 length, __u32 seed)
 		hash = seed + LANETAG_XXH32_PRIME5;
 	}
 	hash += length;
-	for (; done + 4 <= length; done += 4)
+	for (__u32 i = 0; i < 3 && done + 4 <= length; i++, done += 4)
 		hash = lanetag_rotate32(hash + lanetag_read32(bytes + done) * LANETAG_XXH32_PRIME3,
 					17) *
 		       LANETAG_XXH32_PRIME4;
-	for (; done < length; done++)
+	for (__u32 i = 0; i < 3 && done < length; i++, done++)
 		hash = lanetag_rotate32(hash + bytes[done] * LANETAG_XXH32_PRIME5, 11) *
 		       LANETAG_XXH32_PRIME1;
 	hash = (hash ^ hash >> 15) * LANETAG_XXH32_PRIME2;
@@ -117,7 +129,7 @@ LANETAG_INLINE __u64 lanetag_xxh64(const __u8 *bytes, __u32 length, __u64 seed)
 		__u64 c = seed;
 		__u64 d = seed - LANETAG_XXH64_PRIME1;
 
-		for (; done + 32 <= length; done += 32) {
+		for (; done < LANETAG_HASH_BOUND && done + 32 <= length; done += 32) {
 			a = lanetag_xxh64_round(a, lanetag_read64(bytes + done));
 			b = lanetag_xxh64_round(b, lanetag_read64(bytes + done + 8));
 			c = lanetag_xxh64_round(c, lanetag_read64(bytes + done + 16));
@@ -133,7 +145,7 @@ LANETAG_INLINE __u64 lanetag_xxh64(const __u8 *bytes, __u32 length, __u64 seed)
 		hash = seed + LANETAG_XXH64_PRIME5;
 	}
 	hash += length;
-	for (; done + 8 <= length; done += 8)
+	for (__u32 i = 0; i < 3 && done + 8 <= length; i++, done += 8)
 		hash = lanetag_rotate64(hash ^ lanetag_xxh64_round(0, lanetag_read64(bytes + done)),
 					27) *
 			       LANETAG_XXH64_PRIME1 +
@@ -145,7 +157,7 @@ LANETAG_INLINE __u64 lanetag_xxh64(const __u8 *bytes, __u32 length, __u64 seed)
 		       LANETAG_XXH64_PRIME3;
 		done += 4;
 	}
-	for (; done < length; done++)
+	for (__u32 i = 0; i < 3 && done < length; i++, done++)
 		hash = lanetag_rotate64(hash ^ bytes[done] * LANETAG_XXH64_PRIME5, 11) *
 		       LANETAG_XXH64_PRIME1;
 	hash = (hash ^ hash >> 33) * LANETAG_XXH64_PRIME2;
