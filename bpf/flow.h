@@ -8,15 +8,22 @@
 #include "maps.h"
 #include "packet.h"
 
+/* Kernels before 5.12 have no atomic exchange; see tagger_bounded.bpf.c. */
+#ifdef TAGGER_BOUNDED
+#define HAS_EXCHANGE 0
+#else
+#define HAS_EXCHANGE 1
+#endif
+
 /*
- * One CPU at a time works on a flow. Kernels before 5.12 have no atomic exchange; their variant of the
- * program takes a spin lock around the flag instead.
+ * One CPU at a time works on a flow. Without an exchange a spin lock is held around the flag
+ * instead (not for the whole work: a program may not call helpers under it).
  */
-static __always_inline int flow_try_lock(struct lanetag_flow *flow, int has_exchange)
+static __always_inline int flow_try_lock(struct lanetag_flow *flow)
 {
 	__u32 was;
 
-	if (has_exchange) {
+	if (HAS_EXCHANGE) {
 		was = __sync_lock_test_and_set(&flow->busy, 1);
 	} else {
 		bpf_spin_lock(&flow->lock);
@@ -27,9 +34,9 @@ static __always_inline int flow_try_lock(struct lanetag_flow *flow, int has_exch
 	return was == 0;
 }
 
-static __always_inline void flow_unlock(struct lanetag_flow *flow, int has_exchange)
+static __always_inline void flow_unlock(struct lanetag_flow *flow)
 {
-	if (has_exchange) {
+	if (HAS_EXCHANGE) {
 		__sync_lock_test_and_set(&flow->busy, 0);
 	} else {
 		bpf_spin_lock(&flow->lock);

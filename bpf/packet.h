@@ -130,7 +130,8 @@ static __always_inline int parse_tcp(struct __sk_buff *skb, struct packet *packe
 	return packet->payload <= packet->end && packet->end <= skb->len ? 0 : -1;
 }
 
-/* Gives the offset of the IP header, and its protocol in network order; -1: neither IP nor tagged IP. */
+/* Gives the offset of the IP header, and its protocol in network order; -1: neither IP nor tagged
+ * IP. */
 static __always_inline int find_network(struct __sk_buff *skb, __be16 *ret_protocol)
 {
 	__u8 header[ETHERNET_BYTES];

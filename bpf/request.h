@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * Requests in a stream: one step of a state machine that reads request lines, heads, and bodies just
- * far enough to know where the next request begins.
+ * Requests in a stream: one step of a state machine that reads request lines, heads, and bodies
+ * just far enough to know where the next request begins.
  *
- * It does not judge requests, the agent does: a request that the agent refuses closes the connection,
- * and whatever was marked of it is never looked up. So only requests that the agent accepts must be read
- * exactly, and what it may read otherwise ends in UNSYNCHRONISED.
+ * It does not judge requests, the agent does: a request that the agent refuses closes the
+ * connection, and whatever was marked of it is never looked up. So only requests that the agent
+ * accepts must be read exactly, and what it may read otherwise ends in UNSYNCHRONISED.
  */
 #include <lanetag/decision.h>
 #include "window.h"
@@ -25,7 +25,6 @@ struct context {
 	struct lanetag_flow *flow;
 	struct window *window;
 	const struct lanetag_ruleset *ruleset;
-	int has_exchange;
 };
 
 static __always_inline enum step lose(const struct context *context, __u32 event)
@@ -61,7 +60,8 @@ static __always_inline enum step read_request_start(const struct context *contex
 		return lose(context, LANETAG_EVENT_TLS);
 	if (probe == HTTP2_PREFACE)
 		return lose(context, LANETAG_EVENT_HTTP2);
-	/* Methods are tokens; those with odd first bytes are nobody's, an empty line is the agent's. */
+	/* Methods are tokens; those with odd first bytes are nobody's, an empty line is the
+	 * agent's. */
 	if ((first | 0x20) < 'a' || (first | 0x20) > 'z')
 		return lose(context, LANETAG_EVENT_NOT_HTTP);
 	flow->position = window->offset + window->at;
@@ -169,9 +169,9 @@ static __always_inline enum step read_line_start(const struct context *context)
 }
 
 /*
- * Looks for the end of the line at `at`, which must be in the window as a whole. Gives STEP_DONE where
- * the segment ends first, STEP_ON otherwise: *ret_end is then the line feed's position, or 0 if it is
- * not found yet, or 1 if the line is longer than LANETAG_LINE_MAX.
+ * Looks for the end of the line at `at`, which must be in the window as a whole. Gives STEP_DONE
+ * where the segment ends first, STEP_ON otherwise: *ret_end is then the line feed's position, or 0
+ * if it is not found yet, or 1 if the line is longer than LANETAG_LINE_MAX.
  */
 static __always_inline enum step find_line_end(const struct context *context, __u32 *ret_end)
 {
@@ -265,7 +265,8 @@ static __always_inline enum step read_transfer_encoding(const struct context *co
 {
 	struct lanetag_flow *flow = context->flow;
 	/* "chunked", with the byte behind it masked away */
-	__u64 word = (window_word(context->window, from) | 0x2020202020202020ULL) & 0xffffffffffffffULL;
+	__u64 word =
+		(window_word(context->window, from) | 0x2020202020202020ULL) & 0xffffffffffffffULL;
 
 	if (flow->chunked || to - from != 7 || word != 0x64656b6e756863ULL)
 		return lose(context, LANETAG_EVENT_AMBIGUOUS);
@@ -273,7 +274,8 @@ static __always_inline enum step read_transfer_encoding(const struct context *co
 	return STEP_ON;
 }
 
-static __always_inline void read_id(const struct context *context, __u32 field, __u32 from, __u32 to)
+static __always_inline void read_id(const struct context *context, __u32 field, __u32 from,
+				    __u32 to)
 {
 	struct window *window = context->window;
 	__u8 *state = &context->flow->sources[field & (LANETAG_MAX_SOURCES - 1)];
@@ -358,14 +360,15 @@ static __always_inline void join_salt_and_id(struct window *window, const struct
 	for (__u32 i = 0; i < LANETAG_MAX_VALUE; i += 8) {
 		if (i >= length)
 			break;
-		*(__u64 *)(window->salted_id + salt + i) = window_word(window, window->value_from + i);
+		*(__u64 *)(window->salted_id + salt + i) =
+			window_word(window, window->value_from + i);
 	}
 }
 
 /*
- * Draws one number for the id in the window. A global function: the verifier goes through the hashes once,
- * not anew for every way that leads here. It takes only numbers, as kernels before 5.12 want it.
- * The remainder stands in the window then. 0, or -1.
+ * Draws one number for the id in the window. A global function: the verifier goes through the
+ * hashes once, not anew for every way that leads here. It takes only numbers, as kernels
+ * before 5.12 want it. The remainder stands in the window then. 0, or -1.
  */
 __attribute__((noinline)) int draw_number(__u32 index)
 {
@@ -400,7 +403,8 @@ static __always_inline enum step draw_numbers(const struct context *context)
 		return STEP_ON;
 	window->generation = context->ruleset->generation;
 	if (draw_number(index))
-		context->flow->generation = 0; /* rules were swapped just now: no mark for this head */
+		context->flow->generation =
+			0; /* rules were swapped just now: no mark for this head */
 	context->flow->remainders[index] = window->remainder;
 	return STEP_ON;
 }
@@ -423,21 +427,31 @@ static __always_inline enum step read_body_or_next(const struct context *context
 }
 
 /* Takes the slot for writing: its sequence becomes odd. NULL: another CPU is at it. */
-static __always_inline struct lanetag_mark *mark_open(const struct context *context, __u32 slot)
+static __always_inline struct lanetag_mark *mark_open(__u32 slot)
 {
 	struct lanetag_mark *mark = bpf_map_lookup_elem(&lane_marks, &slot);
 	__u32 sequence;
 
 	if (!mark)
 		return NULL;
-	sequence = mark->sequence;
-	if (sequence & 1)
-		return NULL;
-	if (context->has_exchange) {
-		if (__sync_val_compare_and_swap(&mark->sequence, sequence, sequence + 1) != sequence)
+	if (HAS_EXCHANGE) {
+		sequence = mark->sequence;
+		if (sequence & 1)
+			return NULL;
+		if (__sync_val_compare_and_swap(&mark->sequence, sequence, sequence + 1) !=
+		    sequence)
 			return NULL;
 	} else {
-		mark->sequence = sequence + 1;
+		/* A mapped value can hold no lock: the flow's of the same slot number serves. */
+		struct lanetag_flow *flow = bpf_map_lookup_elem(&lane_flows, &slot);
+		if (!flow)
+			return NULL;
+		bpf_spin_lock(&flow->lock);
+		sequence = mark->sequence;
+		mark->sequence = sequence | 1;
+		bpf_spin_unlock(&flow->lock);
+		if (sequence & 1)
+			return NULL;
 	}
 	return mark;
 }
@@ -455,7 +469,7 @@ static __always_inline enum step read_head_end(const struct context *context)
 	}
 	__u64 hash = lanetag_connection_hash(&flow->connection);
 	__u32 slot = lanetag_mark_slot(hash, flow->position);
-	struct lanetag_mark *mark = mark_open(context, slot);
+	struct lanetag_mark *mark = mark_open(slot);
 	if (!mark) {
 		count_event(LANETAG_EVENT_SLOT_BUSY);
 		return read_body_or_next(context);
@@ -555,7 +569,8 @@ static __always_inline enum step skip_body(const struct context *context)
 
 	if (left <= here) {
 		flow->body_left = 0;
-		return go_on(window, flow->chunked ? LANETAG_FLOW_CHUNK_SIZE : LANETAG_FLOW_REQUEST_START,
+		return go_on(window,
+			     flow->chunked ? LANETAG_FLOW_CHUNK_SIZE : LANETAG_FLOW_REQUEST_START,
 			     window->at + (__u32)left);
 	}
 	left -= here;
@@ -570,13 +585,14 @@ static __always_inline enum step skip_body(const struct context *context)
 	window->end = 0;
 	window->carried = 0;
 	if (!flow->body_left)
-		window->state = flow->chunked ? LANETAG_FLOW_CHUNK_SIZE : LANETAG_FLOW_REQUEST_START;
+		window->state =
+			flow->chunked ? LANETAG_FLOW_CHUNK_SIZE : LANETAG_FLOW_REQUEST_START;
 	return window->next < window->limit ? STEP_ON : STEP_DONE;
 }
 
 /*
- * All steps but the hot one. Not inlined: what it leaves on its stack frame is gone when it returns, so
- * that the verifier sees the same state each time around the loop.
+ * All steps but the hot one. Not inlined: what it leaves on its stack frame is gone when it
+ * returns, so that the verifier sees the same state each time around the loop.
  */
 static __attribute__((noinline)) enum step slow_step(const struct context *context)
 {

@@ -3,52 +3,51 @@
  * The TC ingress program: follows the connections to the agent's ports, finds the user id of each
  * request, decides by the rules, and leaves a mark for the agent.
  *
- * Three variants of one program, for what kernels offer as a loop; the agent loads the first that the
- * kernel takes:
- *   tagger_may_goto  >= 6.9
- *   tagger_bpf_loop  >= 5.17
- *   tagger_tail_call >= 5.10, no atomic exchange either
- * None changes a packet or its fate: others' programs run behind it.
+ * Three variants of one program, for what kernels offer as a loop; the agent loads the first that
+ * the kernel takes: tagger_may_goto  >= 6.9 tagger_bpf_loop  >= 5.17 tagger_bounded   >= 5.10, a
+ * plain loop; built apart, by tagger_bounded.bpf.c, as it also does without the atomic exchanges
+ * that make an older kernel refuse an object None changes a packet or its fate: others' programs
+ * run behind it.
  */
 #include "request.h"
 
 #define PASS_ON (-1) /* TC_ACT_UNSPEC and TCX_NEXT */
 #define MAX_STEPS 16384U
-#define STEPS_PER_TAIL_CALL 24U
 
 /* clang 14 has no mnemonic for may_goto: its bytes (BPF_JMP | BPF_JCOND). */
-#define may_go_on                                                                                  \
-	({                                                                                         \
-		__label__ l_stop, l_next;                                                          \
-		int on = 1;                                                                        \
-		asm volatile goto("1:.byte 0xe5; .byte 0; .long ((%l[l_stop] - 1b - 8) / 8) & 0xffff; "     \
-				  ".short 0" ::::l_stop);                                          \
-		goto l_next;                                                                       \
-	l_stop:                                                                                    \
-		on = 0;                                                                            \
-	l_next:;                                                                                   \
-		on;                                                                                \
+#define may_go_on                                                                             \
+	({                                                                                    \
+		__label__ l_stop, l_next;                                                     \
+		int on = 1;                                                                   \
+		asm volatile goto(                                                            \
+			"1:.byte 0xe5; .byte 0; .long ((%l[l_stop] - 1b - 8) / 8) & 0xffff; " \
+			".short 0" :: ::l_stop);                                              \
+		goto l_next;                                                                  \
+l_stop:                                                                                       \
+		on = 0;                                                                       \
+l_next:;                                                                                      \
+		on;                                                                           \
 	})
 
 /* A SYN: follow the connection from here on. */
-static __always_inline void begin(const struct packet *packet, struct lanetag_flow *flow, __u64 hash,
-				  int has_exchange)
+static __always_inline void begin(const struct packet *packet, struct lanetag_flow *flow,
+				  __u64 hash)
 {
 	if (flow && flow->first_sequence == packet->sequence + 1 && flow->offset == 0)
 		return; /* the SYN again */
 	if (!flow)
 		flow = flow_find_room(hash, packet->sequence);
-	if (!flow || !flow_try_lock(flow, has_exchange)) {
+	if (!flow || !flow_try_lock(flow)) {
 		count_event(LANETAG_EVENT_CONTENDED);
 		return;
 	}
 	flow_begin(flow, packet);
-	flow_unlock(flow, has_exchange);
+	flow_unlock(flow);
 }
 
 /*
- * A flow that lost its place finds it where the agent says that a request begins: *start moves there.
- * False: not in this segment.
+ * A flow that lost its place finds it where the agent says that a request begins: *start moves
+ * there. False: not in this segment.
  */
 static __always_inline int resynchronise(struct lanetag_flow *flow, __u64 hash, __u32 *start,
 					 __u32 limit)
@@ -72,8 +71,8 @@ static __always_inline int resynchronise(struct lanetag_flow *flow, __u64 hash, 
 }
 
 /*
- * Brings the flow to the segment: passes over what was seen, notes what is missing. The offset in the
- * packet of the first byte to read, or 0: nothing to read.
+ * Brings the flow to the segment: passes over what was seen, notes what is missing. The offset in
+ * the packet of the first byte to read, or 0: nothing to read.
  */
 static __always_inline __u32 line_up(struct lanetag_flow *flow, const struct packet *packet,
 				     __u64 hash)
@@ -109,7 +108,8 @@ static __always_inline __u32 line_up(struct lanetag_flow *flow, const struct pac
 	return start;
 }
 
-/* Sets everything up to read the packet; 0, or -1: there is nothing to read and the flow is unlocked. */
+/* Sets everything up to read the packet; 0, or -1: there is nothing to read and the flow is
+ * unlocked. */
 static __always_inline int prepare(struct __sk_buff *skb, struct context *context)
 {
 	struct packet packet = {0};
@@ -120,7 +120,7 @@ static __always_inline int prepare(struct __sk_buff *skb, struct context *contex
 	__u64 hash = lanetag_connection_hash(&packet.connection);
 	struct lanetag_flow *flow = flow_find(&packet.connection, hash, &slot);
 	if (packet.syn && !packet.ack) {
-		begin(&packet, flow, hash, context->has_exchange);
+		begin(&packet, flow, hash);
 		if (packet.payload == packet.end)
 			return -1;
 		flow = flow_find(&packet.connection, hash, &slot);
@@ -132,7 +132,7 @@ static __always_inline int prepare(struct __sk_buff *skb, struct context *contex
 	}
 	if (packet.payload == packet.end && !packet.fin && !packet.rst)
 		return -1;
-	if (!flow_try_lock(flow, context->has_exchange)) {
+	if (!flow_try_lock(flow)) {
 		flow->contended = 1;
 		return -1;
 	}
@@ -164,7 +164,7 @@ static __always_inline int prepare(struct __sk_buff *skb, struct context *contex
 	window_load(skb, context->window);
 	return 0;
 leave:
-	flow_unlock(flow, context->has_exchange);
+	flow_unlock(flow);
 	return -1;
 }
 
@@ -176,7 +176,8 @@ static __always_inline void finish(const struct context *context)
 	__u32 state = window->state;
 
 	if (state == LANETAG_FLOW_FIELD)
-		state = LANETAG_FLOW_LINE_START; /* it is looked at again when there is more of it */
+		state = LANETAG_FLOW_LINE_START; /* it is looked at again when there is more of it
+						  */
 	flow->carried = 0;
 	if (state == LANETAG_FLOW_UNSYNCHRONISED) {
 		flow->state = state;
@@ -190,12 +191,12 @@ static __always_inline void finish(const struct context *context)
 	}
 	if (window->fin)
 		flow->state = LANETAG_FLOW_FREE;
-	flow_unlock(flow, context->has_exchange);
+	flow_unlock(flow);
 }
 
 /*
- * One step, as a global function: the verifier goes through it once, not anew for each way around the
- * loop that calls it. It takes no pointer but the packet, as kernels before 5.12 want it.
+ * One step, as a global function: the verifier goes through it once, not anew for each way around
+ * the loop that calls it. It takes no pointer but the packet, as kernels before 5.12 want it.
  */
 __attribute__((noinline)) int take_step(struct __sk_buff *skb)
 {
@@ -203,7 +204,6 @@ __attribute__((noinline)) int take_step(struct __sk_buff *skb)
 		.skb = skb,
 		.window = own_window(),
 		.ruleset = current_ruleset(),
-		.has_exchange = 1,
 	};
 
 	if (!context.window || !context.ruleset)
@@ -213,10 +213,32 @@ __attribute__((noinline)) int take_step(struct __sk_buff *skb)
 	return context.flow ? request_step(&context) : STEP_DONE;
 }
 
+#ifdef TAGGER_BOUNDED
+
+/* The verifier walks through every round: more than 8192 exits it does not remember. */
+#define BOUNDED_STEPS 4096U
+
+SEC("tc")
+int tagger_bounded(struct __sk_buff *skb)
+{
+	struct context context = {0};
+
+	if (prepare(skb, &context))
+		return PASS_ON;
+	for (__u32 i = 0; i < BOUNDED_STEPS; i++) {
+		if (take_step(skb) == STEP_DONE)
+			break;
+	}
+	finish(&context);
+	return PASS_ON;
+}
+
+#else
+
 SEC("tc")
 int tagger_may_goto(struct __sk_buff *skb)
 {
-	struct context context = {.has_exchange = 1};
+	struct context context = {0};
 
 	if (prepare(skb, &context))
 		return PASS_ON;
@@ -237,7 +259,7 @@ static long loop_step(__u32 index, struct __sk_buff **skb)
 SEC("tc")
 int tagger_bpf_loop(struct __sk_buff *skb)
 {
-	struct context context = {.has_exchange = 1};
+	struct context context = {0};
 
 	if (prepare(skb, &context))
 		return PASS_ON;
@@ -245,5 +267,7 @@ int tagger_bpf_loop(struct __sk_buff *skb)
 	finish(&context);
 	return PASS_ON;
 }
+
+#endif
 
 char license_text[] SEC("license") = "GPL";

@@ -2,38 +2,40 @@
 #pragma once
 /*
  * The window: a piece of the stream, copied to where it can be read quickly, whatever pages it lies
- * on. It begins with what the segment before left (the start of a line), and moves along the segment.
+ * on. It begins with what the segment before left (the start of a line), and moves along the
+ * segment.
  *
- * All positions live in a map's value, not in registers: the verifier then sees an unknown number in
- * each round of the loop, and needs two rounds to believe instead of thousands.
+ * All positions live in a map's value, not in registers: the verifier then sees an unknown number
+ * in each round of the loop, and needs two rounds to believe instead of thousands.
  */
 #include "flow.h"
 
 #define WINDOW_LOAD 1024U /* bytes copied at a time: the cheapest on measured kernels */
 #define WINDOW_MASK 2047U
-#define WINDOW_BYTES (WINDOW_MASK + 1 + 512) /* reads up to 512 bytes behind any masked position */
+#define WINDOW_BYTES (WINDOW_MASK + 1 + 512) /* reads up to 512 bytes behind any masked position \
+					      */
 #define SCAN_BYTES 64U
 
 struct window {
 	__u8 bytes[WINDOW_BYTES];
 	__u8 salted_id[LANETAG_MAX_SALT + LANETAG_MAX_VALUE + 64];
-	__u64 offset;  /* stream offset of bytes[0] */
-	__u32 at;      /* first byte not yet used */
-	__u32 scanned; /* no line ends between `at` and here */
-	__u32 end;     /* behind the last byte */
-	__u32 carried; /* that many came from segments before */
-	__u32 next;    /* skb offset of the next byte to copy */
-	__u32 limit;   /* skb offset behind the segment */
-	__u32 state;   /* enum lanetag_flow_state */
-	__u32 field;   /* of FIELD and DRAW: enum lanetag_field */
+	__u64 offset;		    /* stream offset of bytes[0] */
+	__u32 at;		    /* first byte not yet used */
+	__u32 scanned;		    /* no line ends between `at` and here */
+	__u32 end;		    /* behind the last byte */
+	__u32 carried;		    /* that many came from segments before */
+	__u32 next;		    /* skb offset of the next byte to copy */
+	__u32 limit;		    /* skb offset behind the segment */
+	__u32 state;		    /* enum lanetag_flow_state */
+	__u32 field;		    /* of FIELD and DRAW: enum lanetag_field */
 	__u32 value_from, value_to; /* of VALUE and DRAW */
 	__u32 salted_length;
 	__u32 remainder;  /* of the draw */
 	__u32 generation; /* of the ruleset it was drawn with */
-	__u64 number; /* of NUMBER, so far */
+	__u64 number;	  /* of NUMBER, so far */
 	__u32 base, digits;
-	__u32 draw;    /* of DRAW: the next one */
-	__u32 rule;    /* of MARK: the next one */
+	__u32 draw; /* of DRAW: the next one */
+	__u32 rule; /* of MARK: the next one */
 	__u32 mark_slot;
 	__u32 flow_slot; /* for the variant that goes on in a tail call */
 	__u8 fin;

@@ -13,20 +13,22 @@
 #include "kernel/obstacles.h"
 
 #include "bpf/tagger.skel.h"
+#include "bpf/tagger_bounded.skel.h"
 
 #define PROGRAM_PIN "program"
 #define FRESH_SUFFIX "-new"
 
 struct variant {
 	const char *name;
+	const void *(*elf)(size_t *ret_size);
 	const char *program; /* and those whose names go on behind it */
 };
 
 /* The best first. */
 static const struct variant variants[] = {
-	{"may_goto", "tagger_may_goto"},
-	{"bpf_loop", "tagger_bpf_loop"},
-	{"tail_call", "tagger_tail_call"},
+	{"may_goto", tagger_bpf__elf_bytes, "tagger_may_goto"},
+	{"bpf_loop", tagger_bpf__elf_bytes, "tagger_bpf_loop"},
+	{"bounded", tagger_bounded_bpf__elf_bytes, "tagger_bounded"},
 };
 
 /* Leaves out the other variants' programs. The variant's entry, or NULL: it was not built. */
@@ -75,7 +77,7 @@ static int load_variant(const struct variant *variant, const struct pins *pins,
 	size_t size;
 	int error;
 
-	elf = tagger_bpf__elf_bytes(&size);
+	elf = variant->elf(&size);
 	program.object = bpf_object__open_mem(elf, size, NULL);
 	if (program.object == NULL)
 		return -errno;
