@@ -135,7 +135,7 @@ class Upstream:
                 self.requests.append(request)
                 if not self.handler(request, sock):
                     break
-        except (Closed, OSError):
+        except (Closed, OSError, ValueError):
             pass
         finally:
             sock.close()
