@@ -39,8 +39,8 @@ static __always_inline int port_is_ours(__u16 port)
 }
 
 /*
- * The cheap way out for traffic to other ports: true only if this is surely an IPv4 TCP packet
- * without tags and options to a port that is not ours.
+ * The cheap way out for traffic to other ports: true only if this is surely an IP packet without
+ * tags and options that is not for one of our ports.
  */
 static __always_inline int is_surely_not_ours(struct __sk_buff *skb)
 {
@@ -50,6 +50,13 @@ static __always_inline int is_surely_not_ours(struct __sk_buff *skb)
 	if (data + ETHERNET_BYTES + sizeof(struct iphdr) + 4 > end)
 		return 0;
 	const struct iphdr *ip = (const struct iphdr *)(data + ETHERNET_BYTES);
+	if (*(const __be16 *)(data + 12) == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip6 = (const struct ipv6hdr *)(data + ETHERNET_BYTES);
+
+		if ((const __u8 *)(ip6 + 1) + 4 > end || ip6->nexthdr != IPPROTO_TCP)
+			return 0;
+		return !port_is_ours(bpf_ntohs(*((const __be16 *)(ip6 + 1) + 1)));
+	}
 	if (*(const __be16 *)(data + 12) != bpf_htons(ETH_P_IP) || *(const __u8 *)ip != 0x45)
 		return 0;
 	if (ip->protocol != IPPROTO_TCP)

@@ -16,7 +16,7 @@
 #define MAX_DIGITS 15U /* of a length or a size */
 #define RULES_PER_STEP 4U
 #define TLS_HANDSHAKE 0x16
-#define HTTP2_PREFACE 0x54482a2049525020ULL /* "PRI * HT", little endian */
+#define HTTP2_PREFACE 0x5448202a20495250ULL /* "PRI * HT", little endian */
 
 enum step { STEP_ON, STEP_DONE };
 
@@ -93,6 +93,37 @@ static __always_inline enum step read_line_rest(const struct context *context)
 	if (before != '\r')
 		return lose(context, LANETAG_EVENT_AMBIGUOUS);
 	return go_on(window, LANETAG_FLOW_LINE_START, at + length + 1);
+}
+
+/*
+ * The hot path: passes over lines of no interest, a line or SCAN_BYTES at a time. False where it
+ * takes a closer look, by the steps; nothing is changed then.
+ */
+static __always_inline int skim(const struct context *context)
+{
+	struct window *window = context->window;
+	__u32 at = window->at, end = window->end;
+
+	if (window->state != LANETAG_FLOW_LINE_REST)
+		return 0;
+	__u32 length = window_find_line_feed(window, at);
+	if (length == SCAN_BYTES) {
+		if (at + length > end)
+			return 0;
+		context->flow->last_byte = window_byte(window, at + length - 1);
+		window->at = at + length;
+		return 1;
+	}
+	if (length == 0 || at + length + 1 >= end || window_byte(window, at + length - 1) != '\r')
+		return 0;
+	at += length + 1;
+	__u8 first = window_byte(window, at);
+	if (first == '\r' ||
+	    (context->ruleset->candidates[first & 31] && !context->flow->in_trailers))
+		window->state = LANETAG_FLOW_LINE_START;
+	window->at = at;
+	window->scanned = at;
+	return 1;
 }
 
 /* True if the line at `at` begins with the field's name and colon. */

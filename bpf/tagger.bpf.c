@@ -194,23 +194,28 @@ static __always_inline void finish(const struct context *context)
 	flow_unlock(flow);
 }
 
+/* What a global function works on, as prepare left it. 0, or -1: it isn't there any more. */
+static __always_inline int own_context(struct __sk_buff *skb, struct context *context)
+{
+	context->skb = skb;
+	context->window = own_window();
+	context->ruleset = current_ruleset();
+	if (!context->window || !context->ruleset)
+		return -1;
+	__u32 slot = context->window->flow_slot;
+	context->flow = bpf_map_lookup_elem(&lane_flows, &slot);
+	return context->flow ? 0 : -1;
+}
+
 /*
  * One step, as a global function: the verifier goes through it once, not anew for each way around
  * the loop that calls it. It takes no pointer but the packet, as kernels before 5.12 want it.
  */
 __attribute__((noinline)) int take_step(struct __sk_buff *skb)
 {
-	struct context context = {
-		.skb = skb,
-		.window = own_window(),
-		.ruleset = current_ruleset(),
-	};
+	struct context context;
 
-	if (!context.window || !context.ruleset)
-		return STEP_DONE;
-	__u32 slot = context.window->flow_slot;
-	context.flow = bpf_map_lookup_elem(&lane_flows, &slot);
-	return context.flow ? request_step(&context) : STEP_DONE;
+	return own_context(skb, &context) ? STEP_DONE : request_step(&context);
 }
 
 #ifdef TAGGER_BOUNDED
@@ -235,6 +240,20 @@ int tagger_bounded(struct __sk_buff *skb)
 
 #else
 
+/* All steps. Global for the same reason: it begins with one state, not with all of prepare's. */
+__attribute__((noinline)) int read_on(struct __sk_buff *skb)
+{
+	struct context context;
+
+	if (own_context(skb, &context))
+		return STEP_DONE;
+	while (may_go_on) {
+		if (!skim(&context) && take_step(skb) == STEP_DONE)
+			break;
+	}
+	return STEP_DONE;
+}
+
 SEC("tc")
 int tagger_may_goto(struct __sk_buff *skb)
 {
@@ -242,10 +261,7 @@ int tagger_may_goto(struct __sk_buff *skb)
 
 	if (prepare(skb, &context))
 		return PASS_ON;
-	while (may_go_on) {
-		if (request_step(&context) == STEP_DONE)
-			break;
-	}
+	read_on(skb);
 	finish(&context);
 	return PASS_ON;
 }

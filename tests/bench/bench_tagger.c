@@ -41,7 +41,7 @@ static void make_head(char *head, size_t size)
 
 	while (size - length > 120 + sizeof(end))
 		length += (size_t)sprintf(head + length,
-					  "\r\nCookie-Part: abcdefghijklmnopqrstuvwxyz0123456789"
+					  "\r\nSec-Ch-Part: abcdefghijklmnopqrstuvwxyz0123456789"
 					  "abcdefghijklmnopqrst");
 	memset(head + length, 'x', size - length);
 	memcpy(head + size - (sizeof(end) - 1), end, sizeof(end) - 1);
@@ -254,7 +254,7 @@ int main(void)
 	printf("programs\n");
 	print_verified("may_goto");
 	print_verified("bpf_loop");
-	print_verified("tail_call");
+	print_verified("bounded");
 	printf("made packets (BPF_PROG_TEST_RUN)\n");
 	bench_made(3);
 	bench_made(64);
