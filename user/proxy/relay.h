@@ -16,7 +16,11 @@
 
 struct worker;
 
-/* From here on splice(2) wins over a copy through a 256 KiB buffer (docs/benchmark.md). */
+/*
+ * From here on splice(2) wins over a copy through a 256 KiB buffer: with a body of 128 KiB both
+ * cost the same, with 256 KiB copying costs 1.1 times as much, with 512 KiB 1.3 times, with 1
+ * MiB 1.6 times.
+ */
 #define RELAY_SPLICE_MINIMUM (128 * 1024)
 /* A body without a length is spliced once this much of it has gone by. */
 #define RELAY_SPLICE_STREAM_AFTER (1024 * 1024)
