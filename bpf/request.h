@@ -87,12 +87,23 @@ static __always_inline enum step read_line_rest(const struct context *context)
 		if (length > end - at)
 			length = end - at;
 		context->flow->last_byte = window_byte(window, at + length - 1);
-		return go_on(window, LANETAG_FLOW_LINE_REST, at + length);
+		window->at = at + length;
+		return STEP_ON;
 	}
 	__u8 before = length ? window_byte(window, at + length - 1) : context->flow->last_byte;
 	if (before != '\r')
 		return lose(context, LANETAG_EVENT_AMBIGUOUS);
-	return go_on(window, LANETAG_FLOW_LINE_START, at + length + 1);
+	at += length + 1;
+	window->at = at;
+	/* Most lines are of no interest: those are gone through without leaving this state. */
+	__u8 first = window_byte(window, at);
+	if (at < end && first != '\r' && !context->ruleset->candidates[first & 31]) {
+		context->flow->last_byte = 0;
+		return STEP_ON;
+	}
+	window->scanned = at;
+	window->state = LANETAG_FLOW_LINE_START;
+	return STEP_ON;
 }
 
 /*
