@@ -168,6 +168,19 @@ leave:
 	return -1;
 }
 
+/* A mark that was not written to its end must not keep its slot: it is emptied. */
+static __always_inline void mark_abandon(const struct window *window)
+{
+	__u32 slot = window->mark_slot;
+	struct lanetag_mark *mark = bpf_map_lookup_elem(&lane_marks, &slot);
+
+	if (!mark)
+		return;
+	mark->generation = 0;
+	asm volatile("" ::: "memory");
+	mark->sequence++;
+}
+
 /* Leaves the flow as the next segment shall find it. */
 static __always_inline void finish(const struct context *context)
 {
@@ -183,6 +196,8 @@ static __always_inline void finish(const struct context *context)
 		flow->state = state;
 	} else if (window->next < window->limit ||
 		   (state >= LANETAG_FLOW_VALUE && state <= LANETAG_FLOW_MARK)) {
+		if (state == LANETAG_FLOW_MARK)
+			mark_abandon(window);
 		flow_lose(flow, LANETAG_EVENT_TOO_MANY_STEPS);
 	} else {
 		flow->state = state;
