@@ -2,8 +2,8 @@
 #pragma once
 /*
  * A TCP connection as its server sees it: remote is the client, local is the agent's listener.
- * Addresses are in network byte order, IPv4 in the IPv4-mapped form of RFC 4291 2.5.5.2; ports are in
- * host byte order, so that a dump can be read.
+ * Addresses are in network byte order, IPv4 in the IPv4-mapped form of RFC 4291 2.5.5.2; ports are
+ * in host byte order, so that a dump can be read.
  */
 #include <lanetag/types.h>
 

@@ -37,20 +37,20 @@ struct lanetag_flow {
 	struct bpf_spin_lock lock; /* guards `busy` where the kernel has no atomic exchange */
 	__u32 busy;		   /* 1 while a CPU works on the flow */
 	struct lanetag_connection connection;
-	__u32 state;		/* enum lanetag_flow_state */
-	__u32 first_sequence;	/* the SYN's sequence number + 1: of stream offset 0 */
-	__u32 next_sequence;	/* of the next byte in order */
-	__u32 generation;	/* of the ruleset that the head under way is read with */
-	__u64 offset;		/* stream offset of the next byte in order */
-	__u64 position;		/* stream offset of the first byte of the request under way */
-	__u64 body_left;	/* of BODY */
-	__u8 contended;		/* a packet came while another CPU was at work */
-	__u8 in_trailers;	/* LINE_START and LINE_REST are of trailers */
+	__u32 state;	      /* enum lanetag_flow_state */
+	__u32 first_sequence; /* the SYN's sequence number + 1: of stream offset 0 */
+	__u32 next_sequence;  /* of the next byte in order */
+	__u32 generation;     /* of the ruleset that the head under way is read with */
+	__u64 offset;	      /* stream offset of the next byte in order */
+	__u64 position;	      /* stream offset of the first byte of the request under way */
+	__u64 body_left;      /* of BODY */
+	__u8 contended;	      /* a packet came while another CPU was at work */
+	__u8 in_trailers;     /* LINE_START and LINE_REST are of trailers */
 	__u8 chunked;
 	__u8 has_content_length;
-	__u8 upgrade;		/* the head under way asks for another protocol */
-	__u8 last_byte;		/* before the next byte */
-	__u16 carried;		/* bytes of `carry`: the start of a line that is not whole yet */
+	__u8 upgrade;	/* the head under way asks for another protocol */
+	__u8 last_byte; /* before the next byte */
+	__u16 carried;	/* bytes of `carry`: the start of a line that is not whole yet */
 	__u8 sources[LANETAG_MAX_SOURCES]; /* enum lanetag_source_state */
 	__u64 content_length;
 	__u32 remainders[LANETAG_MAX_DRAWS];
@@ -59,22 +59,23 @@ struct lanetag_flow {
 
 /* What the tagger counts besides lanes (map `lane_events`). */
 enum lanetag_event {
-	LANETAG_EVENT_MARKS,		   /* marks written */
-	LANETAG_EVENT_UNKNOWN_SOURCE,	   /* requests with an id too long, or there twice */
-	LANETAG_EVENT_GAP,		   /* flows that lost their place by a missing segment */
-	LANETAG_EVENT_RESYNCHRONISED,	   /* flows that found it again */
-	LANETAG_EVENT_RETRANSMISSION,	   /* segments seen before, passed over */
-	LANETAG_EVENT_NOT_FOLLOWED,	   /* segments of flows whose start was not seen */
-	LANETAG_EVENT_CONTENDED,	   /* two CPUs on one flow at once */
-	LANETAG_EVENT_TABLE_FULL,	   /* flows that took another one's slot */
-	LANETAG_EVENT_HTTP2,		   /* connections that begin with the HTTP/2 preface */
-	LANETAG_EVENT_TLS,		   /* connections that begin with a TLS record */
-	LANETAG_EVENT_NOT_HTTP,		   /* requests that begin with no method */
-	LANETAG_EVENT_AMBIGUOUS,	   /* framing or a line that the agent refuses or may read otherwise */
-	LANETAG_EVENT_UPGRADE,		   /* requests behind which the stream may leave HTTP */
-	LANETAG_EVENT_GENERATION_CHANGED,  /* heads read with two rulesets: no mark */
-	LANETAG_EVENT_SLOT_BUSY,	   /* marks lost because two CPUs wanted one slot */
-	LANETAG_EVENT_FRAGMENT,		   /* IP fragments, passed over */
-	LANETAG_EVENT_TOO_MANY_STEPS,	   /* packets too long to be read to the end */
+	LANETAG_EVENT_MARKS,	      /* marks written */
+	LANETAG_EVENT_UNKNOWN_SOURCE, /* requests with an id too long, or there twice */
+	LANETAG_EVENT_GAP,	      /* flows that lost their place by a missing segment */
+	LANETAG_EVENT_RESYNCHRONISED, /* flows that found it again */
+	LANETAG_EVENT_RETRANSMISSION, /* segments seen before, passed over */
+	LANETAG_EVENT_NOT_FOLLOWED,   /* segments of flows whose start was not seen */
+	LANETAG_EVENT_CONTENDED,      /* two CPUs on one flow at once */
+	LANETAG_EVENT_TABLE_FULL,     /* flows that took another one's slot */
+	LANETAG_EVENT_HTTP2,	      /* connections that begin with the HTTP/2 preface */
+	LANETAG_EVENT_TLS,	      /* connections that begin with a TLS record */
+	LANETAG_EVENT_NOT_HTTP,	      /* requests that begin with no method */
+	LANETAG_EVENT_AMBIGUOUS, /* framing or a line that the agent refuses or may read otherwise
+				  */
+	LANETAG_EVENT_UPGRADE,	 /* requests behind which the stream may leave HTTP */
+	LANETAG_EVENT_GENERATION_CHANGED, /* heads read with two rulesets: no mark */
+	LANETAG_EVENT_SLOT_BUSY,	  /* marks lost because two CPUs wanted one slot */
+	LANETAG_EVENT_FRAGMENT,		  /* IP fragments, passed over */
+	LANETAG_EVENT_TOO_MANY_STEPS,	  /* packets too long to be read to the end */
 	LANETAG_EVENTS,
 };

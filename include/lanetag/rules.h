@@ -8,8 +8,8 @@
  *   source  where the user id stands in a request (header, cookie, query parameter)
  *   draw    how a number is drawn from an id: source, hash, salt, seed, modulo. Rules with equal
  *           draws share one, so that three rules on `x-user-id` hash it once
- *   rule    one tag header; its policies are tried in order, the first that holds the remainder wins
- *   lane    one value of one rule, or its "untagged": an index into the map `lane_counters`
+ *   rule    one tag header; its policies are tried in order, the first that holds the remainder
+ * wins lane    one value of one rule, or its "untagged": an index into the map `lane_counters`
  */
 #include <lanetag/types.h>
 
@@ -38,7 +38,8 @@ struct lanetag_source {
 	__u8 kind; /* enum lanetag_source_kind */
 	__u8 name_length;
 	__u8 reserved[6];
-	char name[LANETAG_MAX_NAME]; /* header names in lower case; cookie and parameter names exact */
+	char name[LANETAG_MAX_NAME]; /* header names in lower case; cookie and parameter names exact
+				      */
 };
 
 struct lanetag_draw {
@@ -46,8 +47,8 @@ struct lanetag_draw {
 	__u8 hash;   /* enum lanetag_hash_kind */
 	__u8 salt_length;
 	__u8 reserved;
-	__u32 modulo; /* > 0 */
-	__u64 seed;   /* of xxh32 (low half) and xxh64; fnv1a32 has none */
+	__u32 modulo;		     /* > 0 */
+	__u64 seed;		     /* of xxh32 (low half) and xxh64; fnv1a32 has none */
 	char salt[LANETAG_MAX_SALT]; /* hashed in front of the id */
 };
 
@@ -59,7 +60,8 @@ struct lanetag_policy {
 };
 
 enum lanetag_rule_flags {
-	/* Something the kernel can't do for this rule (an id list): it writes UNKNOWN, the agent decides. */
+	/* Something the kernel can't do for this rule (an id list): it writes UNKNOWN, the agent
+	   decides. */
 	LANETAG_RULE_AGENT_ONLY = 1,
 };
 
@@ -104,7 +106,8 @@ struct lanetag_ruleset {
 	struct lanetag_draw draws[LANETAG_MAX_DRAWS];
 	struct lanetag_rule rules[LANETAG_MAX_RULES];
 	/* An index for the kernel, made by lanetag_ruleset_index from the above. */
-	__u16 candidates[32]; /* by a line's first byte & 31 (case falls away): which patterns to try */
+	__u16 candidates[32]; /* by a line's first byte & 31 (case falls away): which patterns to
+				 try */
 	struct lanetag_pattern patterns[LANETAG_FIELDS];
 };
 
