@@ -8,8 +8,8 @@
  *   source  where the user id stands in a request (header, cookie, query parameter)
  *   draw    how a number is drawn from an id: source, hash, salt, seed, modulo. Rules with equal
  *           draws share one, so that three rules on `x-user-id` hash it once
- *   rule    one tag header; its policies are tried in order, the first that holds the remainder
- * wins lane    one value of one rule, or its "untagged": an index into the map `lane_counters`
+ *   rule    one tag header; of its policies the first that holds the remainder wins
+ *   lane    one value of one rule, or its "untagged": an index into the map `lane_counters`
  */
 #include <lanetag/types.h>
 
@@ -38,8 +38,7 @@ struct lanetag_source {
 	__u8 kind; /* enum lanetag_source_kind */
 	__u8 name_length;
 	__u8 reserved[6];
-	char name[LANETAG_MAX_NAME]; /* header names in lower case; cookie and parameter names exact
-				      */
+	char name[LANETAG_MAX_NAME]; /* headers' in lower case; cookies' and parameters' exact */
 };
 
 struct lanetag_draw {

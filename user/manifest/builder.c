@@ -1,7 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "manifest/builder.h"
 
+#include <stdlib.h>
+
 #define HOST_MAX_BYTES 253 /* RFC 1035 2.3.4, as text */
+
+int builder_begin(struct builder *builder, const struct node *document,
+		  struct diagnostics *diagnostics, struct resource *resource, struct arena *arena)
+{
+	if (resource_read(document, diagnostics, resource))
+		return -1;
+	char *title = resource_title(resource);
+
+	*builder = (struct builder){
+		.reader = {.diagnostics = diagnostics, .resource = title},
+		.arena = arena,
+		.file = resource->place.file,
+		.title = title,
+	};
+	return 0;
+}
+
+void builder_end(struct builder *builder)
+{
+	free(builder->title);
+}
 
 void *builder_array(const struct builder *builder, const struct node *node, size_t count,
 		    size_t size)

@@ -11,7 +11,17 @@ struct builder {
 	struct reader reader;
 	struct arena *arena;
 	const char *file; /* lives as long as the manifest */
+	char *title;	  /* the reader's resource; owned */
 };
+
+/*
+ * Reads what every kind has (resource_read) and stands ready for the rest: 0, then builder_end when
+ * all is read; or -1 (named). What is read lives in `arena`, which the manifest owns as it does
+ * `resource`.
+ */
+int builder_begin(struct builder *builder, const struct node *document,
+		  struct diagnostics *diagnostics, struct resource *resource, struct arena *arena);
+void builder_end(struct builder *builder);
 
 /* Memory for `count` elements, zeroed; NULL (named) when memory is short. */
 void *builder_array(const struct builder *builder, const struct node *node, size_t count,

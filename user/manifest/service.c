@@ -406,20 +406,16 @@ static int read_either(const struct node *document, struct diagnostics *diagnost
 {
 	struct service_manifest manifest = {.is_entry = is_entry};
 
-	if (resource_read(document, diagnostics, &manifest.resource))
+	struct builder builder;
+
+	if (builder_begin(&builder, document, diagnostics, &manifest.resource, &manifest.arena))
 		return -1;
-	char *title = resource_title(&manifest.resource);
-	struct builder builder = {
-		.reader = {.diagnostics = diagnostics, .resource = title},
-		.arena = &manifest.arena,
-		.file = manifest.resource.place.file,
-	};
 
 	if (is_entry)
 		read_entry_spec(&builder, document, &manifest);
 	else
 		read_service_spec(&builder, document, &manifest);
-	free(title);
+	builder_end(&builder);
 	*ret_manifest = manifest;
 	return 0;
 }

@@ -102,17 +102,13 @@ int virtual_service_read(const struct node *document, struct diagnostics *diagno
 	struct virtual_service_manifest manifest = {0};
 	size_t errors_before = diagnostics->error_count;
 
-	if (resource_read(document, diagnostics, &manifest.resource))
+	struct builder builder;
+
+	if (builder_begin(&builder, document, diagnostics, &manifest.resource, &manifest.arena))
 		return -1;
-	char *title = resource_title(&manifest.resource);
-	struct builder builder = {
-		.reader = {.diagnostics = diagnostics, .resource = title},
-		.arena = &manifest.arena,
-		.file = manifest.resource.place.file,
-	};
 
 	read_spec(&builder, document, &manifest);
-	free(title);
+	builder_end(&builder);
 	manifest.faulty = diagnostics->error_count != errors_before;
 	*ret_manifest = manifest;
 	return 0;

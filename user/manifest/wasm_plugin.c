@@ -488,17 +488,13 @@ int wasm_plugin_read(const struct node *document, struct diagnostics *diagnostic
 {
 	struct wasm_plugin_manifest manifest = {0};
 
-	if (resource_read(document, diagnostics, &manifest.resource))
+	struct builder builder;
+
+	if (builder_begin(&builder, document, diagnostics, &manifest.resource, &manifest.arena))
 		return -1;
-	char *title = resource_title(&manifest.resource);
-	struct builder builder = {
-		.reader = {.diagnostics = diagnostics, .resource = title},
-		.arena = &manifest.arena,
-		.file = manifest.resource.place.file,
-	};
 
 	read_spec(&builder, document, &manifest);
-	free(title);
+	builder_end(&builder);
 	*ret_manifest = manifest;
 	return 0;
 }

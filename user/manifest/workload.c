@@ -204,20 +204,16 @@ int pod_read(const struct node *document, struct diagnostics *diagnostics,
 {
 	struct workload_manifest manifest = {.kind = WORKLOAD_POD};
 
-	if (resource_read(document, diagnostics, &manifest.resource))
+	struct builder builder;
+
+	if (builder_begin(&builder, document, diagnostics, &manifest.resource, &manifest.arena))
 		return -1;
-	char *title = resource_title(&manifest.resource);
-	struct builder builder = {
-		.reader = {.diagnostics = diagnostics, .resource = title},
-		.arena = &manifest.arena,
-		.file = manifest.resource.place.file,
-	};
 
 	read_pod_spec(&builder, document, &manifest);
 	read_pod_status(&builder, document, &manifest);
 	if (!node_is_null(node_get(node_get(document, "metadata"), "deletionTimestamp")))
 		manifest.is_ready = false;
-	free(title);
+	builder_end(&builder);
 	*ret_manifest = manifest;
 	return 0;
 }
@@ -228,19 +224,15 @@ int workload_entry_read(const struct node *document, struct diagnostics *diagnos
 	struct workload_manifest manifest = {.kind = WORKLOAD_ENTRY};
 	struct path path = path_field(NULL, "spec");
 
-	if (resource_read(document, diagnostics, &manifest.resource))
+	struct builder builder;
+
+	if (builder_begin(&builder, document, diagnostics, &manifest.resource, &manifest.arena))
 		return -1;
-	char *title = resource_title(&manifest.resource);
-	struct builder builder = {
-		.reader = {.diagnostics = diagnostics, .resource = title},
-		.arena = &manifest.arena,
-		.file = manifest.resource.place.file,
-	};
 
 	struct node *spec = builder_required_child(&builder, document, NULL, "spec", NODE_MAPPING);
 	if (spec)
 		workload_read_endpoint(&builder, spec, &path, &manifest);
-	free(title);
+	builder_end(&builder);
 	*ret_manifest = manifest;
 	return 0;
 }
