@@ -568,6 +568,13 @@ static __always_inline enum step write_mark(const struct context *context)
 
 	if (!mark)
 		return lose(context, LANETAG_EVENT_SLOT_BUSY);
+	if (mark->generation != context->ruleset->generation) {
+		/* The rules were swapped between two steps: a mark of both would be a wrong one. */
+		mark->generation = 0;
+		mark->sequence++;
+		count_event(LANETAG_EVENT_GENERATION_CHANGED);
+		return read_body_or_next(context);
+	}
 	for (__u32 i = 0; i < RULES_PER_STEP; i++) {
 		__u32 index = window->rule;
 
