@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What users are promised of cohorts, held over 10^6 ids. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <lanetag/decision.h>
+#include "base/buffer.h"
+#include "manifest/manifest.h"
+#include "manifest/wasm_plugin.h"
+#include "policy/tag_rules.h"
+
+#define IDS 1000000U
+
+static uint32_t draw_remainder(const struct lanetag_draw *draw, uint32_t id)
+{
+	__u8 text[LANETAG_MAX_SALT + 16];
+
+	memcpy(text, draw->salt, draw->salt_length);
+	int length = snprintf((char *)text + draw->salt_length, 16, "user-%u", id);
+	return lanetag_draw_remainder(
+		draw, lanetag_draw_hash(draw, text, draw->salt_length + (__u32)length));
+}
+
+struct fixture {
+	struct manifest_set manifests;
+	struct tag_rules *rules;
+};
+
+/* Compiles one plug-in whose rules are these lines. */
+static const struct lanetag_ruleset *compile(struct fixture *fixture, const char *rules)
+{
+	struct diagnostics diagnostics = {0};
+	struct node **documents = NULL;
+	struct buffer text = {0};
+
+	*fixture = (struct fixture){0};
+	buffer_printf(&text,
+		      "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\n"
+		      "metadata: {name: cohorts}\nspec:\n  pluginConfig:\n    rules:\n%s",
+		      rules);
+	size_t count = nodes_read_memory("rules", buffer_span(&text), &diagnostics, &documents);
+	assert_int_equal(count, 1);
+	fixture->manifests.wasm_plugins = calloc(1, sizeof(struct wasm_plugin_manifest));
+	fixture->manifests.wasm_plugin_count = 1;
+	assert_int_equal(
+		wasm_plugin_read(documents[0], &diagnostics, fixture->manifests.wasm_plugins), 0);
+	assert_int_equal(tag_rules_compile(&fixture->manifests, 1, &diagnostics, &fixture->rules),
+			 0);
+	assert_int_equal(diagnostics.error_count, 0);
+	nodes_free(documents, count);
+	buffer_free(&text);
+	diagnostics_free(&diagnostics);
+	return tag_rules_ruleset(fixture->rules);
+}
+
+static void release(struct fixture *fixture)
+{
+	tag_rules_free(fixture->rules);
+	wasm_plugin_free(fixture->manifests.wasm_plugins);
+	free(fixture->manifests.wasm_plugins);
+}
+
+static void nobody_leaves_while_a_ratio_grows(void **state)
+{
+	static const char *const forms[] = {
+		"    - {header: u, modulo: 100, tagHeader: t, policies: [{range: %u, tagValue: "
+		"v}]}\n",
+		"    - {header: u, tagHeader: t, policies: [{percent: %u, tagValue: v}]}\n",
+		"    - {header: u, modulo: 101, tagHeader: t, policies: [{slots: [0, %u], "
+		"tagValue: v}]}\n",
+		"    - {header: u, tagHeader: t, partitionedPolicies: [{weight: %u, tagValue: "
+		"v}]}\n",
+	};
+	uint32_t *remainders = calloc(IDS, sizeof(*remainders));
+
+	(void)state;
+	assert_non_null(remainders);
+	for (size_t form = 0; form < 4; form++) {
+		bool *tagged = calloc(IDS, sizeof(*tagged));
+		size_t left = 0;
+
+		assert_non_null(tagged);
+		for (unsigned step = form == 2; step <= 100; step++) {
+			struct fixture fixture;
+			char rule[160];
+
+			snprintf(rule, sizeof(rule), forms[form], step);
+			const struct lanetag_ruleset *ruleset = compile(&fixture, rule);
+			for (uint32_t id = 0; id < IDS; id++) {
+				if (step <= 1)
+					remainders[id] = draw_remainder(&ruleset->draws[0], id);
+				bool now = lanetag_rule_policy(&ruleset->rules[0],
+							       remainders[id]) == 0;
+				left += tagged[id] && !now;
+				tagged[id] = now;
+			}
+			release(&fixture);
+		}
+		free(tagged);
+		assert_int_equal(left, 0);
+	}
+	free(remainders);
+}
+
+static void remainders_are_even(void **state)
+{
+	static const enum lanetag_hash_kind kinds[] = {LANETAG_HASH_FNV1A32, LANETAG_HASH_XXH32,
+						       LANETAG_HASH_XXH64};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct lanetag_draw draw = {.hash = (__u8)kinds[i], .modulo = 100};
+		double chi_square = 0, expected = IDS / 100.0;
+		uint32_t counts[100] = {0};
+
+		for (uint32_t id = 0; id < IDS; id++)
+			counts[draw_remainder(&draw, id)]++;
+		for (int j = 0; j < 100; j++)
+			chi_square += (counts[j] - expected) * (counts[j] - expected) / expected;
+		printf("# %s: chi-square %.1f over 99 degrees of freedom\n",
+		       hash_kind_name(kinds[i]), chi_square);
+		assert_true(chi_square < 149);
+	}
+}
+
+/* Of 10^6 ids, how many does the first policy of both rules hold? */
+static uint32_t overlap(const char *rules)
+{
+	struct fixture fixture;
+	const struct lanetag_ruleset *ruleset = compile(&fixture, rules);
+	uint32_t both = 0;
+
+	for (uint32_t id = 0; id < IDS; id++) {
+		bool held = true;
+
+		for (size_t rule = 0; rule < 2; rule++) {
+			const struct lanetag_draw *draw =
+				&ruleset->draws[ruleset->rules[rule].draw];
+			held &= lanetag_rule_policy(&ruleset->rules[rule],
+						    draw_remainder(draw, id)) == 0;
+		}
+		both += held;
+	}
+	release(&fixture);
+	printf("# overlap of two rules: %.2f %%\n", both * 100.0 / IDS);
+	return both;
+}
+
+static void without_salt_the_same_users_get_every_canary(void **state)
+{
+	(void)state;
+	uint32_t both = overlap(
+		"    - {header: u, tagHeader: a, policies: [{percent: 10, tagValue: v}]}\n"
+		"    - {header: u, tagHeader: b, policies: [{percent: 10, tagValue: v}]}\n");
+	assert_in_range(both, IDS * 99 / 1000, IDS * 101 / 1000);
+}
+
+static void salts_and_seeds_draw_independent_cohorts(void **state)
+{
+	(void)state;
+	assert_in_range(overlap("    - {header: u, salt: 'a:', tagHeader: a, policies: [{percent: "
+				"10, tagValue: v}]}\n"
+				"    - {header: u, salt: 'b:', tagHeader: b, policies: [{percent: "
+				"10, tagValue: v}]}\n"),
+			IDS * 9 / 1000, IDS * 11 / 1000);
+	assert_in_range(overlap("    - {header: u, hash: xxh64, seed: 1, tagHeader: a, policies: "
+				"[{percent: 10, tagValue: v}]}\n"
+				"    - {header: u, hash: xxh64, seed: 2, tagHeader: b, policies: "
+				"[{percent: 10, tagValue: v}]}\n"),
+			IDS * 9 / 1000, IDS * 11 / 1000);
+}
+
+static void slots_exclude_each_other(void **state)
+{
+	(void)state;
+	assert_int_equal(overlap("    - {header: u, modulo: 100, tagHeader: a, policies: [{slots: "
+				 "[0, 10], tagValue: v}]}\n"
+				 "    - {header: u, modulo: 100, tagHeader: b, policies: [{slots: "
+				 "[10, 20], tagValue: v}]}\n"),
+			 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nobody_leaves_while_a_ratio_grows),
+		cmocka_unit_test(remainders_are_even),
+		cmocka_unit_test(without_salt_the_same_users_get_every_canary),
+		cmocka_unit_test(salts_and_seeds_draw_independent_cohorts),
+		cmocka_unit_test(slots_exclude_each_other),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
