@@ -3,7 +3,12 @@
 # make            build/lanetag
 # make test       every test (needs root: namespaces and BPF); make unit: those that need nothing
 # make demo       the seed's tutorial on this machine
-# make help       the rest
+#
+# make test-kernels   the BPF tests on Debian's 5.10, 6.1 and 6.12 kernels, in QEMU
+# make bench-tagger   what the kernel program costs
+# make fuzz           the parsers under libFuzzer
+# make format, lint   the sources' form; the house's rules
+# make install        DESTDIR and PREFIX are known
 #
 # V=1 shows the commands. SANITIZE=1 builds with ASan and UBSan into build/sanitize/.
 
@@ -146,6 +151,6 @@ clean:
 	rm -rf build
 
 help:
-	$(Q)sed -n '3,8s/^# \{0,1\}//p' Makefile
+	$(Q)sed -n '3,14s/^# \{0,1\}//p' Makefile
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
