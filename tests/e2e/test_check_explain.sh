@@ -51,7 +51,7 @@ explains() {
     "$(printf 'a"b\\\303\251\t\303\277')"
   printf 'a\001b\n0005\n' >"$work/users"
   claim_equal "an id that no header may hold is refused, the next is explained" \
-    "$("$lanetag" explain --config "$step3" --users "$work/users" -o json 2>/dev/null | jq -r .user) $?" '0005 1'
+    "$("$lanetag" explain --config "$step3" --users "$work/users" -o json 2>/dev/null | jq -r .user) $?" '0005 2'
 }
 
 # The first error of the step 3 plug-in changed by a sed script.

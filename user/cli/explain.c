@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* lanetag explain: options, and users to explanations; cli/explanation.c writes them. */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/array.h"
 #include "cli/commands.h"
 #include "cli/explanation.h"
-#include "http/values.h"
+#include "cli/ids.h"
+#include "cli/output.h"
 
 static const char usage[] =
 	"usage: lanetag explain --config PATH [--config PATH…] (--user ID | --users FILE) [-o "
@@ -25,7 +23,13 @@ static const char usage[] =
 	"  -o, --output FORMAT  text, or json (one object a line)\n"
 	"  -h, --help\n"
 	"\n"
-	"example: lanetag explain --config examples/tutorial/step3/wasm-plugin-ab-v2-c-v3.yaml "
+	"An id that is no UTF-8 stands in JSON as its bytes are in ISO-8859-1, with "
+	"\"userEncoding\" beside it.\n"
+	"exit status: 0 done, 1 the manifests have errors, 2 wrong usage, or an id that no header "
+	"may hold\n"
+	"\n"
+	"examples: lanetag explain --config examples/tutorial/step3 --users ids.txt -o json\n"
+	"          lanetag explain --config examples/tutorial/step3/wasm-plugin-ab-v2-c-v3.yaml "
 	"--user 0005\n";
 
 enum { OPTION_USERS = 256 };
@@ -49,33 +53,20 @@ struct explain_arguments {
 	bool help;
 };
 
-static int append(const char ***list, size_t *count, const char *text)
-{
-	const char **item = ARRAY_APPEND(*list, *count);
-
-	if (!item)
-		return -1;
-	*item = text;
-	return 0;
-}
-
 static int parse_option(int option, struct explain_arguments *arguments)
 {
 	switch (option) {
 	case 'c':
-		return append(&arguments->paths, &arguments->path_count, optarg);
+		return output_append_argument("explain", &arguments->paths, &arguments->path_count,
+					      optarg);
 	case 'u':
-		return append(&arguments->users, &arguments->user_count, optarg);
+		return output_append_argument("explain", &arguments->users, &arguments->user_count,
+					      optarg);
 	case OPTION_USERS:
 		arguments->users_file = optarg;
 		return 0;
 	case 'o':
-		arguments->json = strcmp(optarg, "json") == 0;
-		if (arguments->json || strcmp(optarg, "text") == 0)
-			return 0;
-		fprintf(stderr, "lanetag explain: --output: '%s' is neither text nor json\n",
-			optarg);
-		return -1;
+		return output_parse_format("explain", optarg, &arguments->json);
 	case 'h':
 		arguments->help = true;
 		return 0;
@@ -105,64 +96,61 @@ static int parse_arguments(int argc, char **argv, struct explain_arguments *argu
 	return -1;
 }
 
-/* 0, or an exit status where the id can stand in no header. */
-static int explain_user(const struct configuration *configuration, struct span id, bool json,
-			struct buffer *out)
+static bool explain_user(const struct configuration *configuration, struct span id, bool json,
+			 struct buffer *out)
 {
 	buffer_clear(out);
-	if (!http_is_field_value(id)) {
-		fprintf(stderr,
-			"lanetag explain: '%.*s' holds bytes that no header value may hold\n",
-			SPAN_ARGUMENTS(id));
-		return EXIT_NEGATIVE;
-	}
 	if (json)
 		explanation_write_json(configuration, id, out);
 	else
 		explanation_write_text(configuration, id, out);
-	if (out->failed || fwrite(out->data, 1, out->length, stdout) != out->length) {
-		fprintf(stderr, "lanetag explain: can't write: %s\n", strerror(errno));
-		return EXIT_USAGE;
-	}
-	return 0;
+	if (out->failed)
+		fprintf(stderr, "lanetag explain: out of memory\n");
+	else if (fwrite(out->data, 1, out->length, stdout) == out->length)
+		return true;
+	return false; /* output_flush says why */
 }
 
-/* The worst status of all lines; goes on behind an id that can't be. */
-static int explain_file(const struct configuration *configuration, const char *path, bool json,
-			struct buffer *out)
+/* These two give an exit status, and go on behind an id that can't be. */
+static int explain_users(const struct configuration *configuration,
+			 const struct explain_arguments *arguments, struct buffer *out)
 {
-	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-	char *line = NULL;
-	size_t capacity = 0;
-	ssize_t length;
 	int status = 0;
 
-	if (!file) {
-		fprintf(stderr, "lanetag explain: %s: %s\n", path, strerror(errno));
-		return EXIT_USAGE;
-	}
-	while (status != EXIT_USAGE && (length = getline(&line, &capacity, file)) >= 0) {
-		struct span id = {line, (size_t)length};
+	for (size_t i = 0; i < arguments->user_count; i++) {
+		struct span id = span_trim(span_of(arguments->users[i]));
 
-		if (id.length && id.data[id.length - 1] == '\n')
-			id.length--;
-		if (id.length && id.data[id.length - 1] == '\r')
-			id.length--;
-		int result = explain_user(configuration, span_trim(id), json, out);
-		if (result > status)
-			status = result;
+		if (!ids_check("explain", "--user", id))
+			status = EXIT_USAGE;
+		else if (!explain_user(configuration, id, arguments->json, out))
+			return EXIT_USAGE;
 	}
-	free(line);
-	if (file != stdin)
-		fclose(file);
 	return status;
+}
+
+static int explain_file(const struct configuration *configuration,
+			const struct explain_arguments *arguments, struct buffer *out)
+{
+	struct id_source source;
+	struct span id;
+	int next = ids_open(&source, "explain", arguments->users_file, 0);
+
+	if (next)
+		return EXIT_USAGE;
+	while ((next = ids_next(&source, &id)) > 0) {
+		if (!explain_user(configuration, id, arguments->json, out)) {
+			next = -1;
+			break;
+		}
+	}
+	ids_close(&source);
+	return next || source.refused ? EXIT_USAGE : 0;
 }
 
 static int explain(const struct explain_arguments *arguments)
 {
 	struct diagnostics diagnostics = {0};
 	struct buffer out = {0};
-	int status = 0;
 	struct configuration *configuration =
 		configuration_load(arguments->paths, arguments->path_count, 1, &diagnostics);
 
@@ -170,12 +158,13 @@ static int explain(const struct explain_arguments *arguments)
 	diagnostics_free(&diagnostics);
 	if (!configuration)
 		return EXIT_NEGATIVE;
-	for (size_t i = 0; status == 0 && i < arguments->user_count; i++)
-		status = explain_user(configuration, span_trim(span_of(arguments->users[i])),
-				      arguments->json, &out);
-	if (status == 0 && arguments->users_file)
-		status = explain_file(configuration, arguments->users_file, arguments->json, &out);
-	if (fflush(stdout))
+	int status = explain_users(configuration, arguments, &out);
+	if (arguments->users_file) {
+		int file_status = explain_file(configuration, arguments, &out);
+
+		status = file_status > status ? file_status : status;
+	}
+	if (!output_flush("explain"))
 		status = EXIT_USAGE;
 	buffer_free(&out);
 	configuration_drop(configuration);

@@ -2,8 +2,10 @@
 #include "cli/explanation.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
+
+#include "cli/output.h"
+#include "manifest/wasm_plugin.h"
 
 /* A request as it leaves the gateway: the id in every header that a rule reads, and the tags. */
 struct explained {
@@ -88,6 +90,63 @@ static void write_route_text(const struct route_result *result, struct buffer *o
 	buffer_append_byte(out, '\n');
 }
 
+static void write_intervals(const struct tag_rules *rules, size_t rule, uint8_t policy,
+			    struct buffer *out)
+{
+	struct tag_interval held[LANETAG_MAX_POLICIES];
+	size_t count = tag_rules_intervals(rules, rule, policy, held);
+
+	for (size_t i = 0; i < count; i++)
+		buffer_printf(out, "%s%" PRIu32 "-%" PRIu32, i ? ", " : "", held[i].from,
+			      held[i].to - 1);
+}
+
+/* Which remainders decided: those of the policy, or all that the id missed. */
+static void write_reason(const struct tag_rules *rules, size_t rule,
+			 const struct tag_rule_decision *decision, struct buffer *out)
+{
+	const struct lanetag_rule *compiled = &tag_rules_ruleset(rules)->rules[rule];
+	const struct tag_rule_manifest *manifest = tag_rules_manifest(rules, rule);
+
+	if (decision->policy != lanetag_rule_policy(compiled, decision->remainder)) {
+		buffer_append_text(out, decision->policy == LANETAG_POLICY_NONE
+						? ": the rule excludes this id"
+						: ": the rule includes this id");
+	} else if (decision->policy != LANETAG_POLICY_NONE) {
+		buffer_append_text(out, " is in ");
+		write_intervals(rules, rule, decision->policy, out);
+	} else {
+		buffer_append_text(out, " is not in ");
+		for (uint8_t i = 0; i < compiled->policy_count; i++) {
+			buffer_append_text(out, i ? ", " : "");
+			write_intervals(rules, rule, i, out);
+			buffer_printf(out, " (%s)", manifest->policies[i].tag_value);
+		}
+	}
+}
+
+static void write_rule_text(const struct tag_rules *rules, size_t rule,
+			    const struct tag_rule_decision *decision, struct buffer *out)
+{
+	const struct tag_rule_manifest *manifest = tag_rules_manifest(rules, rule);
+	struct span tag = span_of("(no tag)");
+
+	if (decision->policy != LANETAG_POLICY_NONE)
+		tag = tag_rules_value(rules, rule, decision->policy);
+	buffer_printf(
+		out, "  %-16.*s %-16.*s %s %s: ", SPAN_ARGUMENTS(tag_rules_header(rules, rule)),
+		SPAN_ARGUMENTS(tag), tag_rules_source_kind(rules, rule), manifest->source_name);
+	if (decision->has_remainder) {
+		buffer_printf(out, "%s %" PRIu64 " %% %" PRIu32 ", remainder %" PRIu32,
+			      hash_kind_name(manifest->hash), decision->hash, manifest->modulo,
+			      decision->remainder);
+		write_reason(rules, rule, decision, out);
+	} else {
+		buffer_append_text(out, "no id, not hashed");
+	}
+	buffer_append_byte(out, '\n');
+}
+
 void explanation_write_text(const struct configuration *configuration, struct span id,
 			    struct buffer *out)
 {
@@ -96,23 +155,11 @@ void explanation_write_text(const struct configuration *configuration, struct sp
 	struct route_result result;
 
 	explain(configuration, id, &explained);
-	buffer_printf(out, "user %.*s\n", SPAN_ARGUMENTS(id));
-	for (size_t i = 0; i < tag_rules_count(rules); i++) {
-		const struct tag_rule_decision *decision = &explained.decision.rules[i];
-		struct span tag = span_of("(no tag)");
-
-		if (decision->policy != LANETAG_POLICY_NONE)
-			tag = tag_rules_value(rules, i, decision->policy);
-		buffer_printf(out, "  %-16.*s %-16.*s ", SPAN_ARGUMENTS(tag_rules_header(rules, i)),
-			      SPAN_ARGUMENTS(tag));
-		if (decision->has_remainder)
-			buffer_printf(out, "%.*s: hash %" PRIu64 ", remainder %" PRIu32 "\n",
-				      SPAN_ARGUMENTS(tag_rules_source_name(rules, i)),
-				      decision->hash, decision->remainder);
-		else
-			buffer_printf(out, "%.*s: not hashed\n",
-				      SPAN_ARGUMENTS(tag_rules_source_name(rules, i)));
-	}
+	buffer_append_text(out, "user ");
+	buffer_append_span(out, id);
+	buffer_append_byte(out, '\n');
+	for (size_t i = 0; i < tag_rules_count(rules); i++)
+		write_rule_text(rules, i, &explained.decision.rules[i], out);
 	for (size_t i = 0; i < mesh_explain_count(configuration->mesh); i++) {
 		mesh_explain(configuration->mesh, i, &explained.request, explained.hash, &result);
 		write_route_text(&result, out);
@@ -129,34 +176,18 @@ static bool is_plain(struct span text)
 	return true;
 }
 
-/* Bytes that are no UTF-8 are taken for ISO-8859-1, as header values once were. */
-static json_t *json_of_latin1(struct span text)
+/* Gives true if the text is no UTF-8 and stands as ISO-8859-1. */
+static bool write_json_string(struct span text, struct buffer *out)
 {
-	struct buffer utf8 = {0};
+	bool latin1 = false;
 
-	for (size_t i = 0; i < text.length; i++) {
-		unsigned char byte = (unsigned char)text.data[i];
-
-		if (byte >= 0x80)
-			buffer_append_byte(&utf8, (char)(0xc0 | byte >> 6));
-		buffer_append_byte(&utf8, (char)(byte >= 0x80 ? 0x80 | (byte & 0x3f) : byte));
-	}
-	json_t *value = utf8.failed ? NULL : json_stringn(utf8.data, utf8.length);
-	buffer_free(&utf8);
-	return value;
-}
-
-static void write_json_string(struct span text, struct buffer *out)
-{
 	if (is_plain(text)) {
 		buffer_append_byte(out, '"');
 		buffer_append_span(out, text);
 		buffer_append_byte(out, '"');
-		return;
+		return false;
 	}
-	json_t *value = json_stringn(text.data, text.length);
-	if (!value)
-		value = json_of_latin1(text);
+	json_t *value = output_json_text(text, &latin1);
 	char *encoded = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
 	if (encoded)
 		buffer_append_text(out, encoded);
@@ -164,6 +195,7 @@ static void write_json_string(struct span text, struct buffer *out)
 		out->failed = true;
 	free(encoded);
 	json_decref(value);
+	return latin1;
 }
 
 static void write_member(const char *name, struct span value, struct buffer *out)
@@ -173,14 +205,6 @@ static void write_member(const char *name, struct span value, struct buffer *out
 		write_json_string(value, out);
 	else
 		buffer_append_text(out, "null");
-}
-
-static const char *source_member(const struct lanetag_ruleset *ruleset, size_t rule)
-{
-	static const char *const names[] = {"header", "cookie", "queryParam"};
-	uint8_t source = ruleset->draws[ruleset->rules[rule].draw].source;
-
-	return names[ruleset->sources[source].kind];
 }
 
 static void write_rule_json(const struct explained *explained, size_t rule, struct buffer *out)
@@ -194,8 +218,7 @@ static void write_rule_json(const struct explained *explained, size_t rule, stru
 	buffer_append_byte(out, '{');
 	write_member("tagHeader", tag_rules_header(rules, rule), out);
 	buffer_append_byte(out, ',');
-	write_member(source_member(tag_rules_ruleset(rules), rule),
-		     tag_rules_source_name(rules, rule), out);
+	write_member(tag_rules_source_kind(rules, rule), tag_rules_source_name(rules, rule), out);
 	if (decision->has_remainder)
 		buffer_printf(out, ",\"hash\":%" PRIu64 ",\"remainder\":%" PRIu32 ",",
 			      decision->hash, decision->remainder);
@@ -214,7 +237,7 @@ static void write_route_json(const struct route_result *result, struct buffer *o
 	write_member("host", span_of(cluster ? cluster->host : NULL), out);
 	buffer_append_byte(out, ',');
 	write_member("subset", span_of(cluster ? cluster->subset : NULL), out);
-	if (nowhere) {
+	if (nowhere && !cluster) {
 		buffer_append_byte(out, ',');
 		write_member("reason", span_of(nowhere), out);
 	}
@@ -229,7 +252,9 @@ void explanation_write_json(const struct configuration *configuration, struct sp
 
 	explain(configuration, id, &explained);
 	buffer_append_byte(out, '{');
-	write_member("user", id, out);
+	buffer_append_text(out, "\"user\":");
+	if (write_json_string(id, out))
+		buffer_append_text(out, ",\"userEncoding\":\"iso-8859-1\"");
 	buffer_append_text(out, ",\"rules\":[");
 	for (size_t i = 0; i < tag_rules_count(configuration->tag_rules); i++) {
 		if (i)

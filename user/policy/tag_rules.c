@@ -42,6 +42,17 @@ struct span tag_rules_source_name(const struct tag_rules *rules, size_t rule)
 	return span_of(rules->manifests[rule]->source_name);
 }
 
+const char *tag_rules_source_kind(const struct tag_rules *rules, size_t rule)
+{
+	static const char *const names[] = {
+		[LANETAG_SOURCE_HEADER] = "header",
+		[LANETAG_SOURCE_COOKIE] = "cookie",
+		[LANETAG_SOURCE_QUERY_PARAM] = "queryParam",
+	};
+
+	return names[rules->manifests[rule]->source_kind];
+}
+
 struct span tag_rules_value(const struct tag_rules *rules, size_t rule, uint8_t policy)
 {
 	return rules->values[rule][policy];

@@ -27,11 +27,24 @@ const struct lanetag_ruleset *tag_rules_ruleset(const struct tag_rules *rules);
 size_t tag_rules_count(const struct tag_rules *rules);
 struct span tag_rules_header(const struct tag_rules *rules, size_t rule); /* as written: appver-a */
 struct span tag_rules_source_name(const struct tag_rules *rules, size_t rule); /* as written */
+/* "header", "cookie" or "queryParam", as manifests call it. */
+const char *tag_rules_source_kind(const struct tag_rules *rules, size_t rule);
 /* The tag value of a policy index that a decision gave. */
 struct span tag_rules_value(const struct tag_rules *rules, size_t rule, uint8_t policy);
 /* The rule as written. */
 const struct tag_rule_manifest *tag_rules_manifest(const struct tag_rules *rules, size_t rule);
-/* How many of the rule's remainders the policy really holds: those that no earlier policy does. */
+/* Remainders: from <= remainder < to. */
+struct tag_interval {
+	uint32_t from, to;
+};
+
+/*
+ * The remainders that the policy really holds: those that no earlier policy does, in order and
+ * apart from each other. Gives the number of intervals.
+ */
+size_t tag_rules_intervals(const struct tag_rules *rules, size_t rule, uint8_t policy,
+			   struct tag_interval ret_intervals[LANETAG_MAX_POLICIES]);
+/* How many these remainders are. */
 uint64_t tag_rules_share(const struct tag_rules *rules, size_t rule, uint8_t policy);
 
 /*

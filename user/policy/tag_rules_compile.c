@@ -75,11 +75,23 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-uint64_t tag_rules_share(const struct tag_rules *rules, size_t rule_index, uint8_t policy_index)
+/* Adds to the last interval where it goes on from there. */
+static size_t add_interval(struct tag_interval *intervals, size_t count, uint32_t from, uint32_t to)
+{
+	if (count && intervals[count - 1].to == from) {
+		intervals[count - 1].to = to;
+		return count;
+	}
+	intervals[count] = (struct tag_interval){from, to};
+	return count + 1;
+}
+
+size_t tag_rules_intervals(const struct tag_rules *rules, size_t rule_index, uint8_t policy_index,
+			   struct tag_interval ret_intervals[LANETAG_MAX_POLICIES])
 {
 	const struct lanetag_rule *rule = &rules->ruleset.rules[rule_index];
 	uint32_t at = rule->policies[policy_index].from, end = rule->policies[policy_index].to;
-	uint64_t share = 0;
+	size_t count = 0;
 
 	/* From border to border: in between, either some earlier policy holds all or none does. */
 	while (at < end) {
@@ -97,9 +109,20 @@ uint64_t tag_rules_share(const struct tag_rules *rules, size_t rule_index, uint8
 			}
 		}
 		if (!taken)
-			share += border - at;
+			count = add_interval(ret_intervals, count, at, border);
 		at = border;
 	}
+	return count;
+}
+
+uint64_t tag_rules_share(const struct tag_rules *rules, size_t rule, uint8_t policy)
+{
+	struct tag_interval intervals[LANETAG_MAX_POLICIES];
+	size_t count = tag_rules_intervals(rules, rule, policy, intervals);
+	uint64_t share = 0;
+
+	for (size_t i = 0; i < count; i++)
+		share += intervals[i].to - intervals[i].from;
 	return share;
 }
 

@@ -13,7 +13,7 @@
 #include "base/buffer.h"
 #include "manifest/manifest.h"
 #include "manifest/wasm_plugin.h"
-#include "policy/tag_rules.h"
+#include "policy/cohorts.h"
 
 #define IDS 1000000U
 
@@ -186,6 +186,95 @@ static void slots_exclude_each_other(void **state)
 			 0);
 }
 
+#define ONE_OF(modulo, salt, header)                                                 \
+	"    - {header: u, modulo: " modulo ", salt: '" salt "', tagHeader: " header \
+	", policies: [{slots: [0, 1], tagValue: v}]}\n"
+#define PERCENT(percent, more, header)                                                    \
+	"    - {header: u, " more " tagHeader: " header ", policies: [{percent: " percent \
+	", tagValue: v}]}\n"
+#define SLOTS(modulo, from, to, header)                                                          \
+	"    - {header: u, modulo: " modulo ", tagHeader: " header ", policies: [{slots: [" from \
+	", " to "], tagValue: v}]}\n"
+
+static void what_check_says_of_two_rules_is_what_happens(void **state)
+{
+	static const struct {
+		const char *rules;
+		enum cohort_relation relation;
+		double both;
+	} rows[] = {
+		{PERCENT("10", "", "a") PERCENT("10", "", "b"), COHORTS_SAME, 0.1},
+		{PERCENT("10", "", "a") PERCENT("50", "", "b"), COHORTS_FIRST_INSIDE, 0.1},
+		{PERCENT("50", "", "a") PERCENT("10", "", "b"), COHORTS_SECOND_INSIDE, 0.1},
+		{PERCENT("0", "", "a") PERCENT("50", "", "b"), COHORTS_EXCLUSIVE, 0},
+		{SLOTS("100", "0", "10", "a") SLOTS("100", "10", "20", "b"), COHORTS_EXCLUSIVE, 0},
+		{SLOTS("100", "0", "20", "a") SLOTS("100", "10", "40", "b"), COHORTS_OVERLAPPING,
+		 0.1},
+		/* the same hash by modulos with a common divisor, and without */
+		{SLOTS("10", "0", "5", "a") SLOTS("100", "0", "50", "b"), COHORTS_INDEPENDENT,
+		 0.25},
+		{SLOTS("10", "0", "1", "a") SLOTS("20", "0", "1", "b"), COHORTS_SECOND_INSIDE,
+		 0.05},
+		{SLOTS("10", "0", "1", "a") SLOTS("20", "1", "2", "b"), COHORTS_EXCLUSIVE, 0},
+		{SLOTS("10", "0", "2", "a") SLOTS("20", "1", "3", "b"), COHORTS_OVERLAPPING, 0.05},
+		{SLOTS("10", "0", "5", "a") SLOTS("21", "0", "7", "b"), COHORTS_INDEPENDENT,
+		 1 / 6.0},
+		/* fnv1a32: the salts' states differ in bit 0 (a:, b:), in bit 1 (a:, s2) */
+		{ONE_OF("2", "a:", "a") ONE_OF("2", "b:", "b"), COHORTS_EXCLUSIVE, 0},
+		{ONE_OF("2", "a:", "a") ONE_OF("2", "s2", "b"), COHORTS_SAME, 0.5},
+		{ONE_OF("4", "a:", "a") ONE_OF("2", "s2", "b"), COHORTS_FIRST_INSIDE, 0.25},
+		{ONE_OF("4", "a:", "a") ONE_OF("4", "s2", "b"), COHORTS_EXCLUSIVE, 0},
+		{ONE_OF("3", "a:", "a") ONE_OF("3", "s2", "b"), COHORTS_INDEPENDENT, 1 / 9.0},
+		{ONE_OF("2", "a:", "a") ONE_OF("3", "a:", "b"), COHORTS_INDEPENDENT, 1 / 6.0},
+		{PERCENT("50", "salt: 'a:',", "a") PERCENT("50", "salt: 'b:',", "b"),
+		 COHORTS_INDEPENDENT, 0.25},
+		{PERCENT("10", "hash: xxh32, salt: 'a:',", "a")
+			 PERCENT("10", "hash: xxh32, salt: 'b:',", "b"),
+		 COHORTS_INDEPENDENT, 0.01},
+		{PERCENT("10", "hash: xxh64, seed: 1,", "a")
+			 PERCENT("10", "hash: xxh64, seed: 2,", "b"),
+		 COHORTS_INDEPENDENT, 0.01},
+		{PERCENT("10", "", "a") PERCENT("10", "hash: xxh32,", "b"), COHORTS_INDEPENDENT,
+		 0.01},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fixture fixture;
+		struct cohort_pair pair;
+
+		compile(&fixture, rows[i].rules);
+		cohorts_compare(fixture.rules, 0, 1, &pair);
+		release(&fixture);
+		if (pair.relation != rows[i].relation)
+			fail_msg("relation %d of:\n%s", pair.relation, rows[i].rules);
+		if (pair.both < rows[i].both - 1e-9 || pair.both > rows[i].both + 1e-9)
+			fail_msg("both %f of:\n%s", pair.both, rows[i].rules);
+		double measured = overlap(rows[i].rules) / (double)IDS;
+		if (measured < rows[i].both - 0.002 || measured > rows[i].both + 0.002 ||
+		    (rows[i].both == 0 && measured > 0))
+			fail_msg("measured %f of:\n%s", measured, rows[i].rules);
+	}
+}
+
+static void rules_that_draw_alike_are_one_group(void **state)
+{
+	struct fixture fixture;
+	size_t group[LANETAG_MAX_RULES];
+
+	(void)state;
+	compile(&fixture,
+		PERCENT("10", "", "a") PERCENT("10", "salt: 'b:',", "b") PERCENT("50", "", "c")
+			PERCENT("100", "", "d") PERCENT("20", "", "e") PERCENT("0", "", "f"));
+	assert_int_equal(cohorts_nested_group(fixture.rules, 0, group), 3);
+	assert_int_equal(group[0], 0);
+	assert_int_equal(group[1], 2);
+	assert_int_equal(group[2], 4);
+	for (size_t i = 1; i < 6; i++)
+		assert_int_equal(cohorts_nested_group(fixture.rules, i, group), 0);
+	release(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +283,8 @@ int main(void)
 		cmocka_unit_test(without_salt_the_same_users_get_every_canary),
 		cmocka_unit_test(salts_and_seeds_draw_independent_cohorts),
 		cmocka_unit_test(slots_exclude_each_other),
+		cmocka_unit_test(what_check_says_of_two_rules_is_what_happens),
+		cmocka_unit_test(rules_that_draw_alike_are_one_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

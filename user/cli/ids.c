@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "cli/ids.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "http/values.h"
+#include "policy/tag_rules.h"
+
+/* White space around an id and its CR do not count for its length; more than this is no line. */
+#define MAX_LINE (TAG_MAX_ID + 4096)
+
+int ids_open(struct id_source *source, const char *command, const char *path, uint64_t count)
+{
+	*source = (struct id_source){.command = command, .path = path, .count = count};
+	if (!path)
+		return 0;
+	source->file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	if (source->file)
+		return 0;
+	fprintf(stderr, "lanetag %s: %s: %s\n", command, path, strerror(errno));
+	return -1;
+}
+
+void ids_close(struct id_source *source)
+{
+	if (source->file && source->file != stdin)
+		fclose(source->file);
+	buffer_free(&source->text);
+}
+
+bool ids_check(const char *command, const char *where, struct span id)
+{
+	if (id.length > TAG_MAX_ID) {
+		fprintf(stderr, "lanetag %s: %s: longer than %d bytes: no header may hold it\n",
+			command, where, TAG_MAX_ID);
+		return false;
+	}
+	if (http_is_field_value(id))
+		return true;
+	for (size_t i = 0; i < id.length; i++) {
+		if (http_is_field_value((struct span){id.data + i, 1}) || id.data[i] == '\t' ||
+		    id.data[i] == ' ')
+			continue;
+		fprintf(stderr,
+			"lanetag %s: %s: the byte 0x%02x, which no header may hold, at column "
+			"%zu\n",
+			command, where, (unsigned char)id.data[i], i + 1);
+		break;
+	}
+	return false;
+}
+
+/* One line without its end into source->text, cut behind MAX_LINE. False at the file's end. */
+static bool read_line(struct id_source *source)
+{
+	struct buffer *text = &source->text;
+	int byte = getc_unlocked(source->file);
+
+	if (byte == EOF)
+		return false;
+	buffer_clear(text);
+	for (; byte != EOF && byte != '\n'; byte = getc_unlocked(source->file)) {
+		if (text->length <= MAX_LINE)
+			buffer_append_byte(text, (char)byte);
+	}
+	if (text->length && text->data[text->length - 1] == '\r')
+		text->length--;
+	return true;
+}
+
+static int read_id(struct id_source *source, struct span *ret_id)
+{
+	while (read_line(source)) {
+		struct buffer place = {0};
+
+		source->line++;
+		*ret_id = span_trim(buffer_span(&source->text));
+		if (source->text.failed) {
+			fprintf(stderr, "lanetag %s: out of memory\n", source->command);
+			return -1;
+		}
+		if (http_is_field_value(*ret_id) && ret_id->length <= TAG_MAX_ID)
+			return 1;
+		buffer_printf(&place, "%s:%" PRIu64, source->path, source->line);
+		ids_check(source->command, buffer_text(&place), *ret_id);
+		buffer_free(&place);
+		source->refused++;
+	}
+	if (!ferror(source->file))
+		return 0;
+	fprintf(stderr, "lanetag %s: %s: %s\n", source->command, source->path, strerror(errno));
+	return -1;
+}
+
+int ids_next(struct id_source *source, struct span *ret_id)
+{
+	if (source->file)
+		return read_id(source, ret_id);
+	if (source->line == source->count)
+		return 0;
+	buffer_clear(&source->text);
+	buffer_printf(&source->text, "user-%" PRIu64, source->line++);
+	*ret_id = buffer_span(&source->text);
+	return source->text.failed ? -1 : 1;
+}
