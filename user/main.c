@@ -14,6 +14,8 @@ static const struct {
 	{"run", command_run, "the node agent: tag, propagate and route"},
 	{"check", command_check, "validate manifests without side effects"},
 	{"explain", command_explain, "which tags and versions a user meets, and why"},
+	{"simulate", command_simulate, "what share of many ids each lane gets"},
+	{"diff", command_diff, "who changes sides between two configurations"},
 	{"observe", command_observe, "count what rules would tag of live traffic"},
 };
 

@@ -11,4 +11,6 @@
 int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_explain(int argc, char **argv);
+int command_simulate(int argc, char **argv);
+int command_diff(int argc, char **argv);
 int command_observe(int argc, char **argv);

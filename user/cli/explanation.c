@@ -7,15 +7,6 @@
 #include "cli/output.h"
 #include "manifest/wasm_plugin.h"
 
-/* A request as it leaves the gateway: the id in every header that a rule reads, and the tags. */
-struct explained {
-	const struct configuration *configuration;
-	struct tag_decision decision;
-	struct http_request_head head;
-	struct http_edit request;
-	uint64_t hash; /* decides weights, as in the proxy */
-};
-
 /* As the proxy takes it: of the first rule that drew one. */
 static uint64_t routing_hash(const struct tag_rules *rules, const struct tag_decision *decision)
 {
@@ -26,8 +17,8 @@ static uint64_t routing_hash(const struct tag_rules *rules, const struct tag_dec
 	return 0;
 }
 
-static void explain(const struct configuration *configuration, struct span id,
-		    struct explained *explained)
+void explanation_start(struct explained *explained, const struct configuration *configuration,
+		       struct span id, bool with_tags)
 {
 	static const char text[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 	const struct tag_rules *rules = configuration->tag_rules;
@@ -46,7 +37,7 @@ static void explain(const struct configuration *configuration, struct span id,
 			http_edit_add(&explained->request,
 				      (struct span){source->name, source->name_length}, id);
 	}
-	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+	for (size_t i = 0; with_tags && i < tag_rules_count(rules); i++) {
 		const struct tag_rule_decision *decision = &explained->decision.rules[i];
 
 		if (decision->policy != LANETAG_POLICY_NONE)
@@ -54,6 +45,13 @@ static void explain(const struct configuration *configuration, struct span id,
 				      tag_rules_value(rules, i, decision->policy));
 	}
 	explained->hash = routing_hash(rules, &explained->decision);
+}
+
+void explanation_route(const struct explained *explained, size_t index,
+		       struct route_result *ret_result)
+{
+	mesh_explain(explained->configuration->mesh, index, &explained->request, explained->hash,
+		     ret_result);
 }
 
 /* Why a route leads nowhere; NULL where it leads to a cluster. */
@@ -154,14 +152,14 @@ void explanation_write_text(const struct configuration *configuration, struct sp
 	struct explained explained;
 	struct route_result result;
 
-	explain(configuration, id, &explained);
+	explanation_start(&explained, configuration, id, true);
 	buffer_append_text(out, "user ");
 	buffer_append_span(out, id);
 	buffer_append_byte(out, '\n');
 	for (size_t i = 0; i < tag_rules_count(rules); i++)
 		write_rule_text(rules, i, &explained.decision.rules[i], out);
 	for (size_t i = 0; i < mesh_explain_count(configuration->mesh); i++) {
-		mesh_explain(configuration->mesh, i, &explained.request, explained.hash, &result);
+		explanation_route(&explained, i, &result);
 		write_route_text(&result, out);
 	}
 }
@@ -250,7 +248,7 @@ void explanation_write_json(const struct configuration *configuration, struct sp
 	struct explained explained;
 	struct route_result result;
 
-	explain(configuration, id, &explained);
+	explanation_start(&explained, configuration, id, true);
 	buffer_append_byte(out, '{');
 	buffer_append_text(out, "\"user\":");
 	if (write_json_string(id, out))
@@ -263,7 +261,7 @@ void explanation_write_json(const struct configuration *configuration, struct sp
 	}
 	buffer_append_text(out, "],\"routes\":[");
 	for (size_t i = 0; i < mesh_explain_count(configuration->mesh); i++) {
-		mesh_explain(configuration->mesh, i, &explained.request, explained.hash, &result);
+		explanation_route(&explained, i, &result);
 		if (i)
 			buffer_append_byte(out, ',');
 		write_route_json(&result, out);

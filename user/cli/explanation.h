@@ -3,6 +3,22 @@
 /* What a configuration makes of a user: hash, remainder and tag per rule, then routes. */
 #include "config/configuration.h"
 
+/* A user's request as it leaves the gateway: the id in every header that a rule reads, and tags. */
+struct explained {
+	const struct configuration *configuration;
+	struct tag_decision decision;
+	struct http_request_head head;
+	struct http_edit request;
+	uint64_t hash; /* decides weights, as in the proxy */
+};
+
+/* `id` must live as long as `explained`, which must not move. With or without the tags. */
+void explanation_start(struct explained *explained, const struct configuration *configuration,
+		       struct span id, bool with_tags);
+/* Where VirtualService `index` (below mesh_explain_count) sends it. */
+void explanation_route(const struct explained *explained, size_t index,
+		       struct route_result *ret_result);
+
 /* Append to `out`. `id` is a field value. Text: several lines; JSON: one object in one line. */
 void explanation_write_text(const struct configuration *configuration, struct span id,
 			    struct buffer *out);

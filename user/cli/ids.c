@@ -3,16 +3,37 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "base/number.h"
 #include "http/values.h"
 #include "policy/tag_rules.h"
 
 /* White space around an id and its CR do not count for its length; more than this is no line. */
 #define MAX_LINE (TAG_MAX_ID + 4096)
 
+#define MAX_COUNT UINT64_C(1000000000000)
+
+#define IDS_BETWEEN_LOOKS 4096 /* at the clock */
+#define QUIET_NS UINT64_C(2000000000)
+#define REPORT_ON_TERMINAL_NS UINT64_C(500000000)
+#define REPORT_NS UINT64_C(10000000000)
+
+int ids_parse_count(const char *command, const char *text, uint64_t *ret_count)
+{
+	if (parse_unsigned(span_of(text), MAX_COUNT, ret_count) == 0 && *ret_count > 0)
+		return 0;
+	fprintf(stderr, "lanetag %s: --count: '%s' is no number from 1 to %" PRIu64 "\n", command,
+		text, MAX_COUNT);
+	return -1;
+}
+
 int ids_open(struct id_source *source, const char *command, const char *path, uint64_t count)
 {
 	*source = (struct id_source){.command = command, .path = path, .count = count};
+	source->started_ns = clock_now_ns();
+	source->next_report_ns = source->started_ns + QUIET_NS;
 	if (!path)
 		return 0;
 	source->file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
@@ -22,8 +43,27 @@ int ids_open(struct id_source *source, const char *command, const char *path, ui
 	return -1;
 }
 
+static void show_progress(struct id_source *source)
+{
+	uint64_t now = clock_now_ns();
+	bool terminal = isatty(STDERR_FILENO);
+
+	if (now < source->next_report_ns)
+		return;
+	source->next_report_ns = now + (terminal ? REPORT_ON_TERMINAL_NS : REPORT_NS);
+	fprintf(stderr, "%slanetag %s: %" PRIu64, terminal ? "\r" : "", source->command,
+		source->line);
+	if (!source->path)
+		fprintf(stderr, " of %" PRIu64, source->count);
+	fprintf(stderr, " ids in %" PRIu64 " s%s", (now - source->started_ns) / 1000000000,
+		terminal ? "" : "\n");
+}
+
 void ids_close(struct id_source *source)
 {
+	if (source->shows_progress && isatty(STDERR_FILENO) &&
+	    source->next_report_ns > source->started_ns + QUIET_NS)
+		fputs("\r\033[K", stderr);
 	if (source->file && source->file != stdin)
 		fclose(source->file);
 	buffer_free(&source->text);
@@ -95,6 +135,8 @@ static int read_id(struct id_source *source, struct span *ret_id)
 
 int ids_next(struct id_source *source, struct span *ret_id)
 {
+	if (source->shows_progress && source->line % IDS_BETWEEN_LOOKS == 0)
+		show_progress(source);
 	if (source->file)
 		return read_id(source, ret_id);
 	if (source->line == source->count)

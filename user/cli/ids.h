@@ -16,6 +16,8 @@ struct id_source {
 	uint64_t line;	/* of the last id, counted from 1 */
 	uint64_t refused;
 	struct buffer text;
+	bool shows_progress; /* to standard error, where it takes long */
+	uint64_t started_ns, next_report_ns;
 };
 
 /* 0, or -1 (told). With `path` NULL the ids are user-0 to user-COUNT-1. */
@@ -28,6 +30,9 @@ void ids_close(struct id_source *source);
  * and passed over. A line's CR is taken off.
  */
 int ids_next(struct id_source *source, struct span *ret_id);
+
+/* `--count N`: 0, or -1 (told). */
+int ids_parse_count(const char *command, const char *text, uint64_t *ret_count);
 
 /* True if a header may hold the id; else says what is wrong behind `where`. */
 bool ids_check(const char *command, const char *where, struct span id);

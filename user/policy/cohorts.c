@@ -188,11 +188,6 @@ void cohorts_compare(const struct tag_rules *rules, size_t first, size_t second,
 		ret_pair->relation = COHORTS_OVERLAPPING;
 }
 
-bool cohorts_untied(const struct tag_rules *rules, size_t first, size_t second)
-{
-	return tie_of(rules, first, second).kind == COHORTS_UNTIED;
-}
-
 double cohorts_tagged_share(const struct tag_rules *rules, size_t rule)
 {
 	struct cohort cohort = cohort_of(rules, rule);
@@ -229,4 +224,77 @@ size_t cohorts_nested_group(const struct tag_rules *rules, size_t first,
 			ret_group[count++] = i;
 	}
 	return count > 1 ? count : 0;
+}
+
+static uint32_t lane_of_remainder(const struct lanetag_rule *rule, uint32_t remainder)
+{
+	uint8_t policy = lanetag_rule_policy(rule, remainder);
+
+	return policy == LANETAG_POLICY_NONE ? rule->untagged_lane : rule->policies[policy].lane;
+}
+
+static bool all_lanes_are(const struct lanetag_ruleset *ruleset, uint8_t draw, uint32_t remainder,
+			  const uint16_t *lanes)
+{
+	for (uint8_t i = 0; i < ruleset->rule_count; i++) {
+		const struct lanetag_rule *rule = &ruleset->rules[i];
+
+		if (rule->draw == draw && lane_of_remainder(rule, remainder) != lanes[i])
+			return false;
+	}
+	return true;
+}
+
+/* The share of a draw's remainders that give all rules of this draw these lanes. */
+static double draw_share(const struct lanetag_ruleset *ruleset, uint8_t draw, const uint16_t *lanes)
+{
+	uint32_t borders[2 * LANETAG_MAX_RULES * LANETAG_MAX_POLICIES + 2];
+	size_t count = 0;
+	uint64_t share = 0;
+
+	borders[count++] = 0;
+	borders[count++] = ruleset->draws[draw].modulo;
+	for (uint8_t i = 0; i < ruleset->rule_count; i++) {
+		const struct lanetag_rule *rule = &ruleset->rules[i];
+
+		for (uint8_t j = 0; rule->draw == draw && j < rule->policy_count; j++) {
+			borders[count++] = rule->policies[j].from;
+			borders[count++] = rule->policies[j].to;
+		}
+	}
+	qsort(borders, count, sizeof(*borders), compare_numbers);
+	for (size_t i = 0; i + 1 < count; i++) {
+		if (borders[i] < borders[i + 1] && all_lanes_are(ruleset, draw, borders[i], lanes))
+			share += borders[i + 1] - borders[i];
+	}
+	return (double)share / ruleset->draws[draw].modulo;
+}
+
+bool cohorts_draws_are_independent(const struct tag_rules *rules)
+{
+	const struct lanetag_ruleset *ruleset = &rules->ruleset;
+	struct cohort_pair pair;
+
+	for (size_t i = 0; i < ruleset->rule_count; i++) {
+		for (size_t j = i + 1; j < ruleset->rule_count; j++) {
+			if (ruleset->rules[i].draw == ruleset->rules[j].draw)
+				continue;
+			cohorts_compare(rules, i, j, &pair);
+			bool trivial = pair.first == 0 || pair.first == 1 || pair.second == 0 ||
+				       pair.second == 1;
+			if (!trivial && pair.relation != COHORTS_INDEPENDENT)
+				return false;
+		}
+	}
+	return true;
+}
+
+double cohorts_combination_share(const struct tag_rules *rules,
+				 const uint16_t lanes[LANETAG_MAX_RULES])
+{
+	double share = 1;
+
+	for (uint8_t i = 0; i < rules->ruleset.draw_count; i++)
+		share *= draw_share(&rules->ruleset, i, lanes);
+	return share;
 }

@@ -32,9 +32,6 @@ struct cohort_pair {
 void cohorts_compare(const struct tag_rules *rules, size_t first, size_t second,
 		     struct cohort_pair *ret_pair);
 
-/* True if nothing is known of one rule's remainder by knowing the other's. */
-bool cohorts_untied(const struct tag_rules *rules, size_t first, size_t second);
-
 /* Shares of all ids that a rule tags at all, 0 to 1. */
 double cohorts_tagged_share(const struct tag_rules *rules, size_t rule);
 
@@ -46,3 +43,16 @@ double cohorts_tagged_share(const struct tag_rules *rules, size_t rule);
  */
 size_t cohorts_nested_group(const struct tag_rules *rules, size_t first,
 			    size_t ret_group[LANETAG_MAX_RULES]);
+
+/*
+ * True if rules that do not draw alike draw independently, so that shares can be multiplied. (Rules
+ * that tag nobody or everybody do not count.)
+ */
+bool cohorts_draws_are_independent(const struct tag_rules *rules);
+
+/*
+ * Share of all ids, 0 to 1, that get these lanes, one of each rule, numbered as the ruleset numbers
+ * them: exact for rules that draw alike, a product over different draws.
+ */
+double cohorts_combination_share(const struct tag_rules *rules,
+				 const uint16_t lanes[LANETAG_MAX_RULES]);

@@ -275,6 +275,49 @@ static void rules_that_draw_alike_are_one_group(void **state)
 	release(&fixture);
 }
 
+static void combinations_are_as_frequent_as_reckoned(void **state)
+{
+	struct fixture fixture;
+	const struct lanetag_ruleset *ruleset =
+		compile(&fixture, SLOTS("100", "0", "30", "a") SLOTS("100", "20", "50", "b")
+					  PERCENT("40", "hash: xxh32,", "c"));
+	double shares = 0;
+
+	(void)state;
+	assert_true(cohorts_draws_are_independent(fixture.rules));
+	for (unsigned tagged = 0; tagged < 8; tagged++) {
+		uint16_t lanes[LANETAG_MAX_RULES] = {0};
+		uint32_t ids = 0;
+
+		for (unsigned rule = 0; rule < 3; rule++)
+			lanes[rule] = (uint16_t)(tagged >> rule & 1
+							 ? ruleset->rules[rule].policies[0].lane
+							 : ruleset->rules[rule].untagged_lane);
+		for (uint32_t id = 0; id < IDS; id++) {
+			bool all = true;
+
+			for (unsigned rule = 0; rule < 3; rule++) {
+				const struct lanetag_rule *compiled = &ruleset->rules[rule];
+				uint32_t remainder =
+					draw_remainder(&ruleset->draws[compiled->draw], id);
+
+				all &= (lanetag_rule_policy(compiled, remainder) == 0) ==
+				       (tagged >> rule & 1);
+			}
+			ids += all;
+		}
+		double share = cohorts_combination_share(fixture.rules, lanes);
+		assert_in_range(ids, (share - 0.002) * IDS < 0 ? 0 : (share - 0.002) * IDS,
+				(share + 0.002) * IDS);
+		shares += share;
+	}
+	assert_true(shares > 0.999999 && shares < 1.000001);
+	release(&fixture);
+	compile(&fixture, ONE_OF("2", "a:", "a") ONE_OF("2", "b:", "b"));
+	assert_false(cohorts_draws_are_independent(fixture.rules));
+	release(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +328,7 @@ int main(void)
 		cmocka_unit_test(slots_exclude_each_other),
 		cmocka_unit_test(what_check_says_of_two_rules_is_what_happens),
 		cmocka_unit_test(rules_that_draw_alike_are_one_group),
+		cmocka_unit_test(combinations_are_as_frequent_as_reckoned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "cli/comparison.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/array.h"
+#include "cli/explanation.h"
+#include "cli/output.h"
+
+/* What a change is a change of. */
+enum subject { SUBJECT_RULE, SUBJECT_HOST };
+
+/* Users who went one way. The spans are the configurations' own. */
+struct change {
+	enum subject subject;
+	struct span name;     /* tag header or host */
+	struct span from, to; /* tag values or subsets; data NULL: none */
+	bool moves_back;
+	uint64_t users;
+	char **examples; /* owned, as are the texts */
+	size_t *example_lengths;
+	size_t example_count;
+};
+
+/* A host's side for one user. */
+struct side {
+	const char *host;
+	const char *subset; /* or NULL */
+};
+
+/* A user under one configuration. */
+struct user_view {
+	struct explained explained;
+	struct side *sides; /* one per route; owned */
+	size_t side_count;
+};
+
+#define NO_RULE SIZE_MAX
+
+struct comparison {
+	const struct configuration *before, *after;
+	bool has_routes; /* both have */
+	uint64_t maximum_examples;
+	uint64_t users, changed, moved_back;
+	size_t after_of_before[LANETAG_MAX_RULES]; /* the same tag header's rule, or NO_RULE */
+	size_t before_of_after[LANETAG_MAX_RULES];
+	struct change *changes;
+	size_t change_count;
+	struct user_view old, new;
+	struct user_view old_untagged, new_untagged; /* the same but for the tags */
+	struct side *tagged_sides; /* where tags lead in `after`, and nothing else */
+	size_t tagged_side_count;
+};
+
+static int start_view(struct user_view *view, const struct configuration *configuration)
+{
+	view->sides = calloc(mesh_explain_count(configuration->mesh) + 1, sizeof(*view->sides));
+	return view->sides ? 0 : -1;
+}
+
+static size_t find_rule(const struct tag_rules *rules, struct span header)
+{
+	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+		if (span_equal_ignore_case(tag_rules_header(rules, i), header))
+			return i;
+	}
+	return NO_RULE;
+}
+
+static void match_rules(const struct tag_rules *rules, const struct tag_rules *others,
+			size_t *ret_matches)
+{
+	for (size_t i = 0; i < tag_rules_count(rules); i++)
+		ret_matches[i] = find_rule(others, tag_rules_header(rules, i));
+}
+
+static bool same(struct span a, struct span b)
+{
+	return !a.data == !b.data && span_equal(a, b);
+}
+
+static void view_routes(struct user_view *view, const struct configuration *configuration)
+{
+	struct route_result result;
+
+	view->side_count = 0;
+	for (size_t i = 0; i < mesh_explain_count(configuration->mesh); i++) {
+		explanation_route(&view->explained, i, &result);
+		if (result.cluster)
+			view->sides[view->side_count++] =
+				(struct side){result.cluster->host, result.cluster->subset};
+	}
+}
+
+static const struct side *find_side(const struct user_view *view, const char *host)
+{
+	for (size_t i = 0; i < view->side_count; i++) {
+		if (strcmp(view->sides[i].host, host) == 0)
+			return &view->sides[i];
+	}
+	return NULL;
+}
+
+static int keep_tagged_sides(struct comparison *comparison)
+{
+	const struct user_view *tagged = &comparison->new, *untagged = &comparison->new_untagged;
+
+	for (size_t i = 0; i < tagged->side_count; i++) {
+		const struct side *side = &tagged->sides[i];
+		const struct side *without = find_side(untagged, side->host);
+
+		if (!without || same(span_of(without->subset), span_of(side->subset)))
+			continue;
+		struct side *kept =
+			ARRAY_APPEND(comparison->tagged_sides, comparison->tagged_side_count);
+		if (!kept)
+			return -1;
+		*kept = *side;
+	}
+	return 0;
+}
+
+/* Tries every tag by itself: which sides does it lead to, that no tag does not? */
+static int find_tagged_sides(struct comparison *comparison)
+{
+	const struct tag_rules *rules = comparison->after->tag_rules;
+	struct user_view *tagged = &comparison->new, *untagged = &comparison->new_untagged;
+
+	explanation_start(&untagged->explained, comparison->after, span_of(""), false);
+	view_routes(untagged, comparison->after);
+	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+		for (uint8_t j = 0; j < tag_rules_ruleset(rules)->rules[i].policy_count; j++) {
+			explanation_start(&tagged->explained, comparison->after, span_of(""),
+					  false);
+			http_edit_add(&tagged->explained.request, tag_rules_header(rules, i),
+				      tag_rules_value(rules, i, j));
+			view_routes(tagged, comparison->after);
+			if (keep_tagged_sides(comparison))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+struct comparison *comparison_new(const struct configuration *before,
+				  const struct configuration *after, uint64_t examples)
+{
+	struct comparison *comparison = calloc(1, sizeof(*comparison));
+
+	if (!comparison)
+		return NULL;
+	comparison->before = before;
+	comparison->after = after;
+	comparison->has_routes =
+		mesh_explain_count(before->mesh) > 0 && mesh_explain_count(after->mesh) > 0;
+	comparison->maximum_examples = examples;
+	match_rules(before->tag_rules, after->tag_rules, comparison->after_of_before);
+	match_rules(after->tag_rules, before->tag_rules, comparison->before_of_after);
+	if (start_view(&comparison->old, before) || start_view(&comparison->new, after) ||
+	    start_view(&comparison->old_untagged, before) ||
+	    start_view(&comparison->new_untagged, after) || find_tagged_sides(comparison)) {
+		comparison_free(comparison);
+		return NULL;
+	}
+	return comparison;
+}
+
+void comparison_free(struct comparison *comparison)
+{
+	if (!comparison)
+		return;
+	for (size_t i = 0; i < comparison->change_count; i++) {
+		struct change *change = &comparison->changes[i];
+
+		for (size_t j = 0; j < change->example_count; j++)
+			free(change->examples[j]);
+		free(change->examples);
+		free(change->example_lengths);
+	}
+	free(comparison->changes);
+	free(comparison->old.sides);
+	free(comparison->new.sides);
+	free(comparison->old_untagged.sides);
+	free(comparison->new_untagged.sides);
+	free(comparison->tagged_sides);
+	free(comparison);
+}
+
+static int keep_example(struct change *change, struct span id)
+{
+	size_t lengths = change->example_count;
+	char **example = ARRAY_APPEND(change->examples, change->example_count);
+	size_t *length = example ? ARRAY_APPEND(change->example_lengths, lengths) : NULL;
+
+	if (length)
+		*example = span_copy(id);
+	if (!length || !*example) {
+		if (example)
+			change->example_count--;
+		return -1;
+	}
+	*length = id.length;
+	return 0;
+}
+
+/* One user more goes this way. */
+static int count_change(struct comparison *comparison, const struct change *like, struct span id)
+{
+	struct change *change = NULL;
+
+	for (size_t i = 0; i < comparison->change_count && !change; i++) {
+		struct change *other = &comparison->changes[i];
+
+		if (other->subject == like->subject && other->moves_back == like->moves_back &&
+		    same(other->name, like->name) && same(other->from, like->from) &&
+		    same(other->to, like->to))
+			change = other;
+	}
+	if (!change) {
+		change = ARRAY_APPEND(comparison->changes, comparison->change_count);
+		if (!change)
+			return -1;
+		*change = *like;
+	}
+	change->users++;
+	return change->example_count < comparison->maximum_examples ? keep_example(change, id) : 0;
+}
+
+/* The value that the user's request has; data NULL: none, or no such rule. */
+static struct span tag_value(const struct user_view *view, size_t rule)
+{
+	const struct tag_rules *rules = view->explained.configuration->tag_rules;
+
+	if (rule == NO_RULE || view->explained.decision.rules[rule].policy == LANETAG_POLICY_NONE)
+		return (struct span){0};
+	return tag_rules_value(rules, rule, view->explained.decision.rules[rule].policy);
+}
+
+/* What this user's changes come to. */
+struct moves {
+	bool any, back;
+	int error;
+};
+
+static void add_change(struct comparison *comparison, const struct change *change, struct span id,
+		       struct moves *moves)
+{
+	if (same(change->from, change->to))
+		return;
+	moves->any = true;
+	moves->back |= change->moves_back;
+	if (count_change(comparison, change, id))
+		moves->error = -1;
+}
+
+static void compare_rules(struct comparison *comparison, struct span id, struct moves *moves)
+{
+	const struct tag_rules *before = comparison->before->tag_rules;
+	const struct tag_rules *after = comparison->after->tag_rules;
+
+	for (size_t i = 0; i < tag_rules_count(before); i++) {
+		size_t other = comparison->after_of_before[i];
+		struct change change = {
+			.subject = SUBJECT_RULE,
+			.name = tag_rules_header(before, i),
+			.from = tag_value(&comparison->old, i),
+			.to = tag_value(&comparison->new, other),
+		};
+
+		change.moves_back = change.from.data && !change.to.data &&
+				    (other != NO_RULE || !comparison->has_routes);
+		add_change(comparison, &change, id, moves);
+	}
+	for (size_t i = 0; i < tag_rules_count(after); i++) {
+		struct change change = {
+			.subject = SUBJECT_RULE,
+			.name = tag_rules_header(after, i),
+			.to = tag_value(&comparison->new, i),
+		};
+
+		if (comparison->before_of_after[i] == NO_RULE)
+			add_change(comparison, &change, id, moves);
+	}
+}
+
+static bool is_tagged_side(const struct comparison *comparison, const struct side *side)
+{
+	for (size_t i = 0; i < comparison->tagged_side_count; i++) {
+		const struct side *other = &comparison->tagged_sides[i];
+
+		if (strcmp(other->host, side->host) == 0 &&
+		    same(span_of(other->subset), span_of(side->subset)))
+			return true;
+	}
+	return false;
+}
+
+/* From where tags led to where none did; or from where tags will lead to where none will. */
+static bool moves_back(const struct comparison *comparison, const struct side *was,
+		       const struct side *now)
+{
+	const struct side *before = find_side(&comparison->old_untagged, was->host);
+	const struct side *after = find_side(&comparison->new_untagged, was->host);
+	struct span to = span_of(now->subset);
+
+	return (before && same(span_of(before->subset), to)) ||
+	       (after && same(span_of(after->subset), to) && is_tagged_side(comparison, was));
+}
+
+static void compare_hosts(struct comparison *comparison, struct span id, struct moves *moves)
+{
+	const struct user_view *old = &comparison->old;
+
+	for (size_t i = 0; i < old->side_count; i++) {
+		const char *host = old->sides[i].host;
+		const struct side *now = find_side(&comparison->new, host);
+
+		/* a host that stands twice counts by its first side */
+		if (!now || find_side(old, host) != &old->sides[i])
+			continue;
+		struct change change = {
+			.subject = SUBJECT_HOST,
+			.name = span_of(host),
+			.from = span_of(old->sides[i].subset),
+			.to = span_of(now->subset),
+			.moves_back = moves_back(comparison, &old->sides[i], now),
+		};
+
+		add_change(comparison, &change, id, moves);
+	}
+}
+
+int comparison_add(struct comparison *comparison, struct span id)
+{
+	struct moves moves = {0};
+
+	explanation_start(&comparison->old.explained, comparison->before, id, true);
+	explanation_start(&comparison->new.explained, comparison->after, id, true);
+	compare_rules(comparison, id, &moves);
+	if (comparison->has_routes) {
+		explanation_start(&comparison->old_untagged.explained, comparison->before, id,
+				  false);
+		explanation_start(&comparison->new_untagged.explained, comparison->after, id,
+				  false);
+		view_routes(&comparison->old, comparison->before);
+		view_routes(&comparison->new, comparison->after);
+		view_routes(&comparison->old_untagged, comparison->before);
+		view_routes(&comparison->new_untagged, comparison->after);
+		compare_hosts(comparison, id, &moves);
+	}
+	comparison->users++;
+	comparison->changed += moves.any;
+	comparison->moved_back += moves.back;
+	if (moves.error)
+		fprintf(stderr, "lanetag diff: out of memory\n");
+	return moves.error;
+}
+
+bool comparison_moves_back(const struct comparison *comparison)
+{
+	return comparison->moved_back > 0;
+}
+
+static double share_of(const struct comparison *comparison, uint64_t users)
+{
+	return comparison->users ? (double)users / (double)comparison->users : 0;
+}
+
+static void print_change(const struct comparison *comparison, const struct change *change)
+{
+	const char *none = change->subject == SUBJECT_RULE ? "(no tag)" : "(any)";
+	struct span from = change->from.data ? change->from : span_of(none);
+	struct span to = change->to.data ? change->to : span_of(none);
+	char percent[PERCENT_TEXT];
+
+	printf("  %.*s: %.*s -> %.*s: %" PRIu64 " users, %s%s", SPAN_ARGUMENTS(change->name),
+	       SPAN_ARGUMENTS(from), SPAN_ARGUMENTS(to), change->users,
+	       output_percent(share_of(comparison, change->users), percent),
+	       change->moves_back ? ", BACK" : "");
+	for (size_t i = 0; i < change->example_count; i++) {
+		fputs(i ? ", " : ": ", stdout);
+		fwrite(change->examples[i], 1, change->example_lengths[i], stdout);
+	}
+	puts(change->users > change->example_count && change->example_count ? ", …" : "");
+}
+
+static void print_rules_of_one_side(const struct tag_rules *rules, const size_t *matches,
+				    const char *side)
+{
+	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+		if (matches[i] == NO_RULE)
+			printf("  %.*s: only in the %s configuration\n",
+			       SPAN_ARGUMENTS(tag_rules_header(rules, i)), side);
+	}
+}
+
+void comparison_print(const struct comparison *comparison)
+{
+	char percent[PERCENT_TEXT];
+
+	printf("%" PRIu64 " users: %" PRIu64 " change sides, %s\n", comparison->users,
+	       comparison->changed,
+	       output_percent(share_of(comparison, comparison->changed), percent));
+	print_rules_of_one_side(comparison->before->tag_rules, comparison->after_of_before,
+				"first");
+	print_rules_of_one_side(comparison->after->tag_rules, comparison->before_of_after,
+				"second");
+	for (size_t i = 0; i < comparison->change_count; i++) {
+		if (comparison->changes[i].subject == SUBJECT_RULE)
+			print_change(comparison, &comparison->changes[i]);
+	}
+	for (size_t i = 0; i < comparison->change_count; i++) {
+		if (comparison->changes[i].subject == SUBJECT_HOST)
+			print_change(comparison, &comparison->changes[i]);
+	}
+	if (comparison->moved_back)
+		printf("%" PRIu64 " users move back, %s\n", comparison->moved_back,
+		       output_percent(share_of(comparison, comparison->moved_back), percent));
+	else
+		puts("nobody moves back");
+}
+
+static json_t *json_text(struct span text)
+{
+	return text.data ? output_json_text(text, NULL) : json_null();
+}
+
+static json_t *json_examples(const struct change *change)
+{
+	json_t *examples = json_array();
+
+	for (size_t i = 0; i < change->example_count; i++) {
+		struct span id = {change->examples[i], change->example_lengths[i]};
+		json_t *example = json_object();
+		bool latin1;
+
+		json_object_set_new(example, "user", output_json_text(id, &latin1));
+		if (latin1)
+			json_object_set_new(example, "userEncoding", json_string("iso-8859-1"));
+		json_array_append_new(examples, example);
+	}
+	return examples;
+}
+
+static json_t *json_change(const struct comparison *comparison, const struct change *change)
+{
+	return json_pack("{s:o, s:o, s:o, s:I, s:f, s:b, s:o}",
+			 change->subject == SUBJECT_RULE ? "tagHeader" : "host",
+			 json_text(change->name), "from", json_text(change->from), "to",
+			 json_text(change->to), "users", (json_int_t)change->users, "share",
+			 share_of(comparison, change->users), "movesBack", change->moves_back,
+			 "examples", json_examples(change));
+}
+
+json_t *comparison_json(const struct comparison *comparison)
+{
+	json_t *rules = json_array(), *hosts = json_array();
+
+	for (size_t i = 0; i < comparison->change_count; i++) {
+		const struct change *change = &comparison->changes[i];
+
+		json_array_append_new(change->subject == SUBJECT_RULE ? rules : hosts,
+				      json_change(comparison, change));
+	}
+	return json_pack("{s:I, s:I, s:I, s:o, s:o}", "users", (json_int_t)comparison->users,
+			 "changed", (json_int_t)comparison->changed, "movedBack",
+			 (json_int_t)comparison->moved_back, "rules", rules, "hosts", hosts);
+}
