@@ -29,7 +29,8 @@ static void read_selector(const struct builder *builder, const struct node *spec
 {
 	static const struct field_rule fields[] = {{"labels", FIELD_READ},
 						   {"matchLabels", FIELD_READ}};
-	struct path selector_path = path_field(path, "workloadSelector");
+	struct path selector_path = path_field(path, "workloadSelector"),
+		    match_path = path_field(&selector_path, "matchLabels");
 	struct node *selector =
 		reader_child(&builder->reader, spec, path, "workloadSelector", NODE_MAPPING);
 
@@ -37,6 +38,9 @@ static void read_selector(const struct builder *builder, const struct node *spec
 		return;
 	reader_check_fields(&builder->reader, selector, &selector_path, fields,
 			    ARRAY_LENGTH(fields));
+	if (node_get(selector, "labels") && node_get(selector, "matchLabels"))
+		reader_error(&builder->reader, node_get(selector, "matchLabels"), &match_path,
+			     "stands beside labels: a selector has one of them");
 	manifest->has_workload_selector = true;
 	builder_labels(builder, selector, &selector_path,
 		       node_get(selector, "matchLabels") ? "matchLabels" : "labels",

@@ -87,6 +87,8 @@ static void what_is_wrong_is_named_with_its_place(void **state)
 		{"spec: {headers: [x], workloadSelector: {label: {a: b}}}\n",
 		 "spec.workloadSelector.label: "},
 		{"spec: {headers: [x], workloadSelector: [a]}\n", "spec.workloadSelector: "},
+		{"spec: {headers: [x], workloadSelector: {labels: {a: b}, matchLabels: {c: d}}}\n",
+		 "spec.workloadSelector.matchLabels: stands beside labels"},
 	};
 
 	(void)state;
