@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* The maps of the tagger. All have types, so that a dump shows names and fields. */
+/*
+ * The maps of every program that follows connections. All have types, so that a dump shows names
+ * and fields.
+ */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -41,39 +44,10 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, LANETAG_MARK_SLOTS);
-	__type(key, __u32);
-	__type(value, struct lanetag_mark);
-} lane_marks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, LANETAG_RESYNC_SLOTS);
 	__type(key, __u32);
 	__type(value, __u64);
 } lane_resync SEC(".maps");
-
-/* Requests per lane. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LANETAG_MAX_LANES);
-	__type(key, __u32);
-	__type(value, __u64);
-} lane_counters SEC(".maps");
-
-/* For people who dump the maps: which lane is which. */
-struct lanetag_lane_name {
-	char tag_header[LANETAG_MAX_NAME + 1];
-	char tag_value[LANETAG_MAX_NAME + 1]; /* empty: untagged; cut where longer */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, LANETAG_MAX_LANES);
-	__type(key, __u32);
-	__type(value, struct lanetag_lane_name);
-} lane_names SEC(".maps");
 
 /* By enum lanetag_event. */
 struct {

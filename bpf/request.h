@@ -8,13 +8,11 @@
  * connection, and whatever was marked of it is never looked up. So only requests that the agent
  * accepts must be read exactly, and what it may read otherwise ends in UNSYNCHRONISED.
  */
-#include <lanetag/decision.h>
 #include "window.h"
 
 #define REQUEST_PROBE_BYTES 8U /* of a request's start: tells HTTP/1 from HTTP/2 and TLS */
 #define LOOK_AHEAD_BYTES (8U * LANETAG_PATTERN_WORDS)
 #define MAX_DIGITS 15U /* of a length or a size */
-#define RULES_PER_STEP 4U
 #define TLS_HANDSHAKE 0x16
 #define HTTP2_PREFACE 0x5448202a20495250ULL /* "PRI * HT", little endian */
 
@@ -26,6 +24,15 @@ struct context {
 	struct window *window;
 	const struct lanetag_ruleset *ruleset;
 };
+
+/*
+ * What a program does with what is found: with the value of a source, in the window at [from, to);
+ * at the end of a head; in the states that are its own.
+ */
+static __always_inline void take_value(const struct context *context, __u32 field, __u32 from,
+				       __u32 to);
+static __always_inline enum step end_head(const struct context *context);
+static __always_inline enum step own_step(const struct context *context);
 
 static __always_inline enum step lose(const struct context *context, __u32 event)
 {
@@ -316,23 +323,6 @@ static __always_inline enum step read_transfer_encoding(const struct context *co
 	return STEP_ON;
 }
 
-static __always_inline void read_id(const struct context *context, __u32 field, __u32 from,
-				    __u32 to)
-{
-	struct window *window = context->window;
-	__u8 *state = &context->flow->sources[field & (LANETAG_MAX_SOURCES - 1)];
-
-	if (from >= to)
-		return; /* empty: as if it were not there */
-	if (*state != LANETAG_ID_MISSING || to - from > LANETAG_MAX_VALUE) {
-		*state = LANETAG_ID_UNKNOWN;
-		return;
-	}
-	*state = LANETAG_ID_PRESENT;
-	window->draw = 0;
-	window->state = LANETAG_FLOW_DRAW;
-}
-
 static __always_inline enum step read_long_line(const struct context *context)
 {
 	struct window *window = context->window;
@@ -383,71 +373,7 @@ static __always_inline enum step read_value(const struct context *context)
 	if (field == LANETAG_FIELD_UPGRADE)
 		context->flow->upgrade = 1;
 	else
-		read_id(context, field, from, to);
-	return STEP_ON;
-}
-
-/* The salt and the id, one behind the other, as the hash takes them. */
-static __always_inline void join_salt_and_id(struct window *window, const struct lanetag_draw *draw)
-{
-	__u32 salt = draw->salt_length, length = window->value_to - window->value_from;
-
-	if (salt > LANETAG_MAX_SALT)
-		salt = LANETAG_MAX_SALT;
-	if (length > LANETAG_MAX_VALUE)
-		length = LANETAG_MAX_VALUE;
-	window->salted_length = salt + length;
-	if (salt)
-		__builtin_memcpy(window->salted_id, draw->salt, LANETAG_MAX_SALT);
-	for (__u32 i = 0; i < LANETAG_MAX_VALUE; i += 8) {
-		if (i >= length)
-			break;
-		*(__u64 *)(window->salted_id + salt + i) =
-			window_word(window, window->value_from + i);
-	}
-}
-
-/*
- * Draws one number for the id in the window. A global function: the verifier goes through the
- * hashes once, not anew for every way that leads here. It takes only numbers, as kernels
- * before 5.12 want it. The remainder stands in the window then. 0, or -1.
- */
-__attribute__((noinline)) int draw_number(__u32 index)
-{
-	struct window *window = own_window();
-	const struct lanetag_ruleset *ruleset = current_ruleset();
-
-	if (!window || !ruleset || index >= LANETAG_MAX_DRAWS)
-		return -1;
-	const struct lanetag_draw *draw = &ruleset->draws[index];
-	join_salt_and_id(window, draw);
-	/* Read back: however long the copy was, the verifier goes on from here with one state. */
-	__u32 length = *(volatile __u32 *)&window->salted_length;
-	if (length > LANETAG_MAX_SALT + LANETAG_MAX_VALUE)
-		return -1;
-	__u64 hash = lanetag_draw_hash(draw, window->salted_id, length);
-	window->remainder = lanetag_draw_remainder(draw, hash);
-	return ruleset->generation == window->generation ? 0 : -1;
-}
-
-/* One draw a step. */
-static __always_inline enum step draw_numbers(const struct context *context)
-{
-	struct window *window = context->window;
-	__u32 index = window->draw;
-
-	if (index >= context->ruleset->draw_count || index >= LANETAG_MAX_DRAWS) {
-		window->state = LANETAG_FLOW_LINE_START;
-		return STEP_ON;
-	}
-	window->draw = index + 1;
-	if (context->ruleset->draws[index].source != window->field)
-		return STEP_ON;
-	window->generation = context->ruleset->generation;
-	if (draw_number(index))
-		context->flow->generation =
-			0; /* rules were swapped just now: no mark for this head */
-	context->flow->remainders[index] = window->remainder;
+		take_value(context, field, from, to);
 	return STEP_ON;
 }
 
@@ -468,128 +394,17 @@ static __always_inline enum step read_body_or_next(const struct context *context
 	return go_on(window, LANETAG_FLOW_REQUEST_START, window->at);
 }
 
-/* Takes the slot for writing: its sequence becomes odd. NULL: another CPU is at it. */
-static __always_inline struct lanetag_mark *mark_open(__u32 slot)
-{
-	struct lanetag_mark *mark = bpf_map_lookup_elem(&lane_marks, &slot);
-	__u32 sequence;
-
-	if (!mark)
-		return NULL;
-	if (HAS_EXCHANGE) {
-		sequence = mark->sequence;
-		if (sequence & 1)
-			return NULL;
-		if (__sync_val_compare_and_swap(&mark->sequence, sequence, sequence + 1) !=
-		    sequence)
-			return NULL;
-	} else {
-		/* A mapped value can hold no lock: the flow's of the same slot number serves. */
-		struct lanetag_flow *flow = bpf_map_lookup_elem(&lane_flows, &slot);
-		if (!flow)
-			return NULL;
-		bpf_spin_lock(&flow->lock);
-		sequence = mark->sequence;
-		mark->sequence = sequence | 1;
-		bpf_spin_unlock(&flow->lock);
-		if (sequence & 1)
-			return NULL;
-	}
-	return mark;
-}
-
 static __always_inline enum step read_head_end(const struct context *context)
 {
 	struct lanetag_flow *flow = context->flow;
-	const struct lanetag_ruleset *ruleset = context->ruleset;
 
 	if (flow->chunked && flow->has_content_length)
 		return lose(context, LANETAG_EVENT_AMBIGUOUS);
-	if (flow->generation != ruleset->generation) {
+	if (flow->generation != context->ruleset->generation) {
 		count_event(LANETAG_EVENT_GENERATION_CHANGED);
 		return read_body_or_next(context);
 	}
-	__u64 hash = lanetag_connection_hash(&flow->connection);
-	__u32 slot = lanetag_mark_slot(hash, flow->position);
-	struct lanetag_mark *mark = mark_open(slot);
-	if (!mark) {
-		count_event(LANETAG_EVENT_SLOT_BUSY);
-		return read_body_or_next(context);
-	}
-	mark->generation = ruleset->generation;
-	mark->connection = flow->connection;
-	mark->position = flow->position;
-	mark->rule_count = ruleset->rule_count;
-	context->window->mark_slot = slot;
-	context->window->rule = 0;
-	context->window->state = LANETAG_FLOW_MARK;
-	return STEP_ON;
-}
-
-static __always_inline void count_lane(__u32 lane)
-{
-	__u64 *requests = bpf_map_lookup_elem(&lane_counters, &lane);
-
-	if (requests)
-		(*requests)++;
-}
-
-static __always_inline void mark_rule(const struct context *context, struct lanetag_mark *mark,
-				      __u32 index)
-{
-	const struct lanetag_ruleset *ruleset = context->ruleset;
-	const struct lanetag_rule *rule = &ruleset->rules[index & (LANETAG_MAX_RULES - 1)];
-	__u32 draw = rule->draw & (LANETAG_MAX_DRAWS - 1);
-	__u32 source = ruleset->draws[draw].source & (LANETAG_MAX_SOURCES - 1);
-	__u8 state = context->flow->sources[source], policy = LANETAG_POLICY_NONE;
-	__u32 remainder = LANETAG_NO_REMAINDER, lane = rule->untagged_lane;
-
-	if (state == LANETAG_ID_UNKNOWN || (rule->flags & LANETAG_RULE_AGENT_ONLY) ||
-	    ruleset->sources[source].kind != LANETAG_SOURCE_HEADER) {
-		policy = LANETAG_POLICY_UNKNOWN;
-	} else if (state == LANETAG_ID_PRESENT) {
-		remainder = context->flow->remainders[draw];
-		policy = lanetag_rule_policy(rule, remainder);
-	}
-	/* Written and read back: whichever policy it was, the verifier goes on with one state. */
-	mark->policy[index & (LANETAG_MAX_RULES - 1)] = policy;
-	policy = *(volatile __u8 *)&mark->policy[index & (LANETAG_MAX_RULES - 1)];
-	if (policy < LANETAG_MAX_POLICIES)
-		lane = rule->policies[policy & (LANETAG_MAX_POLICIES - 1)].lane;
-	if (policy != LANETAG_POLICY_UNKNOWN)
-		count_lane(lane);
-	mark->remainder[index & (LANETAG_MAX_RULES - 1)] = remainder;
-}
-
-static __always_inline enum step write_mark(const struct context *context)
-{
-	struct window *window = context->window;
-	struct lanetag_mark *mark = bpf_map_lookup_elem(&lane_marks, &window->mark_slot);
-
-	if (!mark)
-		return lose(context, LANETAG_EVENT_SLOT_BUSY);
-	if (mark->generation != context->ruleset->generation) {
-		/* The rules were swapped between two steps: a mark of both would be a wrong one. */
-		mark->generation = 0;
-		mark->sequence++;
-		count_event(LANETAG_EVENT_GENERATION_CHANGED);
-		return read_body_or_next(context);
-	}
-	for (__u32 i = 0; i < RULES_PER_STEP; i++) {
-		__u32 index = window->rule;
-
-		if (index >= context->ruleset->rule_count) {
-			asm volatile("" ::: "memory");
-			mark->sequence++;
-			count_event(LANETAG_EVENT_MARKS);
-			if (*(__u64 *)context->flow->sources & 0x0202020202020202ULL)
-				count_event(LANETAG_EVENT_UNKNOWN_SOURCE);
-			return read_body_or_next(context);
-		}
-		mark_rule(context, mark, index);
-		window->rule = index + 1;
-	}
-	return STEP_ON;
+	return end_head(context);
 }
 
 static __always_inline enum step read_chunk_size(const struct context *context)
@@ -654,12 +469,8 @@ static __attribute__((noinline)) enum step slow_step(const struct context *conte
 		return read_value(context);
 	case LANETAG_FLOW_NUMBER:
 		return read_number(context);
-	case LANETAG_FLOW_DRAW:
-		return draw_numbers(context);
 	case LANETAG_FLOW_HEAD_END:
 		return read_head_end(context);
-	case LANETAG_FLOW_MARK:
-		return write_mark(context);
 	case LANETAG_FLOW_REQUEST_START:
 		return read_request_start(context);
 	case LANETAG_FLOW_BODY:
@@ -667,7 +478,7 @@ static __attribute__((noinline)) enum step slow_step(const struct context *conte
 	case LANETAG_FLOW_CHUNK_SIZE:
 		return read_chunk_size(context);
 	default:
-		return STEP_DONE;
+		return own_step(context);
 	}
 }
 
