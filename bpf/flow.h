@@ -52,9 +52,19 @@ static __always_inline void flow_lose(struct lanetag_flow *flow, __u32 event)
 	count_event(event);
 }
 
+/* A program whose table has another size says how many slots less one it has. */
+#ifndef FLOW_MASK
+#define FLOW_MASK (LANETAG_FLOW_SLOTS - 1)
+#endif
+
+static __always_inline __u32 flow_number(__u64 hash, __u32 probe)
+{
+	return ((__u32)(hash >> 8) + probe) & FLOW_MASK;
+}
+
 static __always_inline struct lanetag_flow *flow_slot(__u64 hash, __u32 probe)
 {
-	__u32 slot = ((__u32)(hash >> 8) + probe) & (LANETAG_FLOW_SLOTS - 1);
+	__u32 slot = flow_number(hash, probe);
 
 	return bpf_map_lookup_elem(&lane_flows, &slot);
 }
@@ -68,7 +78,7 @@ static __always_inline struct lanetag_flow *flow_find(const struct lanetag_conne
 
 		if (flow && flow->state != LANETAG_FLOW_FREE &&
 		    lanetag_connection_equal(&flow->connection, connection)) {
-			*ret_slot = ((__u32)(hash >> 8) + probe) & (LANETAG_FLOW_SLOTS - 1);
+			*ret_slot = flow_number(hash, probe);
 			return flow;
 		}
 	}

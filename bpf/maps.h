@@ -36,7 +36,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, LANETAG_FLOW_SLOTS);
+	__uint(max_entries, LANETAG_FLOW_SLOTS); /* arrivals: as many as the agent says */
 	__type(key, __u32);
 	__type(value, struct lanetag_flow);
 } lane_flows SEC(".maps");

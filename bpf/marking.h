@@ -245,6 +245,10 @@ static __always_inline enum step own_step(const struct context *context)
 	}
 }
 
+static __always_inline void begin_head(void)
+{
+}
+
 /* Before a segment of the flow is read; after all of it was. */
 static __always_inline void begin_segment(const struct context *context)
 {

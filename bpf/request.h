@@ -26,9 +26,10 @@ struct context {
 };
 
 /*
- * What a program does with what is found: with the value of a source, in the window at [from, to);
- * at the end of a head; in the states that are its own.
+ * What a program does with what is found: at the begin of a head; with the value of a source, in
+ * the window at [from, to); at the end of the head; in the states that are its own.
  */
+static __always_inline void begin_head(void);
 static __always_inline void take_value(const struct context *context, __u32 field, __u32 from,
 				       __u32 to);
 static __always_inline enum step end_head(const struct context *context);
@@ -79,6 +80,7 @@ static __always_inline enum step read_request_start(const struct context *contex
 	flow->content_length = 0;
 	flow->upgrade = 0;
 	flow->in_trailers = 0;
+	begin_head();
 	return go_on(window, LANETAG_FLOW_LINE_REST, window->at);
 }
 

@@ -116,9 +116,9 @@ report() { # VERSION LOG
   release=$(sed -n 's/^# kernel //p' "$2" | head -1)
   good=$(grep -c '^ok ' "$2" || true)
   bad=$(grep -c '^not ok ' "$2" || true)
-  variants=$(grep -oE 'event="tagger loaded" variant=[a-z_]+' "$2" | sed 's/.*=//' | sort -u | paste -sd, || true)
+  variants=$(grep -oE 'event="program loaded" program=tagger variant=[a-z_]+' "$2" | sed 's/.*=//' | sort -u | paste -sd, || true)
   hooks=$(grep -oE 'event="attached" .*hook=[a-z]+' "$2" | sed 's/.*=//' | sort -u | paste -sd, || true)
-  refused=$(grep -oE 'does not take a variant of the tagger" variant=[a-z_]+' "$2" | sed 's/.*=//' | sort -u | paste -sd, || true)
+  refused=$(grep -oE 'does not take a variant of the program" program=tagger variant=[a-z_]+' "$2" | sed 's/.*=//' | sort -u | paste -sd, || true)
   ended=$(grep -c '^# end of tests, 0 programs failed' "$2" || true)
   printf 'kernel %-5s (%s): %d ok, %d not ok; variant %s; hook %s; refused %s\n' "$1" "${release:-did not boot}" \
     "$good" "$bad" "${variants:-none}" "${hooks:-none}" "${refused:-none}"

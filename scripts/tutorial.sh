@@ -26,7 +26,7 @@ tutorial_clean_up() {
   [ -n "${pins:-}" ] || return 0
   stop_all
   network_down
-  rm -rf "${pins:?}" "${work:?}"
+  rm -rf "${pins:?}" "${pins:?}-arrivals" "${work:?}"
 }
 
 # The next application is called by the address of its Service, as a cluster's DNS would give it.

@@ -9,9 +9,11 @@
 #include "agent.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -29,12 +31,15 @@
  */
 #define RELOAD_QUIET_MS 15
 #define RELOAD_LATEST_MS 60
+/* Arrivals end by age: looked after this often. */
+#define SWEEP_MS 10000
 
 struct agent {
 	const struct agent_options *options;
 	int signals;
 	struct watch *watch;
 	struct tagger *tagger;
+	struct tagger *arrivals; /* or NULL */
 	struct proxy *proxy;
 	struct admin_server *admin;
 
@@ -42,6 +47,7 @@ struct agent {
 	bool reload_now;       /* SIGHUP */
 	uint64_t changed_ns;   /* when the first change not yet reloaded was seen; 0: none */
 	uint64_t quiet_due_ns; /* when to reload if nothing more changes */
+	uint64_t sweep_due_ns;
 
 	/* what the admin server's thread reads too */
 	pthread_mutex_t lock;
@@ -49,6 +55,7 @@ struct agent {
 	uint64_t reloads_succeeded, reloads_failed;
 	char *last_reload_error;
 	bool draining;
+	struct arrivals_sweep arrivals_sweep;
 };
 
 static char *diagnostics_summary(const struct diagnostics *diagnostics)
@@ -103,6 +110,29 @@ static void tell_kernel_ports(struct agent *agent, const struct mesh *mesh)
 	free(ports);
 }
 
+/* Requests that go to endpoints of the mesh are noted; other traffic of the pods isn't looked into.
+ */
+static void tell_kernel_pod_ports(struct agent *agent, const struct mesh *mesh)
+{
+	uint16_t *ports = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < mesh_cluster_count(mesh); i++) {
+		const struct mesh_cluster *cluster = mesh_cluster(mesh, i);
+
+		for (size_t j = 0; j < cluster->endpoint_count; j++) {
+			uint16_t *port = ARRAY_APPEND(ports, count);
+			if (port)
+				*port = cluster->endpoints[j].port;
+		}
+	}
+	int error = tagger_set_ports(agent->arrivals, ports, count);
+	if (error)
+		log_error("ports of pods not given to the kernel", "error=\"%s\"",
+			  strerror(-error));
+	free(ports);
+}
+
 static void tell_kernel_lane_names(struct agent *agent, const struct tag_rules *rules)
 {
 	for (size_t i = 0; i < tag_rules_count(rules); i++) {
@@ -126,6 +156,8 @@ static void tell_kernel_lane_names(struct agent *agent, const struct tag_rules *
  * decides. */
 static void tell_kernel(struct agent *agent, const struct configuration *configuration)
 {
+	if (agent->arrivals)
+		tell_kernel_pod_ports(agent, configuration->mesh);
 	if (!agent->tagger)
 		return;
 	tell_kernel_lane_names(agent, configuration->tag_rules);
@@ -214,12 +246,17 @@ static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 	if (agent->last_reload_error)
 		snapshot->last_reload_error = strdup(agent->last_reload_error);
 	snapshot->draining = agent->draining;
+	snapshot->arrivals_entries = agent->arrivals_sweep.entries;
+	snapshot->arrivals_ended = agent->arrivals_sweep.ended;
 	pthread_mutex_unlock(&agent->lock);
 
 	proxy_read_statistics(agent->proxy, &snapshot->statistics);
 	snapshot->kernel_active = agent->tagger != NULL;
 	if (agent->tagger)
 		tagger_lane_requests(agent->tagger, snapshot->kernel_lane_requests);
+	snapshot->arrivals_active = agent->arrivals != NULL;
+	if (agent->arrivals)
+		arrivals_counts(agent->arrivals, snapshot->arrivals);
 }
 
 static int block_signals(void)
@@ -247,6 +284,31 @@ static void open_tagger(struct agent *agent)
 		log_warning("going on without the kernel tagger", "error=\"%s\"", strerror(-error));
 }
 
+static void open_arrivals(struct agent *agent)
+{
+	const struct agent_options *options = agent->options;
+	struct tagger_options arrivals = options->arrivals;
+	char directory[PATH_MAX];
+
+	if (!options->use_kernel || arrivals.interface_count == 0)
+		return;
+	arrivals.purpose = TAGGER_ARRIVALS;
+	/* Beside the tagger's: each has a directory that is its own. */
+	snprintf(directory, sizeof(directory), "%s-arrivals", options->tagger.pin_directory);
+	arrivals.pin_directory = directory;
+	int error = tagger_open(&arrivals, &agent->arrivals);
+	if (error == 0) {
+		error = arrivals_set_fields(agent->arrivals, &options->arrivals_fields, 1);
+		if (error) {
+			tagger_close(agent->arrivals);
+			agent->arrivals = NULL;
+		}
+	}
+	if (error)
+		log_warning("going on without the arrivals at pods", "error=\"%s\"",
+			    strerror(-error));
+}
+
 static int start(struct agent *agent)
 {
 	const struct agent_options *options = agent->options;
@@ -267,6 +329,7 @@ static int start(struct agent *agent)
 	}
 	publish(agent, configuration);
 	open_tagger(agent);
+	open_arrivals(agent);
 	tell_kernel(agent, configuration);
 	error = proxy_start(&options->proxy, agent->tagger, configuration, &agent->proxy);
 	if (error)
@@ -303,11 +366,33 @@ static void note_change(struct agent *agent)
 
 static int poll_timeout_ms(const struct agent *agent)
 {
-	uint64_t now = clock_now_ns();
+	uint64_t now = clock_now_ns(), due = UINT64_MAX;
 
-	if (!agent->changed_ns)
+	if (agent->changed_ns)
+		due = agent->quiet_due_ns;
+	if (agent->arrivals && agent->sweep_due_ns < due)
+		due = agent->sweep_due_ns;
+	if (due == UINT64_MAX)
 		return -1;
-	return agent->quiet_due_ns <= now ? 0 : (int)((agent->quiet_due_ns - now) / 1000000 + 1);
+	return due <= now ? 0 : (int)((due - now) / 1000000 + 1);
+}
+
+static void sweep_arrivals(struct agent *agent)
+{
+	struct arrivals_sweep sweep;
+	int error;
+
+	if (!agent->arrivals || clock_now_ns() < agent->sweep_due_ns)
+		return;
+	error = arrivals_sweep(agent->arrivals, &sweep);
+	if (error) {
+		log_warning("arrivals not swept", "error=\"%s\"", strerror(-error));
+	} else {
+		pthread_mutex_lock(&agent->lock);
+		agent->arrivals_sweep = sweep;
+		pthread_mutex_unlock(&agent->lock);
+	}
+	agent->sweep_due_ns = clock_now_ns() + SWEEP_MS * 1000000ULL;
 }
 
 static void steer(struct agent *agent)
@@ -316,6 +401,7 @@ static void steer(struct agent *agent)
 		{.fd = agent->signals, .events = POLLIN},
 		{.fd = agent->watch ? watch_fd(agent->watch) : -1, .events = POLLIN},
 		{.fd = agent->tagger ? tagger_event_fd(agent->tagger) : -1, .events = POLLIN},
+		{.fd = agent->arrivals ? tagger_event_fd(agent->arrivals) : -1, .events = POLLIN},
 	};
 
 	while (!agent->stopping) {
@@ -326,6 +412,9 @@ static void steer(struct agent *agent)
 			note_change(agent);
 		if (fds[2].revents)
 			tagger_handle_events(agent->tagger);
+		if (fds[3].revents)
+			tagger_handle_events(agent->arrivals);
+		sweep_arrivals(agent);
 		if (agent->reload_now ||
 		    (agent->changed_ns && clock_now_ns() >= agent->quiet_due_ns))
 			reload(agent);
@@ -343,6 +432,7 @@ static void stop(struct agent *agent)
 		proxy_stop(agent->proxy, agent->options->drain_timeout_ms);
 	if (agent->tagger)
 		tagger_close(agent->tagger);
+	tagger_close(agent->arrivals);
 	watch_close(agent->watch);
 	configuration_drop(agent->configuration);
 	free(agent->last_reload_error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /* The node agent: puts the rooms together and owns their lives. */
+#include "kernel/arrivals.h"
 #include "proxy/proxy.h"
 
 struct agent_options {
@@ -9,6 +10,8 @@ struct agent_options {
 	const char *admin_address; /* "127.0.0.1:15020"; "" for none */
 	bool use_kernel;
 	struct tagger_options tagger;
+	struct tagger_options arrivals; /* interface_count 0: arrivals at pods are not noted */
+	struct arrivals_fields arrivals_fields;
 	struct proxy_options proxy;
 	unsigned drain_timeout_ms;
 };

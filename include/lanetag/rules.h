@@ -37,7 +37,9 @@ enum lanetag_hash_kind {
 struct lanetag_source {
 	__u8 kind; /* enum lanetag_source_kind */
 	__u8 name_length;
-	__u8 reserved[6];
+	__u8 form;  /* of arrivals' fields: enum lanetag_id_form; else 0 */
+	__u8 space; /* of arrivals' fields, see struct lanetag_arrival_key; else 0 */
+	__u8 reserved[4];
 	char name[LANETAG_MAX_NAME]; /* headers' in lower case; cookies' and parameters' exact */
 };
 

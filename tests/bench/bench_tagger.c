@@ -107,7 +107,9 @@ static void print_verified(const char *variant)
 	struct pins pins;
 
 	sandbox_require(pins_open(&pins, NULL) == 0, "pins");
-	if (program_load(&pins, variant, &program)) {
+	struct program_options options = {.kind = PROGRAM_TAGGER, .variant = variant};
+
+	if (program_load(&pins, &options, &program)) {
 		printf("%-10s not taken by this kernel\n", variant);
 	} else {
 		sandbox_require(bpf_obj_get_info_by_fd(program.fd, &info, &length) == 0, "info");

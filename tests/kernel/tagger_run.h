@@ -34,11 +34,12 @@ struct run_flow {
 static inline void run_open(struct tagger *tagger, struct pins *pins,
 			    const struct lanetag_ruleset *ruleset)
 {
+	struct program_options options = {.kind = PROGRAM_TAGGER, .variant = sandbox_variant()};
 	uint16_t port = RUN_PORT;
 
 	memset(tagger, 0, sizeof(*tagger));
 	sandbox_require(pins_open(pins, NULL) == 0, "pins");
-	sandbox_require(program_load(pins, sandbox_variant(), &tagger->program) == 0, "load");
+	sandbox_require(program_load(pins, &options, &tagger->program) == 0, "load");
 	sandbox_require(marks_open(tagger) == 0, "marks");
 	sandbox_require(tagger_set_rules(tagger, ruleset) == 0, "rules");
 	sandbox_require(tagger_set_ports(tagger, &port, 1) == 0, "ports");

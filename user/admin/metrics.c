@@ -192,10 +192,27 @@ static const struct {
 #undef COUNTER
 };
 
+/* Requests at the pods, and what became of noting them. */
+static void write_arrivals(const struct admin_snapshot *snapshot, struct buffer *out)
+{
+	if (!snapshot->arrivals_active)
+		return;
+	write_family(out, "lanetag_arrivals_total", "counter",
+		     "Requests that the kernel saw arrive at pods, by what it could note.");
+	for (size_t i = 0; i < LANETAG_ARRIVAL_COUNTS; i++)
+		buffer_printf(out, "lanetag_arrivals_total{event=\"%s\"} %" PRIu64 "\n",
+			      arrivals_count_name(i), snapshot->arrivals[i]);
+	write_single(out, "lanetag_arrivals_entries", "gauge",
+		     "Arrivals that are kept, as of the latest sweep.", snapshot->arrivals_entries);
+	write_single(out, "lanetag_arrivals_ended_total", "counter",
+		     "Arrivals that were removed by their age.", snapshot->arrivals_ended);
+}
+
 void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	write_configuration(snapshot, out);
 	write_decisions(snapshot, out);
+	write_arrivals(snapshot, out);
 	for (size_t i = 0; i < ARRAY_LENGTH(plain_metrics); i++) {
 		const char *base = (const char *)&snapshot->statistics;
 		uint64_t value;

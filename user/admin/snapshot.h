@@ -2,6 +2,7 @@
 #pragma once
 /* What the agent shows of itself at one moment; the input of metrics and status. */
 #include "config/configuration.h"
+#include "kernel/arrivals.h"
 #include "proxy/statistics.h"
 
 struct admin_snapshot {
@@ -9,6 +10,9 @@ struct admin_snapshot {
 	struct proxy_statistics statistics;
 	bool kernel_active;
 	uint64_t kernel_lane_requests[LANETAG_MAX_LANES];
+	bool arrivals_active;
+	uint64_t arrivals[LANETAG_ARRIVAL_COUNTS];
+	uint64_t arrivals_entries, arrivals_ended; /* as the latest sweep found */
 	uint64_t reloads_succeeded;
 	uint64_t reloads_failed;
 	bool last_reload_failed;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* lanetag run: options to the agent. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 #define DEFAULT_ADMIN_ADDRESS "127.0.0.1:15020"
 #define DEFAULT_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
 #define DEFAULT_DRAIN_TIMEOUT_MS 10000
+#define DEFAULT_ARRIVALS 16384
+#define MINIMUM_ARRIVALS 1024
+#define MAXIMUM_ARRIVALS 1048576
 
 static const char usage[] =
 	"usage: lanetag run --config PATH [OPTION…]\n"
@@ -29,6 +33,16 @@ static const char usage[] =
 	"'*')\n"
 	"      --pin-directory DIR    where its maps are pinned (default: " DEFAULT_PIN_DIRECTORY
 	")\n"
+	"      --pod-interface PATTERN  the pods' interfaces on the node: requests to pods are "
+	"noted "
+	"there by\n"
+	"                             their trace and request ids, see docs/propagation.md; may be "
+	"repeated (default: none)\n"
+	"      --trace-header NAME    one more header that holds such an id, at most two (known: "
+	"traceparent, b3,\n"
+	"                             x-b3-traceid, x-request-id, x-datadog-trace-id)\n"
+	"      --arrivals N           room for so many requests to pods, a power of two (default: "
+	"16384; 1.4 KB each)\n"
 	"      --no-kernel            without the kernel tagger: the agent decides alone\n"
 	"  -a, --admin ADDRESS:PORT   /metrics, /status, /healthz, /readyz "
 	"(default: " DEFAULT_ADMIN_ADDRESS "; '' for none)\n"
@@ -46,6 +60,9 @@ static const char usage[] =
 
 enum {
 	OPTION_PIN_DIRECTORY = 256,
+	OPTION_POD_INTERFACE,
+	OPTION_TRACE_HEADER,
+	OPTION_ARRIVALS,
 	OPTION_NO_KERNEL,
 	OPTION_DRAIN_TIMEOUT,
 	OPTION_LIMIT,
@@ -58,6 +75,9 @@ static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"interface", required_argument, NULL, 'i'},
 	{"pin-directory", required_argument, NULL, OPTION_PIN_DIRECTORY},
+	{"pod-interface", required_argument, NULL, OPTION_POD_INTERFACE},
+	{"trace-header", required_argument, NULL, OPTION_TRACE_HEADER},
+	{"arrivals", required_argument, NULL, OPTION_ARRIVALS},
 	{"no-kernel", no_argument, NULL, OPTION_NO_KERNEL},
 	{"admin", required_argument, NULL, 'a'},
 	{"workers", required_argument, NULL, 'w'},
@@ -75,6 +95,8 @@ struct run_arguments {
 	size_t path_count;
 	const char **interfaces;
 	size_t interface_count;
+	const char **pod_interfaces;
+	size_t pod_interface_count;
 	struct agent_options agent;
 	bool help;
 };
@@ -100,6 +122,34 @@ static int append(const char ***list, size_t *count, const char *text)
 		return -1;
 	*item = text;
 	return 0;
+}
+
+static int parse_arrivals_option(int option, struct run_arguments *arguments)
+{
+	struct agent_options *agent = &arguments->agent;
+	int error;
+
+	switch (option) {
+	case OPTION_POD_INTERFACE:
+		return append(&arguments->pod_interfaces, &arguments->pod_interface_count, optarg);
+	case OPTION_TRACE_HEADER:
+		error = arrivals_add_field(&agent->arrivals_fields, span_of(optarg));
+		if (error)
+			fprintf(stderr, "lanetag run: --trace-header: '%s' %s\n", optarg,
+				error == -ENOSPC ? "is one too many" : "is no header's name");
+		return error;
+	case OPTION_ARRIVALS:
+		if (parse_number("--arrivals", optarg, MAXIMUM_ARRIVALS, &agent->arrivals.capacity))
+			return -1;
+		if (agent->arrivals.capacity >= MINIMUM_ARRIVALS &&
+		    (agent->arrivals.capacity & (agent->arrivals.capacity - 1)) == 0)
+			return 0;
+		fprintf(stderr, "lanetag run: --arrivals: '%s' is no power of two from %d to %d\n",
+			optarg, MINIMUM_ARRIVALS, MAXIMUM_ARRIVALS);
+		return -1;
+	default:
+		return -1; /* getopt said why */
+	}
 }
 
 static int parse_option(int option, struct run_arguments *arguments)
@@ -157,7 +207,7 @@ static int parse_option(int option, struct run_arguments *arguments)
 		arguments->help = true;
 		return 0;
 	default:
-		return -1; /* getopt said why */
+		return parse_arrivals_option(option, arguments);
 	}
 }
 
@@ -204,11 +254,13 @@ int command_run(int argc, char **argv)
 				.admin_address = DEFAULT_ADMIN_ADDRESS,
 				.use_kernel = true,
 				.tagger = {.pin_directory = DEFAULT_PIN_DIRECTORY},
+				.arrivals = {.capacity = DEFAULT_ARRIVALS},
 				.drain_timeout_ms = DEFAULT_DRAIN_TIMEOUT_MS,
 			},
 	};
 	int status = EXIT_USAGE;
 
+	arrivals_standard_fields(&arguments.agent.arrivals_fields);
 	if (parse_arguments(argc, argv, &arguments)) {
 		fprintf(stderr, "try: lanetag run --help\n");
 	} else if (arguments.help) {
@@ -219,9 +271,12 @@ int command_run(int argc, char **argv)
 		arguments.agent.path_count = arguments.path_count;
 		arguments.agent.tagger.interfaces = arguments.interfaces;
 		arguments.agent.tagger.interface_count = arguments.interface_count;
+		arguments.agent.arrivals.interfaces = arguments.pod_interfaces;
+		arguments.agent.arrivals.interface_count = arguments.pod_interface_count;
 		status = agent_run(&arguments.agent);
 	}
 	free(arguments.paths);
 	free(arguments.interfaces);
+	free(arguments.pod_interfaces);
 	return status;
 }

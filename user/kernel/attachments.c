@@ -14,6 +14,7 @@
 
 /* Linux 6.6; the headers that we build with may be older. */
 #define ATTACH_TYPE_TCX_INGRESS ((enum bpf_attach_type)46)
+#define ATTACH_TYPE_TCX_EGRESS ((enum bpf_attach_type)47)
 #define LINK_TYPE_TCX 11
 #define ATTACH_FLAG_BEFORE (1U << 3)
 
@@ -23,6 +24,12 @@
 static bool is_attached(const struct attachment *item)
 {
 	return item->link >= 0 || item->priority != 0;
+}
+
+/* Arrivals are seen on the way to the pod, behind its interface on the node. */
+static enum filter_direction direction(const struct attachments *attachments)
+{
+	return attachments->options->purpose == TAGGER_ARRIVALS ? FILTER_EGRESS : FILTER_INGRESS;
 }
 
 static void pin_name(const struct attachments *attachments, const struct attachment *item,
@@ -61,8 +68,9 @@ static void detach(struct attachments *attachments, struct attachment *item)
 	if (item->link >= 0)
 		close(item->link);
 	else
-		error = filters_detach(item->interface, item->priority, attachments->own_programs,
-				       attachments->own_program_count, item->made_qdisc);
+		error = filters_detach(item->interface, direction(attachments), item->priority,
+				       attachments->own_programs, attachments->own_program_count,
+				       item->made_qdisc);
 	if (error)
 		log_warning("cannot detach", "interface=%s error=\"%s\"", item->name,
 			    strerror(-error));
@@ -90,7 +98,7 @@ static bool filter_stands(const struct attachments *attachments, const struct at
 	bool stands = false;
 	size_t count = 0;
 
-	if (filters_list(item->interface, &filters, &count) < 0)
+	if (filters_list(item->interface, direction(attachments), &filters, &count) < 0)
 		return false;
 	for (size_t i = 0; i < count && !stands; i++)
 		stands = filters[i].priority == item->priority &&
@@ -103,8 +111,11 @@ static int attach_tcx(const struct attachments *attachments, struct attachment *
 {
 	/* Before all others: ours always gives TCX_NEXT, others' verdicts would end the chain. */
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = ATTACH_FLAG_BEFORE);
-	int link = bpf_link_create(attachments->program, (int)item->interface,
-				   ATTACH_TYPE_TCX_INGRESS, &options);
+	int link =
+		bpf_link_create(attachments->program, (int)item->interface,
+				direction(attachments) == FILTER_EGRESS ? ATTACH_TYPE_TCX_EGRESS
+									: ATTACH_TYPE_TCX_INGRESS,
+				&options);
 
 	if (link < 0)
 		return -errno;
@@ -126,8 +137,8 @@ static int attach(struct attachments *attachments, struct attachment *item)
 		}
 	}
 	if (error == -EINVAL && hook != TAGGER_HOOK_TCX)
-		error = filters_attach(item->interface, attachments->program, &item->priority,
-				       &item->made_qdisc);
+		error = filters_attach(item->interface, direction(attachments),
+				       attachments->program, &item->priority, &item->made_qdisc);
 	if (error)
 		return error;
 	pin(attachments, item);
@@ -145,7 +156,8 @@ static void renew(struct attachments *attachments, struct attachment *item)
 	if (item->link >= 0)
 		error = bpf_link_update(item->link, attachments->program, NULL) < 0 ? -errno : 0;
 	else
-		error = filters_replace(item->interface, attachments->program, item->priority);
+		error = filters_replace(item->interface, direction(attachments),
+					attachments->program, item->priority);
 	item->stale = false;
 	if (error) {
 		log_warning("cannot take over an attachment", "interface=%s error=\"%s\"",
@@ -341,7 +353,7 @@ static void forget_vanished_filters(struct attachments *attachments)
 
 		if (item->priority == 0)
 			continue;
-		filters_list(item->interface, &filters, &count);
+		filters_list(item->interface, direction(attachments), &filters, &count);
 		for (size_t f = 0; f < count; f++) {
 			for (size_t p = 0; p < attachments->own_program_count; p++)
 				stands |= filters[f].priority == item->priority &&

@@ -124,10 +124,16 @@ static int list_parent(unsigned interface, uint32_t parent, struct filter **ret_
 	return 0;
 }
 
-int filters_list(unsigned interface, struct filter **ret_filters, size_t *ret_count)
+/* By enum filter_direction. */
+static const uint32_t parents[] = {
+	[FILTER_INGRESS] = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
+	[FILTER_EGRESS] = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS),
+};
+
+int filters_list(unsigned interface, enum filter_direction direction, struct filter **ret_filters,
+		 size_t *ret_count)
 {
-	return list_parent(interface, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), ret_filters,
-			   ret_count);
+	return list_parent(interface, parents[direction], ret_filters, ret_count);
 }
 
 static bool priority_taken(const struct filter *filters, size_t count, uint32_t priority)
@@ -139,19 +145,17 @@ static bool priority_taken(const struct filter *filters, size_t count, uint32_t 
 	return false;
 }
 
-static struct bpf_tc_hook ingress_of(unsigned interface)
+static struct bpf_tc_hook hook_of(unsigned interface, enum filter_direction direction)
 {
 	return (struct bpf_tc_hook){.sz = sizeof(struct bpf_tc_hook),
 				    .ifindex = (int)interface,
-				    .attach_point = BPF_TC_INGRESS};
+				    .attach_point = direction == FILTER_EGRESS ? BPF_TC_EGRESS
+									       : BPF_TC_INGRESS};
 }
 
 /* True if neither direction of the qdisc has a filter. */
 static bool qdisc_is_unused(unsigned interface)
 {
-	static const uint32_t parents[] = {TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
-					   TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)};
-
 	for (size_t i = 0; i < ARRAY_LENGTH(parents); i++) {
 		struct filter *filters = NULL;
 		size_t count = 0;
@@ -167,7 +171,7 @@ static bool qdisc_is_unused(unsigned interface)
 
 static void remove_qdisc(unsigned interface)
 {
-	struct bpf_tc_hook hook = ingress_of(interface);
+	struct bpf_tc_hook hook = hook_of(interface, FILTER_INGRESS);
 
 	if (!qdisc_is_unused(interface))
 		return;
@@ -175,9 +179,10 @@ static void remove_qdisc(unsigned interface)
 	bpf_tc_hook_destroy(&hook);
 }
 
-int filters_attach(unsigned interface, int program, uint32_t *ret_priority, bool *ret_made_qdisc)
+int filters_attach(unsigned interface, enum filter_direction direction, int program,
+		   uint32_t *ret_priority, bool *ret_made_qdisc)
 {
-	struct bpf_tc_hook hook = ingress_of(interface);
+	struct bpf_tc_hook hook = hook_of(interface, direction);
 	struct filter *filters = NULL;
 	size_t count = 0;
 	int error = bpf_tc_hook_create(&hook);
@@ -185,7 +190,7 @@ int filters_attach(unsigned interface, int program, uint32_t *ret_priority, bool
 
 	if (error && error != -EEXIST)
 		return error;
-	error = filters_list(interface, &filters, &count);
+	error = filters_list(interface, direction, &filters, &count);
 	for (uint32_t priority = FILTER_FIRST_PRIORITY; error == 0; priority++) {
 		LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program, .handle = FILTER_HANDLE,
 			    .priority = priority);
@@ -210,9 +215,10 @@ int filters_attach(unsigned interface, int program, uint32_t *ret_priority, bool
 	return error;
 }
 
-int filters_replace(unsigned interface, int program, uint32_t priority)
+int filters_replace(unsigned interface, enum filter_direction direction, int program,
+		    uint32_t priority)
 {
-	struct bpf_tc_hook hook = ingress_of(interface);
+	struct bpf_tc_hook hook = hook_of(interface, direction);
 	LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program, .handle = FILTER_HANDLE,
 		    .priority = priority, .flags = BPF_TC_F_REPLACE);
 
@@ -231,15 +237,15 @@ static bool runs_ours(const struct filter *filter, uint32_t priority, const uint
 	return false;
 }
 
-int filters_detach(unsigned interface, uint32_t priority, const uint32_t *program_ids, size_t count,
-		   bool made_qdisc)
+int filters_detach(unsigned interface, enum filter_direction direction, uint32_t priority,
+		   const uint32_t *program_ids, size_t count, bool made_qdisc)
 {
-	struct bpf_tc_hook hook = ingress_of(interface);
+	struct bpf_tc_hook hook = hook_of(interface, direction);
 	LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = priority);
 	struct filter *filters = NULL;
 	size_t filter_count = 0;
 	bool ours = false;
-	int error = filters_list(interface, &filters, &filter_count);
+	int error = filters_list(interface, direction, &filters, &filter_count);
 
 	for (size_t i = 0; i < filter_count && !ours; i++)
 		ours = runs_ours(&filters[i], priority, program_ids, count);

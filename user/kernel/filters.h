@@ -15,27 +15,32 @@
  * down). */
 #define FILTER_FIRST_PRIORITY 3
 
+enum filter_direction { FILTER_INGRESS, FILTER_EGRESS };
+
 struct filter {
 	uint32_t priority;
 	uint32_t handle;
 	uint32_t program_id; /* 0: not a BPF filter */
 };
 
-/* 0, and every ingress filter of an interface (the caller frees); or a negative errno. */
-int filters_list(unsigned interface, struct filter **ret_filters, size_t *ret_count);
+/* 0, and every filter of an interface in one direction (the caller frees); or a negative errno. */
+int filters_list(unsigned interface, enum filter_direction direction, struct filter **ret_filters,
+		 size_t *ret_count);
 
 /*
  * Attaches at the lowest priority that is free, making the clsact qdisc if there is none. 0, or a
  * negative errno. *ret_made_qdisc: it was made here.
  */
-int filters_attach(unsigned interface, int program, uint32_t *ret_priority, bool *ret_made_qdisc);
+int filters_attach(unsigned interface, enum filter_direction direction, int program,
+		   uint32_t *ret_priority, bool *ret_made_qdisc);
 
 /* Swaps the program of our filter at `priority` without a gap. */
-int filters_replace(unsigned interface, int program, uint32_t priority);
+int filters_replace(unsigned interface, enum filter_direction direction, int program,
+		    uint32_t priority);
 
 /*
  * Removes our filter if it runs one of these programs, then the qdisc if `made_qdisc` and nobody
  * else has a filter on it, ingress or egress. Nothing there is fine.
  */
-int filters_detach(unsigned interface, uint32_t priority, const uint32_t *program_ids, size_t count,
-		   bool made_qdisc);
+int filters_detach(unsigned interface, enum filter_direction direction, uint32_t priority,
+		   const uint32_t *program_ids, size_t count, bool made_qdisc);

@@ -12,6 +12,8 @@
 #include "kernel/layout.h"
 #include "kernel/obstacles.h"
 
+#include "bpf/arrivals.skel.h"
+#include "bpf/arrivals_bounded.skel.h"
 #include "bpf/tagger.skel.h"
 #include "bpf/tagger_bounded.skel.h"
 
@@ -19,6 +21,7 @@
 #define FRESH_SUFFIX "-new"
 
 struct variant {
+	enum program_kind kind;
 	const char *name;
 	const void *(*elf)(size_t *ret_size);
 	const char *program; /* and those whose names go on behind it */
@@ -26,9 +29,17 @@ struct variant {
 
 /* The best first. */
 static const struct variant variants[] = {
-	{"may_goto", tagger_bpf__elf_bytes, "tagger_may_goto"},
-	{"bpf_loop", tagger_bpf__elf_bytes, "tagger_bpf_loop"},
-	{"bounded", tagger_bounded_bpf__elf_bytes, "tagger_bounded"},
+	{PROGRAM_TAGGER, "may_goto", tagger_bpf__elf_bytes, "tagger_may_goto"},
+	{PROGRAM_TAGGER, "bpf_loop", tagger_bpf__elf_bytes, "tagger_bpf_loop"},
+	{PROGRAM_TAGGER, "bounded", tagger_bounded_bpf__elf_bytes, "tagger_bounded"},
+	{PROGRAM_ARRIVALS, "may_goto", arrivals_bpf__elf_bytes, "arrivals_may_goto"},
+	{PROGRAM_ARRIVALS, "bpf_loop", arrivals_bpf__elf_bytes, "arrivals_bpf_loop"},
+	{PROGRAM_ARRIVALS, "bounded", arrivals_bounded_bpf__elf_bytes, "arrivals_bounded"},
+};
+
+static const char *const kind_names[] = {
+	[PROGRAM_TAGGER] = "tagger",
+	[PROGRAM_ARRIVALS] = "arrivals",
 };
 
 /* Leaves out the other variants' programs. The variant's entry, or NULL: it was not built. */
@@ -67,8 +78,22 @@ static int reuse_pinned(struct bpf_object *object, const struct pins *pins)
 	return 0;
 }
 
+/* The tables that have as many entries as the options say. */
+static int set_capacity(struct bpf_object *object, uint32_t capacity)
+{
+	static const char *const names[] = {"lane_flows", "lane_arrivals"};
+	int error = 0;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(names) && error == 0; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, names[i]);
+
+		error = map ? bpf_map__set_max_entries(map, capacity) : -ENOENT;
+	}
+	return error;
+}
+
 /* 0, a negative errno, or 1: this variant was not built. */
-static int load_variant(const struct variant *variant, const struct pins *pins,
+static int load_variant(const struct variant *variant, const struct pins *pins, uint32_t capacity,
 			struct program *ret_program)
 {
 	struct program program = {.variant = variant->name};
@@ -85,6 +110,9 @@ static int load_variant(const struct variant *variant, const struct pins *pins,
 	entry = choose_programs(program.object, variant);
 	if (entry == NULL)
 		goto fail;
+	error = capacity ? set_capacity(program.object, capacity) : 0;
+	if (error)
+		goto fail;
 	program.layout = layout_fingerprint(program.object);
 	program.taken_over = layout_matches_pins(program.object, program.layout, pins);
 	error = program.taken_over ? reuse_pinned(program.object, pins) : 0;
@@ -100,36 +128,41 @@ fail:
 	return error;
 }
 
-static void log_failure(int error)
+static void log_failure(enum program_kind kind, int error)
 {
 	struct buffer reasons = {0};
 
 	obstacles_explain(-error, &reasons);
-	log_error("the kernel takes no variant of the tagger", "error=\"%s\"",
-		  buffer_text(&reasons));
+	log_error("the kernel takes no variant of the program", "program=%s error=\"%s\"",
+		  kind_names[kind], buffer_text(&reasons));
 	buffer_free(&reasons);
 }
 
-int program_load(const struct pins *pins, const char *variant, struct program *ret_program)
+int program_load(const struct pins *pins, const struct program_options *options,
+		 struct program *ret_program)
 {
+	const char *variant = options->variant, *kind = kind_names[options->kind];
 	int error = -EINVAL, result;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(variants); i++) {
-		if (variant && strcmp(variant, variants[i].name) != 0)
+		if (variants[i].kind != options->kind ||
+		    (variant && strcmp(variant, variants[i].name) != 0))
 			continue;
-		result = load_variant(&variants[i], pins, ret_program);
+		result = load_variant(&variants[i], pins, options->capacity, ret_program);
 		if (result > 0)
 			continue;
 		error = result;
 		if (error == 0) {
-			log_info("tagger loaded", "variant=%s maps=%s", ret_program->variant,
+			log_info("program loaded", "program=%s variant=%s maps=%s", kind,
+				 ret_program->variant,
 				 ret_program->taken_over ? "taken-over" : "new");
 			return 0;
 		}
-		log_info("the kernel does not take a variant of the tagger",
-			 "variant=%s error=\"%s\"", variants[i].name, strerror(-error));
+		log_info("the kernel does not take a variant of the program",
+			 "program=%s variant=%s error=\"%s\"", kind, variants[i].name,
+			 strerror(-error));
 	}
-	log_failure(error);
+	log_failure(options->kind, error);
 	return error;
 }
 

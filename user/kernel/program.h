@@ -10,6 +10,17 @@
 
 struct bpf_object;
 
+enum program_kind {
+	PROGRAM_TAGGER,
+	PROGRAM_ARRIVALS,
+};
+
+struct program_options {
+	enum program_kind kind;
+	const char *variant; /* NULL: the first that loads */
+	uint32_t capacity;   /* of ARRIVALS: entries of its tables, a power of two */
+};
+
 struct program {
 	struct bpf_object *object;
 	const char *variant; /* may_goto, bpf_loop … */
@@ -19,10 +30,11 @@ struct program {
 };
 
 /*
- * Loads, with the maps pinned under `pins` where they fit. `variant` NULL: the first that loads. 0,
- * or the negative errno of the last try; the log then says what the kernel lacks.
+ * Loads, with the maps pinned under `pins` where they fit. 0, or the negative errno of the last
+ * try; the log then says what the kernel lacks.
  */
-int program_load(const struct pins *pins, const char *variant, struct program *ret_program);
+int program_load(const struct pins *pins, const struct program_options *options,
+		 struct program *ret_program);
 /*
  * Pins the program, and the arrays of programs that it jumps through (they empty themselves once
  * nobody holds them), beside those of an earlier agent that may still run; program_settle then puts

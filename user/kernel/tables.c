@@ -13,7 +13,7 @@
 #include "base/array.h"
 #include "kernel/tagger_internal.h"
 
-static int update(const struct tagger *tagger, const char *map, uint32_t key, const void *value)
+int tables_update(const struct tagger *tagger, const char *map, uint32_t key, const void *value)
 {
 	int fd = program_map(&tagger->program, map);
 
@@ -55,7 +55,7 @@ int tagger_set_rules(struct tagger *tagger, const struct lanetag_ruleset *rulese
 
 	if (inner < 0)
 		return inner;
-	error = update(tagger, "lane_rules", 0, &inner);
+	error = tables_update(tagger, "lane_rules", 0, &inner);
 	close(inner); /* the outer map holds it */
 	return error;
 }
@@ -68,7 +68,7 @@ int tagger_set_ports(struct tagger *tagger, const uint16_t *ports, size_t port_c
 	for (size_t i = 0; i < port_count; i++)
 		words[ports[i] >> 6] |= 1ULL << (ports[i] & 63);
 	for (uint32_t word = 0; word < ARRAY_LENGTH(words) && error == 0; word++)
-		error = update(tagger, "lane_ports", word, &words[word]);
+		error = tables_update(tagger, "lane_ports", word, &words[word]);
 	return error;
 }
 
@@ -83,7 +83,7 @@ int tagger_set_lane_name(struct tagger *tagger, uint32_t lane, const char *tag_h
 
 	snprintf(name.tag_header, sizeof(name.tag_header), "%s", tag_header);
 	snprintf(name.tag_value, sizeof(name.tag_value), "%s", tag_value);
-	return update(tagger, "lane_names", lane, &name);
+	return tables_update(tagger, "lane_names", lane, &name);
 }
 
 /* Sums the values of all processors, one key after the other. */
@@ -117,9 +117,7 @@ static int read_at_once(int map, uint32_t count, int processors, uint64_t *sums)
 	return error;
 }
 
-/* Elements 0 to count - 1 of a per-CPU map of 64-bit counters, summed over the processors. */
-static int sum_counters(const struct tagger *tagger, const char *name, uint32_t count,
-			uint64_t *ret_sums)
+int tables_sum(const struct tagger *tagger, const char *name, uint32_t count, uint64_t *ret_sums)
 {
 	int map = program_map(&tagger->program, name), processors = libbpf_num_possible_cpus();
 	uint64_t sums[LANETAG_MAX_LANES] = {0};
@@ -141,7 +139,7 @@ static int sum_counters(const struct tagger *tagger, const char *name, uint32_t 
 
 int tagger_lane_requests(const struct tagger *tagger, uint64_t ret_requests[LANETAG_MAX_LANES])
 {
-	return sum_counters(tagger, "lane_counters", LANETAG_MAX_LANES, ret_requests);
+	return tables_sum(tagger, "lane_counters", LANETAG_MAX_LANES, ret_requests);
 }
 
 /* In the order of enum lanetag_event. */
@@ -179,5 +177,5 @@ const char *tagger_event_name(size_t event)
 
 int tagger_events(const struct tagger *tagger, uint64_t *ret_counts)
 {
-	return sum_counters(tagger, "lane_events", LANETAG_EVENTS, ret_counts);
+	return tables_sum(tagger, "lane_events", LANETAG_EVENTS, ret_counts);
 }

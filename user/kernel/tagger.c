@@ -32,13 +32,14 @@ static void free_options(struct tagger_options *options)
 /* The strings are ours from here on: interfaces are matched as long as the tagger lives. */
 static int copy_options(const struct tagger_options *options, struct tagger_options *ret_copy)
 {
-	struct tagger_options copy = {.hook = options->hook, .variant = options->variant};
+	struct tagger_options copy = *options;
 	char **names = calloc(options->interface_count + 1, sizeof(*names));
 
 	if (names == NULL)
 		return -ENOMEM;
 	copy.interfaces = (const char *const *)names;
-	for (; copy.interface_count < options->interface_count; copy.interface_count++) {
+	for (copy.interface_count = 0; copy.interface_count < options->interface_count;
+	     copy.interface_count++) {
 		names[copy.interface_count] = strdup(options->interfaces[copy.interface_count]);
 		if (names[copy.interface_count] == NULL) {
 			free_options(&copy);
@@ -77,11 +78,17 @@ static int pin_program(struct tagger *tagger)
 
 static int start_program(struct tagger *tagger)
 {
-	int error = program_load(&tagger->pins, tagger->options.variant, &tagger->program);
+	bool arrivals = tagger->options.purpose == TAGGER_ARRIVALS;
+	struct program_options options = {
+		.kind = arrivals ? PROGRAM_ARRIVALS : PROGRAM_TAGGER,
+		.variant = tagger->options.variant,
+		.capacity = tagger->options.capacity,
+	};
+	int error = program_load(&tagger->pins, &options, &tagger->program);
 
 	if (error)
 		return error;
-	error = marks_open(tagger);
+	error = arrivals ? arrivals_prepare(tagger) : marks_open(tagger);
 	if (error == 0) {
 		error = pin_program(tagger);
 		if (error)

@@ -12,14 +12,22 @@
 
 struct tagger;
 
-/* Where the program hooks into an interface's ingress. */
+/* How the program hooks into an interface: at its ingress, for arrivals at its egress. */
 enum tagger_hook {
 	TAGGER_HOOK_ANY, /* TCX where the kernel has it, else clsact */
 	TAGGER_HOOK_TCX,
 	TAGGER_HOOK_CLSACT,
 };
 
+/* Which of the programs, see bpf/. */
+enum tagger_purpose {
+	TAGGER_MARKS,	 /* requests that come to the agent are marked */
+	TAGGER_ARRIVALS, /* requests that come to pods are noted, see kernel/arrivals.h */
+};
+
 struct tagger_options {
+	enum tagger_purpose purpose;
+	uint32_t capacity;	   /* of ARRIVALS: entries of its tables, a power of two */
 	const char *pin_directory; /* TAGGER_PIN_DIRECTORY; NULL: nothing outlives the agent */
 	const char *const
 		*interfaces; /* names or fnmatch(3) patterns, "*" for all, also later ones */

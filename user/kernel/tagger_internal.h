@@ -18,6 +18,8 @@ struct tagger {
 	size_t marks_size; /* bytes mapped */
 	void *confirmations;
 	size_t confirmations_size;
+
+	uint64_t arrivals_ended; /* by arrivals_sweep */
 };
 
 /*
@@ -26,3 +28,12 @@ struct tagger {
  */
 int marks_open(struct tagger *tagger);
 void marks_close(struct tagger *tagger);
+
+/* arrivals.c: writes what the program is set by, after program_load. 0 or a negative errno. */
+int arrivals_prepare(struct tagger *tagger);
+
+/* tables.c: elements 0 to count - 1 (at most LANETAG_MAX_LANES) of a per-CPU map of 64-bit
+ * counters, summed over the processors. 0 or a negative errno. */
+int tables_sum(const struct tagger *tagger, const char *name, uint32_t count, uint64_t *ret_sums);
+/* Writes one element of an array. 0 or a negative errno. */
+int tables_update(const struct tagger *tagger, const char *map, uint32_t key, const void *value);
