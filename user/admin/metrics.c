@@ -162,7 +162,8 @@ static const struct {
 		"Requests with several, differing user ids; not tagged."),
 	COUNTER("forged_tags_removed_total", forged_tags_removed,
 		"Tag headers, trailers and baggage members that clients sent, removed."),
-	COUNTER("tags_restored_total", tags_restored, "Tags restored from baggage on hops."),
+	COUNTER("tags_restored_total", tags_restored, "Tags restored on hops."),
+	COUNTER("tags_dropped_total", tags_dropped, "Tags that a hop's request had no room for."),
 	COUNTER("no_host_total", no_host, "Requests whose host no route has (404)."),
 	COUNTER("no_match_total", no_match, "Requests that no route of their host matches (404)."),
 	COUNTER("no_endpoint_total", no_endpoint, "Requests whose subset has no endpoint (503)."),
@@ -192,6 +193,16 @@ static const struct {
 #undef COUNTER
 };
 
+static void write_propagation(const struct proxy_statistics *statistics, struct buffer *out)
+{
+	write_family(out, "lanetag_propagation_total", "counter",
+		     "Requests on hops by the way in which their tags came.");
+	for (size_t i = 0; i <= PROPAGATION_WAYS; i++)
+		buffer_printf(out, "lanetag_propagation_total{by=\"%s\"} %" PRIu64 "\n",
+			      i < PROPAGATION_WAYS ? propagation_way_name(i) : "none",
+			      statistics->propagated_by[i]);
+}
+
 /* Requests at the pods, and what became of noting them. */
 static void write_arrivals(const struct admin_snapshot *snapshot, struct buffer *out)
 {
@@ -212,6 +223,7 @@ void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	write_configuration(snapshot, out);
 	write_decisions(snapshot, out);
+	write_propagation(&snapshot->statistics, out);
 	write_arrivals(snapshot, out);
 	for (size_t i = 0; i < ARRAY_LENGTH(plain_metrics); i++) {
 		const char *base = (const char *)&snapshot->statistics;

@@ -7,6 +7,71 @@
 #include "http/values.h"
 #include "manifest/builder.h"
 
+#define ANNOTATION_PREFIX "lanetag.io/"
+#define WAYS_ANNOTATION ANNOTATION_PREFIX "propagation-ways"
+
+const char *propagation_way_name(enum propagation_way way)
+{
+	static const char *const names[PROPAGATION_WAYS] = {
+		[PROPAGATION_HEADER] = "header",   [PROPAGATION_BAGGAGE] = "baggage",
+		[PROPAGATION_USER_ID] = "user-id", [PROPAGATION_TRACE] = "trace",
+		[PROPAGATION_THREAD] = "thread",
+	};
+
+	return names[way];
+}
+
+/* The way's bit; 0: there is none of this name. */
+static unsigned way_by_name(struct span name)
+{
+	for (unsigned i = 0; i < PROPAGATION_WAYS; i++) {
+		if (span_equal(name, span_of(propagation_way_name(i))))
+			return PROPAGATION_WAY(i);
+	}
+	return 0;
+}
+
+static void read_ways(const struct builder *builder, const struct node *node,
+		      const struct path *path, const char *text, unsigned *ret_ways)
+{
+	struct span rest = span_of(text), name;
+
+	*ret_ways = 0;
+	if (rest.length == 0)
+		reader_error(&builder->reader, node, path, "names no way");
+	while (rest.length) {
+		span_cut(rest, ',', &name, &rest);
+		name = span_trim(name);
+		unsigned way = way_by_name(name);
+		if (!way)
+			reader_error(&builder->reader, node, path,
+				     "\"%.*s\" is none of header, baggage, user-id, trace, thread",
+				     (int)name.length, name.data);
+		*ret_ways |= way;
+	}
+}
+
+/* A misspelt annotation of ours would be a switch that does nothing. */
+static void read_annotations(const struct builder *builder, const struct node *document,
+			     struct header_propagation_manifest *manifest)
+{
+	struct path root = path_field(NULL, "metadata"), path = path_field(&root, "annotations");
+	const struct node *metadata = node_get(document, "metadata");
+	const struct node *annotations = metadata ? node_get(metadata, "annotations") : NULL;
+	const struct labels *labels = &manifest->resource.annotations;
+
+	for (size_t i = 0; annotations && i < labels->count; i++) {
+		struct path item = path_field(&path, labels->items[i].key);
+		const struct node *node = node_get(annotations, item.field);
+
+		if (strcmp(labels->items[i].key, WAYS_ANNOTATION) == 0)
+			read_ways(builder, node, &item, labels->items[i].value, &manifest->ways);
+		else if (strncmp(labels->items[i].key, ANNOTATION_PREFIX,
+				 strlen(ANNOTATION_PREFIX)) == 0)
+			reader_error(&builder->reader, node, &item, "unknown annotation");
+	}
+}
+
 static void read_names(const struct builder *builder, const struct node *spec,
 		       const struct path *path, const char *field, const char *const **ret_names,
 		       size_t *ret_count)
@@ -73,13 +138,13 @@ static void read_spec(const struct builder *builder, const struct node *document
 int header_propagation_read(const struct node *document, struct diagnostics *diagnostics,
 			    struct header_propagation_manifest *ret_manifest)
 {
-	struct header_propagation_manifest manifest = {0};
-
+	struct header_propagation_manifest manifest = {.ways = PROPAGATION_STANDARD_WAYS};
 	struct builder builder;
 
 	if (builder_begin(&builder, document, diagnostics, &manifest.resource, &manifest.arena))
 		return -1;
 
+	read_annotations(&builder, document, &manifest);
 	read_spec(&builder, document, &manifest);
 	builder_end(&builder);
 	*ret_manifest = manifest;

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "manifest/header_propagation.h"
-
 /* The manifests are the compiled form: a handful of names, compared in turn. */
 struct propagation {
 	const struct header_propagation_manifest *manifests;
@@ -50,9 +48,11 @@ static bool names_header(const struct header_propagation_manifest *manifest, str
 	return false;
 }
 
-bool propagation_matches(const struct propagation *propagation, struct span name,
-			 const struct labels *labels)
+unsigned propagation_ways(const struct propagation *propagation, struct span name,
+			  const struct labels *labels)
 {
+	unsigned ways = 0;
+
 	for (size_t i = 0; i < propagation->count; i++) {
 		const struct header_propagation_manifest *manifest = &propagation->manifests[i];
 
@@ -60,7 +60,7 @@ bool propagation_matches(const struct propagation *propagation, struct span name
 		    (!labels || !labels_select(&manifest->workload_selector, labels)))
 			continue;
 		if (names_header(manifest, name))
-			return true;
+			ways |= manifest->ways;
 	}
-	return false;
+	return ways;
 }

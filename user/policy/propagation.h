@@ -3,6 +3,7 @@
 /*
  * Which headers travel down the chain (ASMHeaderPropagation, several add up). Immutable.
  */
+#include "manifest/header_propagation.h"
 #include "manifest/manifest.h"
 
 struct propagation;
@@ -12,9 +13,15 @@ int propagation_compile(const struct manifest_set *manifests, struct diagnostics
 void propagation_free(struct propagation *propagation);
 
 /*
- * True if a header of this name travels to and from a workload with `labels` (NULL: not known; then
- * only resources without a workloadSelector count).
+ * The ways (PROPAGATION_WAY bits) by which a header of this name travels to and from a workload
+ * with `labels` (NULL: not known; then only resources without a workloadSelector count). 0: it does
+ * not travel.
  */
-bool propagation_matches(const struct propagation *propagation, struct span name,
-			 const struct labels *labels);
+unsigned propagation_ways(const struct propagation *propagation, struct span name,
+			  const struct labels *labels);
+static inline bool propagation_matches(const struct propagation *propagation, struct span name,
+				       const struct labels *labels)
+{
+	return propagation_ways(propagation, name, labels) != 0;
+}
 bool propagation_is_empty(const struct propagation *propagation);

@@ -133,6 +133,11 @@ static void begin_json(struct buffer *out, const struct request *request, const 
 	if (request->listener->kind == MESH_LISTENER_GATEWAY)
 		buffer_printf(out, ",\"decided_by\":\"%s\"",
 			      request->decided_by_kernel ? "kernel" : "agent");
+	else
+		append_json_member(out, "propagated_by",
+				   span_of(request->propagated_by < PROPAGATION_WAYS
+						   ? propagation_way_name(request->propagated_by)
+						   : "none"));
 	append_route(out, &request->route);
 }
 

@@ -4,9 +4,10 @@
 #include "manifest/workload.h"
 #include "mesh/apply.h"
 #include "policy/baggage.h"
+#include "proxy/correlation.h"
 #include "proxy/forwarding.h"
 
-static const struct span baggage_name = {"baggage", 7};
+static const struct span baggage_name = {REQUEST_BAGGAGE, sizeof(REQUEST_BAGGAGE) - 1};
 
 static const struct request_verdict all_is_well = {0, NULL};
 static const struct request_verdict too_many_fields = {431, "no room for another header field"};
@@ -15,18 +16,13 @@ static const struct request_verdict no_memory = {503, "out of memory"};
 /*
  * Spans of `values` stand in the edit, so it must not move once something was written to it: room
  * for all that one request can need is made first. Restored tags and members that are kept are no
- * longer than the baggage that came, and so on.
+ * longer than the baggage that came, or than BAGGAGE_MAX_BYTES where it was looked up, and so on.
  */
 static bool reserve_values(struct request *request)
 {
 	buffer_clear(&request->values);
 	return buffer_reserve(&request->values,
-			      4 * request->head.length + 3 * BAGGAGE_MAX_BYTES + 1024) != NULL;
-}
-
-static bool is_baggage(const struct http_field *field)
-{
-	return field->kind == HTTP_FIELD_OTHER && span_equal_ignore_case(field->name, baggage_name);
+			      4 * request->head.length + 5 * BAGGAGE_MAX_BYTES + 1024) != NULL;
 }
 
 /* The member's key as it stands, or decoded: an application may write it anew, decoded. */
@@ -103,7 +99,7 @@ struct request_verdict request_remove_forged_tags(struct request *request)
 		if (tag_rules_owns_header(request->configuration->tag_rules, field->name)) {
 			http_edit_remove(&request->edit, i);
 			statistics_count(&request->statistics->forged_tags_removed);
-		} else if (is_baggage(field) && baggage_has_tag(request, field->value)) {
+		} else if (request_is_baggage(field) && baggage_has_tag(request, field->value)) {
 			struct request_verdict verdict = remove_baggage_tags(request, i);
 
 			if (verdict.status)
@@ -196,61 +192,6 @@ struct request_verdict request_inject_tags(struct request *request)
 	return all_is_well;
 }
 
-/* True if a propagated member may become a field: never one that frames or names the host. */
-static bool may_restore(const struct request *request, struct span name)
-{
-	struct span present;
-
-	return http_field_kind(name) == HTTP_FIELD_OTHER &&
-	       !span_equal_ignore_case(name, baggage_name) &&
-	       propagation_matches(request->configuration->propagation, name,
-				   request->source_labels) &&
-	       !http_edit_get(&request->edit, name, &present);
-}
-
-static struct request_verdict restore_member(struct request *request,
-					     const struct baggage_member *member)
-{
-	size_t start = request->values.length;
-
-	if (!may_restore(request, member->key))
-		return all_is_well;
-	if (baggage_decode(member->value, &request->values)) {
-		request->values.length = start;
-		statistics_count(&request->statistics->baggage_malformed);
-		return all_is_well;
-	}
-	if (http_edit_add(&request->edit, member->key, text_since(&request->values, start)))
-		return too_many_fields;
-	statistics_count(&request->statistics->tags_restored);
-	return all_is_well;
-}
-
-struct request_verdict request_restore_tags(struct request *request)
-{
-	if (propagation_is_empty(request->configuration->propagation))
-		return all_is_well;
-	for (size_t i = 0; i < request->head.field_count; i++) {
-		struct baggage_member member;
-		struct span rest = request->head.fields[i].value;
-		int result;
-
-		if (!is_baggage(&request->head.fields[i]))
-			continue;
-		while ((result = baggage_next(&rest, &member))) {
-			if (result < 0) {
-				statistics_count(&request->statistics->baggage_malformed);
-				continue;
-			}
-			struct request_verdict verdict = restore_member(request, &member);
-
-			if (verdict.status)
-				return verdict;
-		}
-	}
-	return all_is_well;
-}
-
 #define MAXIMUM_OWN_MEMBERS 64
 
 /* What propagates of one request: effective fields, each name once. */
@@ -273,7 +214,7 @@ static void collect_member(const struct request *request, const struct http_fiel
 {
 	if (own->count < MAXIMUM_OWN_MEMBERS && field->kind == HTTP_FIELD_OTHER &&
 	    propagation_matches(request->configuration->propagation, field->name, destination) &&
-	    !is_baggage(field) && !is_own_member(own, field->name))
+	    !request_is_baggage(field) && !is_own_member(own, field->name))
 		own->fields[own->count++] = field;
 }
 
@@ -315,11 +256,11 @@ static size_t copy_others_members(const struct request *request, const struct ow
 	size_t count = 0;
 
 	for (size_t i = 0; i < request->head.field_count; i++) {
-		if (is_baggage(&request->head.fields[i]) && !http_edit_is_removed(edit, i))
+		if (request_is_baggage(&request->head.fields[i]) && !http_edit_is_removed(edit, i))
 			count += copy_members(own, request->head.fields[i].value, start, out);
 	}
 	for (size_t i = 0; i < edit->added_count; i++) {
-		if (is_baggage(&edit->added[i]))
+		if (request_is_baggage(&edit->added[i]))
 			count += copy_members(own, edit->added[i].value, start, out);
 	}
 	return count;
@@ -367,12 +308,15 @@ struct request_verdict request_propagate(struct request *request, const struct l
 			members++;
 		}
 	}
-	if (overflow)
-		statistics_count(&request->statistics->baggage_overflows);
 	if (out->failed)
 		return no_memory;
-	return http_edit_set(&request->edit, baggage_name, text_since(out, start)) ? too_many_fields
-										   : all_is_well;
+	/* No request fails for what only later hops would need. */
+	if (request->edit.added_count >= HTTP_EDIT_MAX_ADDED ||
+	    http_edit_set(&request->edit, baggage_name, text_since(out, start)))
+		overflow = true;
+	if (overflow)
+		statistics_count(&request->statistics->baggage_overflows);
+	return all_is_well;
 }
 
 /* Equal hashes, equal side of the weights: the user's where an id is known. */
@@ -426,6 +370,7 @@ struct request_verdict request_tag_and_route(struct request *request,
 	request->source_labels = NULL;
 	request->source_namespace = NULL;
 	request->decided_by_kernel = false;
+	request->propagated_by = PROPAGATION_WAYS;
 	request->route = (struct route_result){.action = ROUTE_NO_HOST};
 	if (!reserve_values(request))
 		return no_memory;
@@ -438,7 +383,8 @@ struct request_verdict request_tag_and_route(struct request *request,
 		find_caller(request);
 		tag_rules_decide(request->configuration->tag_rules, &request->head,
 				 &request->decision);
-		verdict = request_restore_tags(request);
+		correlation_restore_tags(request);
+		verdict = all_is_well;
 	}
 	if (verdict.status)
 		return verdict;

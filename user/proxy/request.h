@@ -5,7 +5,7 @@
  * counters: no sockets, no allocation per request (the buffers are kept).
  *
  *   gateway:  forged tags out → decide → compare with the kernel's mark → tags in ┐
- *   service:  caller's labels → tags back out of the baggage                     ┴→ route
+ *   service:  caller's labels → tags of the call's cause (correlation.h)         ┴→ route
  *             → tags into the baggage → hop-by-hop out, Via and forwarding fields in
  */
 #include <lanetag/mark.h>
@@ -27,6 +27,7 @@ struct request {
 	struct http_edit edit;
 	struct tag_decision decision; /* gateways, or where an id is known */
 	bool decided_by_kernel;
+	enum propagation_way propagated_by; /* on hops; PROPAGATION_WAYS: nothing did */
 	const struct labels *source_labels; /* of the calling workload, or NULL */
 	const char *source_namespace;
 	uint64_t hash; /* decides weights */
@@ -60,8 +61,19 @@ struct request_verdict request_prepare(struct request *request);
 struct request_verdict request_remove_forged_tags(struct request *request);
 void request_decide(struct request *request, const struct lanetag_mark *mark);
 struct request_verdict request_inject_tags(struct request *request);
-struct request_verdict request_restore_tags(struct request *request);
 struct request_verdict request_propagate(struct request *request, const struct labels *destination);
+
+#define REQUEST_BAGGAGE "baggage"
+
+static inline bool request_is_baggage_name(struct span name)
+{
+	return span_equal_ignore_case(name, (struct span){REQUEST_BAGGAGE, 7});
+}
+
+static inline bool request_is_baggage(const struct http_field *field)
+{
+	return field->kind == HTTP_FIELD_OTHER && request_is_baggage_name(field->name);
+}
 
 /* xorshift64*: for ids and balancing, never for secrets. */
 static inline uint64_t random_next(uint64_t *state)

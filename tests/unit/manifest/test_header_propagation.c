@@ -9,7 +9,7 @@ struct reading {
 	struct header_propagation_manifest manifest;
 };
 
-static struct reading read_text(const char *spec)
+static struct reading read_annotated(const char *annotations, const char *spec)
 {
 	struct reading reading = {0};
 	struct buffer text = {0};
@@ -17,8 +17,8 @@ static struct reading read_text(const char *spec)
 
 	buffer_printf(&text,
 		      "apiVersion: istio.alibabacloud.com/v1beta1\nkind: ASMHeaderPropagation\n"
-		      "metadata: {name: tags}\n%s",
-		      spec);
+		      "metadata: {name: tags%s}\n%s",
+		      annotations, spec);
 	size_t count =
 		nodes_read_memory("p.yaml", buffer_span(&text), &reading.diagnostics, &documents);
 	if (count != 1)
@@ -27,6 +27,11 @@ static struct reading read_text(const char *spec)
 	nodes_free(documents, count);
 	buffer_free(&text);
 	return reading;
+}
+
+static struct reading read_text(const char *spec)
+{
+	return read_annotated("", spec);
 }
 
 static void done(struct reading *reading)
@@ -101,12 +106,63 @@ static void what_is_wrong_is_named_with_its_place(void **state)
 	}
 }
 
+static void ways_are_chosen_by_annotation(void **state)
+{
+	static const struct {
+		const char *annotations;
+		unsigned ways;
+	} rows[] = {
+		{"", PROPAGATION_STANDARD_WAYS},
+		{", annotations: {other.example/propagation-ways: x}", PROPAGATION_STANDARD_WAYS},
+		{", annotations: {lanetag.io/propagation-ways: thread}",
+		 PROPAGATION_WAY(PROPAGATION_THREAD)},
+		{", annotations: {lanetag.io/propagation-ways: 'header,baggage , user-id, trace'}",
+		 PROPAGATION_STANDARD_WAYS},
+	};
+
+	(void)state;
+	assert_false(PROPAGATION_STANDARD_WAYS & PROPAGATION_WAY(PROPAGATION_THREAD));
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct reading reading =
+			read_annotated(rows[i].annotations, "spec: {headers: [x]}\n");
+
+		assert_nothing_said(&reading.diagnostics);
+		assert_int_equal(reading.manifest.ways, rows[i].ways);
+		done(&reading);
+	}
+}
+
+static void unknown_ways_and_annotations_are_named(void **state)
+{
+	static const struct {
+		const char *annotations, *said;
+	} rows[] = {
+		{", annotations: {lanetag.io/propagation-ways: 'header, bagage'}",
+		 "p.yaml:3:67: ASMHeaderPropagation/tags: "
+		 "metadata.annotations.lanetag.io/propagation-ways: \"bagage\" is none of header,"},
+		{", annotations: {lanetag.io/propagation-ways: ''}", "names no way"},
+		{", annotations: {lanetag.io/propagation-ways: ','}", "\"\" is none of"},
+		{", annotations: {lanetag.io/propagation-way: trace}", "unknown annotation"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct reading reading =
+			read_annotated(rows[i].annotations, "spec: {headers: [x]}\n");
+
+		assert_said(&reading.diagnostics, rows[i].said);
+		done(&reading);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_prefixes_and_a_selector_are_read),
 		cmocka_unit_test(without_a_selector_every_workload_is_meant),
 		cmocka_unit_test(what_is_wrong_is_named_with_its_place),
+		cmocka_unit_test(ways_are_chosen_by_annotation),
+		cmocka_unit_test(unknown_ways_and_annotations_are_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

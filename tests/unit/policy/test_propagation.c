@@ -16,11 +16,14 @@ static struct label app_a[] = {{"app", "a"}}, app_a_v2[] = {{"version", "v2"}, {
 
 /* Everybody's names, and prefixes of app a alone. */
 static struct header_propagation_manifest manifests[] = {
-	{.headers = names, .header_count = 2},
+	{.headers = names, .header_count = 2, .ways = PROPAGATION_WAY(PROPAGATION_BAGGAGE)},
 	{.header_prefixes = prefixes,
 	 .header_prefix_count = 2,
 	 .has_workload_selector = true,
-	 .workload_selector = {app_a, 1}},
+	 .workload_selector = {app_a, 1},
+	 .ways = PROPAGATION_WAY(PROPAGATION_THREAD)},
+	/* One of everybody's names, by another way. */
+	{.headers = names, .header_count = 1, .ways = PROPAGATION_WAY(PROPAGATION_TRACE)},
 };
 
 static struct propagation *compile(struct header_propagation_manifest *list, size_t count)
@@ -57,7 +60,7 @@ static void names_and_prefixes_match_in_any_case(void **state)
 		{"appver_a", false}, {"baggage", false},
 	};
 	struct labels labels = {app_a, 1};
-	struct propagation *propagation = compile(manifests, 2);
+	struct propagation *propagation = compile(manifests, ARRAY_LENGTH(manifests));
 
 	(void)state;
 	assert_false(propagation_is_empty(propagation));
@@ -72,7 +75,7 @@ static void names_and_prefixes_match_in_any_case(void **state)
 static void a_selector_narrows_its_own_resource_alone(void **state)
 {
 	struct labels a_v2 = {app_a_v2, 2}, b = {app_b, 1}, none = {NULL, 0};
-	struct propagation *propagation = compile(manifests, 2);
+	struct propagation *propagation = compile(manifests, ARRAY_LENGTH(manifests));
 
 	(void)state;
 	assert_true(propagation_matches(propagation, span_of("appver-a"), &a_v2));
@@ -84,12 +87,29 @@ static void a_selector_narrows_its_own_resource_alone(void **state)
 	propagation_free(propagation);
 }
 
+static void ways_of_several_resources_add_up(void **state)
+{
+	struct labels a = {app_a, 1};
+	struct propagation *propagation = compile(manifests, ARRAY_LENGTH(manifests));
+
+	(void)state;
+	assert_int_equal(propagation_ways(propagation, span_of("x-lane"), &a),
+			 PROPAGATION_WAY(PROPAGATION_BAGGAGE) | PROPAGATION_WAY(PROPAGATION_TRACE));
+	assert_int_equal(propagation_ways(propagation, span_of("x-team"), NULL),
+			 PROPAGATION_WAY(PROPAGATION_BAGGAGE));
+	assert_int_equal(propagation_ways(propagation, span_of("appver-a"), &a),
+			 PROPAGATION_WAY(PROPAGATION_THREAD));
+	assert_int_equal(propagation_ways(propagation, span_of("appver-a"), NULL), 0);
+	propagation_free(propagation);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_travels_where_nothing_is_said),
 		cmocka_unit_test(names_and_prefixes_match_in_any_case),
 		cmocka_unit_test(a_selector_narrows_its_own_resource_alone),
+		cmocka_unit_test(ways_of_several_resources_add_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

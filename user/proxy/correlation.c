@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "proxy/correlation.h"
+
+#include "policy/baggage.h"
+
+/* Of the edit's places: what forwarding adds later, and some operations of a route. */
+#define PLACES_FOR_OTHERS 24
+
+static unsigned ways_of(const struct request *request, struct span name)
+{
+	return propagation_ways(request->configuration->propagation, name, request->source_labels);
+}
+
+static bool is_tag(const struct request *request, struct span name)
+{
+	return tag_rules_owns_header(request->configuration->tag_rules, name);
+}
+
+/* Adds a field unless it is there. Without room it is left out, as is everything after it. */
+static void add_field(struct request *request, struct span name, struct span value)
+{
+	struct span present;
+
+	if (http_edit_get(&request->edit, name, &present))
+		return;
+	if (request->edit.added_count + PLACES_FOR_OTHERS >= HTTP_EDIT_MAX_ADDED ||
+	    http_edit_add(&request->edit, name, value)) {
+		statistics_count(&request->statistics->tags_dropped);
+		return;
+	}
+	statistics_count(&request->statistics->tags_restored);
+}
+
+/* A tag header whose resources do not take tags from the application goes; other fields stay. */
+static enum correlation_outcome by_header(struct request *request)
+{
+	enum correlation_outcome outcome = CORRELATION_NOTHING;
+
+	for (size_t i = 0; i < request->head.field_count; i++) {
+		const struct http_field *field = &request->head.fields[i];
+
+		if (field->kind != HTTP_FIELD_OTHER || request_is_baggage(field))
+			continue;
+		unsigned ways = ways_of(request, field->name);
+		bool tag = is_tag(request, field->name);
+		if (tag && ways && !(ways & PROPAGATION_WAY(PROPAGATION_HEADER)))
+			http_edit_remove(&request->edit, i);
+		else if (tag)
+			outcome = CORRELATION_DECIDED;
+		else if (ways && outcome == CORRELATION_NOTHING)
+			outcome = CORRELATION_FOUND;
+	}
+	return outcome;
+}
+
+/* Never a field that frames or names the host. */
+static enum correlation_outcome restore_member(struct request *request, enum propagation_way way,
+					       const struct baggage_member *member)
+{
+	size_t start = request->values.length;
+
+	if (http_field_kind(member->key) != HTTP_FIELD_OTHER ||
+	    request_is_baggage_name(member->key) ||
+	    !(ways_of(request, member->key) & PROPAGATION_WAY(way)))
+		return CORRELATION_NOTHING;
+	if (baggage_decode(member->value, &request->values)) {
+		statistics_count(&request->statistics->baggage_malformed);
+		return CORRELATION_NOTHING;
+	}
+	add_field(request, member->key,
+		  (struct span){request->values.data + start, request->values.length - start});
+	return is_tag(request, member->key) ? CORRELATION_DECIDED : CORRELATION_FOUND;
+}
+
+enum correlation_outcome correlation_restore_baggage(struct request *request,
+						     enum propagation_way way, struct span baggage)
+{
+	enum correlation_outcome outcome = CORRELATION_NOTHING;
+	struct baggage_member member;
+	int result;
+
+	while ((result = baggage_next(&baggage, &member))) {
+		if (result < 0) {
+			statistics_count(&request->statistics->baggage_malformed);
+			continue;
+		}
+		enum correlation_outcome restored = restore_member(request, way, &member);
+		if (restored > outcome)
+			outcome = restored;
+	}
+	return outcome;
+}
+
+static enum correlation_outcome by_baggage(struct request *request)
+{
+	enum correlation_outcome outcome = CORRELATION_NOTHING;
+
+	for (size_t i = 0; i < request->head.field_count; i++) {
+		if (!request_is_baggage(&request->head.fields[i]))
+			continue;
+		enum correlation_outcome restored = correlation_restore_baggage(
+			request, PROPAGATION_BAGGAGE, request->head.fields[i].value);
+		if (restored > outcome)
+			outcome = restored;
+	}
+	return outcome;
+}
+
+/* The rules know the user: that none of them tags it is an answer too. */
+static enum correlation_outcome by_user_id(struct request *request)
+{
+	const struct tag_rules *rules = request->configuration->tag_rules;
+	enum correlation_outcome outcome = CORRELATION_NOTHING;
+
+	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+		const struct tag_rule_decision *decision = &request->decision.rules[i];
+
+		if (!decision->has_remainder || !(ways_of(request, tag_rules_header(rules, i)) &
+						  PROPAGATION_WAY(PROPAGATION_USER_ID)))
+			continue;
+		outcome = CORRELATION_DECIDED;
+		if (decision->policy != LANETAG_POLICY_NONE)
+			add_field(request, tag_rules_header(rules, i),
+				  tag_rules_value(rules, i, decision->policy));
+	}
+	return outcome;
+}
+
+/*
+ * In order. What the call itself bears counts as one, so that a header beside baggage is no reason
+ * to leave the rest of the baggage out.
+ */
+static const struct {
+	enum correlation_outcome (*ask)(struct request *request); /* NULL: not built in */
+	bool borne; /* by the call itself: asked in any case */
+} ways[PROPAGATION_WAYS] = {
+	[PROPAGATION_HEADER] = {by_header, true},
+	[PROPAGATION_BAGGAGE] = {by_baggage, true},
+	[PROPAGATION_USER_ID] = {by_user_id, false},
+};
+
+void correlation_restore_tags(struct request *request)
+{
+	enum correlation_outcome found = CORRELATION_NOTHING;
+
+	request->propagated_by = PROPAGATION_WAYS;
+	for (unsigned way = 0; way < PROPAGATION_WAYS; way++) {
+		if (!ways[way].ask || (found == CORRELATION_DECIDED && !ways[way].borne))
+			continue;
+		enum correlation_outcome outcome = ways[way].ask(request);
+		if (outcome > found) {
+			found = outcome;
+			request->propagated_by = way;
+		}
+	}
+	statistics_count(&request->statistics->propagated_by[request->propagated_by]);
+}
