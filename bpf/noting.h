@@ -7,7 +7,11 @@
  */
 #include <linux/errno.h>
 #include <lanetag/arrival.h>
-#include "settings.h"
+#include <lanetag/flow.h>
+
+/* Set before loading: the slots of `lane_flows` less one, a power of two less one. */
+const volatile __u32 flow_mask = LANETAG_FLOW_SLOTS - 1;
+#define FLOW_MASK flow_mask
 
 #include "request.h"
 
@@ -89,27 +93,37 @@ static __always_inline void begin_head(void)
 }
 
 /*
- * Copies a value out of the window; ids in lower case. A global function: the verifier goes through
- * the copy once. It takes only numbers, as kernels before 5.12 want it.
+ * Copies a value of at least one byte out of the window; ids in lower case. A global function: the
+ * verifier goes through the copy once. It takes only numbers, as kernels before 5.12 want it.
  */
 __attribute__((noinline)) int keep_value(__u32 place, __u32 from, __u32 length)
 {
 	const struct window *window = own_window();
 	struct head *head = own_head();
 
-	if (!window || !head || place >= LANETAG_MAX_SOURCES)
+	if (!window || !head || place >= LANETAG_MAX_SOURCES || !length)
 		return -1;
-	int is_tags = place == LANETAG_ARRIVAL_BAGGAGE;
-	for (__u32 i = 0; i < LANETAG_ARRIVAL_TAG_WORDS; i++) {
-		__u64 word = 0;
+	if (place == LANETAG_ARRIVAL_BAGGAGE) {
+		__builtin_memset(head->found.tags, 0, sizeof(head->found.tags));
+		for (__u32 i = 0; i < LANETAG_ARRIVAL_TAG_WORDS; i++) {
+			if (i * 8 >= length)
+				break;
+			head->found.tags[i] = window_word(window, from + i * 8);
+		}
+		__u32 last = (length - 1) / 8 & (LANETAG_ARRIVAL_TAG_WORDS - 1);
+		head->found.tags[last] =
+			lanetag_first_bytes(head->found.tags[last], length - last * 8);
+	} else {
+		__u64 *id = head->found.ids[place];
 
-		if (i * 8 < length)
-			word = lanetag_first_bytes(window_word(window, from + i * 8),
-						   length - i * 8);
-		if (is_tags)
-			head->found.tags[i] = word;
-		else if (i < LANETAG_ARRIVAL_ID_WORDS)
-			head->found.ids[place][i] = lanetag_fold_word(word);
+		__builtin_memset(id, 0, LANETAG_ARRIVAL_MAX_ID);
+		for (__u32 i = 0; i < LANETAG_ARRIVAL_ID_WORDS; i++) {
+			if (i * 8 >= length)
+				break;
+			id[i] = lanetag_fold_word(window_word(window, from + i * 8));
+		}
+		__u32 last = (length - 1) / 8 & (LANETAG_ARRIVAL_ID_WORDS - 1);
+		id[last] = lanetag_first_bytes(id[last], length - last * 8);
 	}
 	head->found.length[place] = length;
 	return 0;
@@ -138,6 +152,16 @@ static __always_inline void meet(struct lanetag_arrival *known, const struct lan
 	known->ambiguous = 1;
 }
 
+/* Global, too, for the verifier's sake. */
+__attribute__((noinline)) int sign_arrival(void)
+{
+	struct head *head = own_head();
+
+	if (head)
+		head->arrival.check = lanetag_arrival_check(&head->key, &head->arrival);
+	return 0;
+}
+
 /* Puts the head's entry into the map; head->key and head->arrival are filled but for time and
  * check. */
 static __always_inline void put_arrival(struct head *head)
@@ -145,7 +169,7 @@ static __always_inline void put_arrival(struct head *head)
 	struct lanetag_arrival *fresh = &head->arrival;
 
 	fresh->seen_ns = bpf_ktime_get_ns();
-	fresh->check = lanetag_arrival_check(&head->key, fresh);
+	sign_arrival();
 	struct lanetag_arrival *known = bpf_map_lookup_elem(&lane_arrivals, &head->key);
 	if (known) {
 		meet(known, fresh);
@@ -182,10 +206,13 @@ __attribute__((noinline)) int note_id(__u32 source)
 	__u8 tags = flow->sources[LANETAG_ARRIVAL_BAGGAGE];
 	head->arrival.ambiguous =
 		tags == LANETAG_ID_UNKNOWN || flow->sources[source] == LANETAG_ID_UNKNOWN;
-	int known = tags == LANETAG_ID_PRESENT;
-	head->arrival.length = known ? head->found.length[LANETAG_ARRIVAL_BAGGAGE] : 0;
-	for (__u32 i = 0; i < LANETAG_ARRIVAL_TAG_WORDS; i++)
-		head->arrival.tags[i] = known ? head->found.tags[i] : 0;
+	if (tags == LANETAG_ID_PRESENT) {
+		head->arrival.length = head->found.length[LANETAG_ARRIVAL_BAGGAGE];
+		__builtin_memcpy(head->arrival.tags, head->found.tags, LANETAG_ARRIVAL_MAX_TAGS);
+	} else {
+		head->arrival.length = 0;
+		__builtin_memset(head->arrival.tags, 0, LANETAG_ARRIVAL_MAX_TAGS);
+	}
 	head->key.space = ruleset->sources[source].space;
 	head->key.length = (__u8)head->found.length[source];
 	__builtin_memcpy(head->key.pod_address, flow->connection.local_address, 16);

@@ -48,11 +48,6 @@ LANETAG_STATIC_ASSERT(sizeof(struct lanetag_arrival) == 24 + 256, "arrival layou
 /* How long an entry holds after the latest request with its id; the agent then removes it. */
 #define LANETAG_ARRIVAL_AGE_NS 60000000000ULL
 
-/* What the agent sets (map `lane_settings`). */
-struct lanetag_arrival_settings {
-	__u32 flow_mask; /* slots of `lane_flows` less one; a power of two less one */
-};
-
 /* What the kernel counts of arrivals (map `lane_arrival_counts`). */
 enum lanetag_arrival_count {
 	LANETAG_ARRIVAL_REQUESTS,     /* heads read to their end */
@@ -111,18 +106,24 @@ LANETAG_INLINE __u32 lanetag_id_part(__u32 form, __u32 length, __u8 at_2, __u8 a
 }
 
 /* Tells a torn copy, or one of another key, from a whole one; no secret. */
+LANETAG_INLINE __u64 lanetag_tags_check(const __u64 *key_words, __u32 key_word_count,
+					const __u64 *tags, __u32 length)
+{
+	__u64 check = length;
+
+	for (__u32 i = 0; i < key_word_count; i++)
+		check = lanetag_mix(check, key_words[i]);
+	for (__u32 i = 0; i < LANETAG_ARRIVAL_TAG_WORDS; i++) {
+		if (i * 8 >= length)
+			break;
+		check = lanetag_mix(check, tags[i]);
+	}
+	return check;
+}
+
 LANETAG_INLINE __u64 lanetag_arrival_check(const struct lanetag_arrival_key *key,
 					   const struct lanetag_arrival *arrival)
 {
-	const __u64 *words = (const __u64 *)key;
-	__u64 check = arrival->length;
-
-	for (__u32 i = 0; i < sizeof(*key) / 8; i++)
-		check = lanetag_mix(check, words[i]);
-	for (__u32 i = 0; i < LANETAG_ARRIVAL_TAG_WORDS; i++) {
-		if (i * 8 >= arrival->length)
-			break;
-		check = lanetag_mix(check, arrival->tags[i]);
-	}
-	return check;
+	return lanetag_tags_check((const __u64 *)key, sizeof(*key) / 8, arrival->tags,
+				  arrival->length);
 }

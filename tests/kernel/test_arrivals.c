@@ -376,10 +376,8 @@ static int open_arrivals(void **state)
 
 	(void)state;
 	sandbox_enter(directory);
-	arrivals.options.capacity = CAPACITY;
 	sandbox_require(pins_open(&pins, NULL) == 0, "pins");
 	sandbox_require(program_load(&pins, &options, &arrivals.program) == 0, "load");
-	sandbox_require(arrivals_prepare(&arrivals) == 0, "settings");
 	arrivals_standard_fields(&fields);
 	sandbox_require(arrivals_add_field(&fields, span_of("X-Call")) == 0, "field");
 	sandbox_require(arrivals_set_fields(&arrivals, &fields, 1) == 0, "fields");

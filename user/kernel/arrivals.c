@@ -83,15 +83,6 @@ int arrivals_add_field(struct arrivals_fields *fields, struct span name)
 	return add(fields, name, LANETAG_ID_WHOLE, (uint8_t)(SPACE_CONFIGURED + fields->count));
 }
 
-int arrivals_prepare(struct tagger *tagger)
-{
-	struct lanetag_arrival_settings settings = {
-		.flow_mask = tagger->options.capacity - 1,
-	};
-
-	return tables_update(tagger, "lane_settings", 0, &settings);
-}
-
 int arrivals_set_fields(struct tagger *arrivals, const struct arrivals_fields *fields,
 			uint32_t generation)
 {
@@ -199,8 +190,7 @@ static void sweep_batch(int map, const struct lanetag_arrival_key *keys,
 	uint64_t now = clock_now_ns();
 
 	for (uint32_t i = 0; i < count; i++) {
-		bool old =
-			now > values[i].seen_ns && now - values[i].seen_ns > LANETAG_ARRIVAL_AGE_NS;
+		bool old = now - values[i].seen_ns > LANETAG_ARRIVAL_AGE_NS;
 
 		if (old && end_if_old(map, &keys[i]))
 			sweep->ended++;

@@ -78,11 +78,26 @@ static int reuse_pinned(struct bpf_object *object, const struct pins *pins)
 	return 0;
 }
 
+/* The program's own constant, the only one that it has. */
+static int set_flow_mask(struct bpf_object *object, uint32_t mask)
+{
+	struct bpf_map *map;
+	size_t size = 0;
+
+	bpf_object__for_each_map(map, object)
+	{
+		if (strstr(bpf_map__name(map), ".rodata") && bpf_map__initial_value(map, &size) &&
+		    size == sizeof(mask))
+			return bpf_map__set_initial_value(map, &mask, sizeof(mask));
+	}
+	return -ENOENT;
+}
+
 /* The tables that have as many entries as the options say. */
 static int set_capacity(struct bpf_object *object, uint32_t capacity)
 {
 	static const char *const names[] = {"lane_flows", "lane_arrivals"};
-	int error = 0;
+	int error = set_flow_mask(object, capacity - 1);
 
 	for (size_t i = 0; i < ARRAY_LENGTH(names) && error == 0; i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(object, names[i]);

@@ -88,7 +88,7 @@ static int start_program(struct tagger *tagger)
 
 	if (error)
 		return error;
-	error = arrivals ? arrivals_prepare(tagger) : marks_open(tagger);
+	error = arrivals ? 0 : marks_open(tagger);
 	if (error == 0) {
 		error = pin_program(tagger);
 		if (error)

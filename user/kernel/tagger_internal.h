@@ -29,9 +29,6 @@ struct tagger {
 int marks_open(struct tagger *tagger);
 void marks_close(struct tagger *tagger);
 
-/* arrivals.c: writes what the program is set by, after program_load. 0 or a negative errno. */
-int arrivals_prepare(struct tagger *tagger);
-
 /* tables.c: elements 0 to count - 1 (at most LANETAG_MAX_LANES) of a per-CPU map of 64-bit
  * counters, summed over the processors. 0 or a negative errno. */
 int tables_sum(const struct tagger *tagger, const char *name, uint32_t count, uint64_t *ret_sums);
