@@ -29,16 +29,18 @@ tutorial_clean_up() {
   rm -rf "${pins:?}" "${pins:?}-arrivals" "${work:?}"
 }
 
-# The next application is called by the address of its Service, as a cluster's DNS would give it.
+# The next application is called by the address of its Service, as a cluster's DNS would give it. The caller may set
+# app_options: more options of the mock application.
 start_app() { # APP VERSION
   local app=$1 version=$2 next=()
   case $app in
     app-a) next=(--next 10.96.0.11:8000 --next-host app-b:8000) ;;
     app-b) next=(--next 10.96.0.12:8000 --next-host app-c:8000) ;;
   esac
-  network_add_pod "$app-$version" "${pod_address[$app-$version]}" &&
+  { [ -e "/run/netns/$network-$app-$version" ] || network_add_pod "$app-$version" "${pod_address[$app-$version]}"; } &&
     start "$app-$version" "$app-$version" "$build/tests/apps/mock_app" --app "$app" --version "$version" \
-      --address "${pod_address[$app-$version]}" --port 8000 ${next+"${next[@]}"}
+      --address "${pod_address[$app-$version]}" --port 8000 ${next+"${next[@]}"} \
+      ${app_options+"${app_options[@]}"}
 }
 
 start_agent() { # OPTION…

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/watch.h"
+#include "kernel/causes.h"
 
 /*
  * Writers often replace several files one after the other: wait until it has been quiet this long,
@@ -40,6 +41,7 @@ struct agent {
 	struct watch *watch;
 	struct tagger *tagger;
 	struct tagger *arrivals; /* or NULL */
+	struct causes causes;
 	struct proxy *proxy;
 	struct admin_server *admin;
 
@@ -309,6 +311,15 @@ static void open_arrivals(struct agent *agent)
 			    strerror(-error));
 }
 
+static int start_proxy(struct agent *agent, struct configuration *configuration)
+{
+	struct proxy_options options = agent->options->proxy;
+
+	agent->causes = (struct causes){agent->arrivals, &agent->options->arrivals_fields};
+	options.causes = &agent->causes;
+	return proxy_start(&options, agent->tagger, configuration, &agent->proxy);
+}
+
 static int start(struct agent *agent)
 {
 	const struct agent_options *options = agent->options;
@@ -331,7 +342,7 @@ static int start(struct agent *agent)
 	open_tagger(agent);
 	open_arrivals(agent);
 	tell_kernel(agent, configuration);
-	error = proxy_start(&options->proxy, agent->tagger, configuration, &agent->proxy);
+	error = start_proxy(agent, configuration);
 	if (error)
 		return error;
 	if (options->admin_address[0])

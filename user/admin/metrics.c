@@ -164,6 +164,8 @@ static const struct {
 		"Tag headers, trailers and baggage members that clients sent, removed."),
 	COUNTER("tags_restored_total", tags_restored, "Tags restored on hops."),
 	COUNTER("tags_dropped_total", tags_dropped, "Tags that a hop's request had no room for."),
+	COUNTER("causes_ambiguous_total", causes_ambiguous,
+		"Calls whose ids several requests, or one with unknown tags, brought to the pod."),
 	COUNTER("no_host_total", no_host, "Requests whose host no route has (404)."),
 	COUNTER("no_match_total", no_match, "Requests that no route of their host matches (404)."),
 	COUNTER("no_endpoint_total", no_endpoint, "Requests whose subset has no endpoint (503)."),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "proxy/correlation.h"
 
+#include "kernel/causes.h"
 #include "policy/baggage.h"
 
 /* Of the edit's places: what forwarding adds later, and some operations of a route. */
@@ -126,6 +127,61 @@ static enum correlation_outcome by_user_id(struct request *request)
 	return outcome;
 }
 
+/* True if a tag of our rules may come this way: else nothing needs to be looked up. */
+static bool is_open(const struct request *request, enum propagation_way way)
+{
+	const struct tag_rules *rules = request->configuration->tag_rules;
+
+	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+		if (ways_of(request, tag_rules_header(rules, i)) & PROPAGATION_WAY(way))
+			return true;
+	}
+	return false;
+}
+
+/* What the kernel found: that the request had no tags is an answer too. */
+static enum correlation_outcome take_cause(struct request *request, enum propagation_way way,
+					   enum arrivals_outcome outcome,
+					   const struct arrivals_tags *tags)
+{
+	size_t start = request->values.length;
+
+	if (outcome == ARRIVALS_AMBIGUOUS)
+		statistics_count(&request->statistics->causes_ambiguous);
+	if (outcome != ARRIVALS_FOUND)
+		return CORRELATION_NOTHING;
+	/* There is room: see reserve_values in request.c. */
+	buffer_append(&request->values, tags->text, tags->length);
+	correlation_restore_baggage(request, way,
+				    (struct span){request->values.data + start, tags->length});
+	return CORRELATION_DECIDED;
+}
+
+static enum correlation_outcome by_trace(struct request *request)
+{
+	const struct causes *causes = request->causes;
+	struct arrivals_id ids[ARRIVALS_MAX_FIELDS];
+	struct arrivals_tags tags;
+	size_t count = 0;
+
+	if (!causes || !causes->arrivals || !is_open(request, PROPAGATION_TRACE))
+		return CORRELATION_NOTHING;
+	for (size_t i = 0; i < request->head.field_count; i++) {
+		const struct http_field *field = &request->head.fields[i];
+		size_t number = arrivals_field(causes->fields, field->name);
+
+		if (number == causes->fields->count)
+			continue;
+		if (count == ARRIVALS_MAX_FIELDS) /* some are there twice: whose, who knows */
+			return CORRELATION_NOTHING;
+		ids[count++] = (struct arrivals_id){number, field->value};
+	}
+	return take_cause(request, PROPAGATION_TRACE,
+			  arrivals_find(causes->arrivals, causes->fields,
+					request->connection->remote_address, ids, count, &tags),
+			  &tags);
+}
+
 /*
  * In order. What the call itself bears counts as one, so that a header beside baggage is no reason
  * to leave the rest of the baggage out.
@@ -137,6 +193,7 @@ static const struct {
 	[PROPAGATION_HEADER] = {by_header, true},
 	[PROPAGATION_BAGGAGE] = {by_baggage, true},
 	[PROPAGATION_USER_ID] = {by_user_id, false},
+	[PROPAGATION_TRACE] = {by_trace, false},
 };
 
 void correlation_restore_tags(struct request *request)

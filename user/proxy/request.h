@@ -17,7 +17,8 @@ struct request {
 	/* Given */
 	const struct configuration *configuration;
 	const struct mesh_listener *listener;
-	const struct lanetag_connection *connection; /* remote_address and local_address are used */
+	const struct lanetag_connection *connection;
+	const struct causes *causes; /* or NULL */
 	struct proxy_statistics *statistics;
 	uint64_t *random_state;
 

@@ -24,6 +24,7 @@ struct proxy_statistics {
 	uint64_t forged_tags_removed; /* header fields, trailers and baggage members from clients */
 	uint64_t tags_restored;	      /* on hops */
 	uint64_t tags_dropped;	      /* on hops, where a head had no room for them */
+	uint64_t causes_ambiguous;    /* on hops, ids that several requests brought to the pod */
 	uint64_t propagated_by[PROPAGATION_WAYS + 1]; /* requests at hops; the last: by nothing */
 	uint64_t baggage_malformed; /* members dropped: broken escapes or bytes no field may hold */
 	uint64_t baggage_overflows; /* requests whose own members had no room */
