@@ -104,6 +104,7 @@ static __always_inline void flow_begin(struct lanetag_flow *flow, const struct p
 	flow->connection = packet->connection;
 	flow->first_sequence = packet->sequence + 1;
 	flow->next_sequence = packet->sequence + 1;
+	flow->heads = 0;
 	flow->offset = 0;
 	flow->position = 0;
 	flow->body_left = 0;

@@ -7,11 +7,11 @@
  */
 #include <linux/errno.h>
 #include <lanetag/arrival.h>
+#include <lanetag/call.h>
 #include <lanetag/flow.h>
 
-/* Set before loading: the slots of `lane_flows` less one, a power of two less one. */
-const volatile __u32 flow_mask = LANETAG_FLOW_SLOTS - 1;
-#define FLOW_MASK flow_mask
+const volatile struct lanetag_arrival_settings settings = {LANETAG_FLOW_SLOTS - 1, 0};
+#define FLOW_MASK settings.flow_mask
 
 #include "request.h"
 
@@ -28,6 +28,7 @@ struct head {
 	struct findings found;
 	struct lanetag_arrival_key key;
 	struct lanetag_arrival arrival;
+	struct lanetag_delivery delivery;
 };
 
 struct {
@@ -57,6 +58,13 @@ struct {
 	__type(key, struct lanetag_arrival_key);
 	__type(value, struct lanetag_arrival);
 } lane_arrivals SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* as many as the agent says, where threads are looked at */
+	__type(key, struct lanetag_connection);
+	__type(value, struct lanetag_delivery);
+} lane_deliveries SEC(".maps");
 
 /* By enum lanetag_arrival_count. */
 struct {
@@ -275,9 +283,37 @@ static __always_inline void take_value(const struct context *context, __u32 fiel
 		keep_id(context, field, from, length);
 }
 
+/* For the thread that will receive it. The head ends at the window's place. Global, as keep_value.
+ */
+__attribute__((noinline)) int note_delivery(void)
+{
+	const struct window *window = own_window();
+	struct head *head = own_head();
+
+	if (!window || !head)
+		return -1;
+	__u32 slot = window->flow_slot;
+	const struct lanetag_flow *flow = bpf_map_lookup_elem(&lane_flows, &slot);
+	if (!flow)
+		return -1;
+	struct lanetag_delivery *delivery = &head->delivery;
+	__u8 tags = flow->sources[LANETAG_ARRIVAL_BAGGAGE];
+	delivery->number = flow->heads;
+	delivery->end_sequence = flow->first_sequence + (__u32)window->offset + window->at;
+	delivery->known = tags != LANETAG_ID_UNKNOWN;
+	delivery->length = 0;
+	if (tags == LANETAG_ID_PRESENT)
+		delivery->length = head->found.length[LANETAG_ARRIVAL_BAGGAGE];
+	__builtin_memcpy(delivery->tags, head->found.tags, LANETAG_ARRIVAL_MAX_TAGS);
+	bpf_map_update_elem(&lane_deliveries, &flow->connection, delivery, BPF_ANY);
+	return 0;
+}
+
 static __always_inline enum step end_head(const struct context *context)
 {
 	count_arrival(LANETAG_ARRIVAL_REQUESTS);
+	if (settings.deliveries)
+		note_delivery();
 	if (!(*(__u64 *)context->flow->sources >> 8)) {
 		count_arrival(LANETAG_ARRIVAL_WITHOUT_ID);
 		return read_body_or_next(context);

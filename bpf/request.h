@@ -402,6 +402,7 @@ static __always_inline enum step read_head_end(const struct context *context)
 
 	if (flow->chunked && flow->has_content_length)
 		return lose(context, LANETAG_EVENT_AMBIGUOUS);
+	flow->heads++;
 	if (flow->generation != context->ruleset->generation) {
 		count_event(LANETAG_EVENT_GENERATION_CHANGED);
 		return read_body_or_next(context);

@@ -41,6 +41,7 @@ struct agent {
 	struct watch *watch;
 	struct tagger *tagger;
 	struct tagger *arrivals; /* or NULL */
+	struct threads *threads; /* or NULL */
 	struct causes causes;
 	struct proxy *proxy;
 	struct admin_server *admin;
@@ -92,23 +93,45 @@ static void log_diagnostics(const struct diagnostics *diagnostics)
 	}
 }
 
-static void tell_kernel_ports(struct agent *agent, const struct mesh *mesh)
+/* The caller frees. */
+static uint16_t *listener_ports(const struct mesh *mesh, enum mesh_listener_kind kind,
+				size_t *ret_count)
 {
 	uint16_t *ports = NULL;
-	size_t count = 0;
 
+	*ret_count = 0;
 	for (size_t i = 0; i < mesh_listener_count(mesh); i++) {
 		const struct mesh_listener *listener = mesh_listener(mesh, i);
 
-		if (listener->kind != MESH_LISTENER_GATEWAY)
+		if (listener->kind != kind)
 			continue;
-		uint16_t *port = ARRAY_APPEND(ports, count);
+		uint16_t *port = ARRAY_APPEND(ports, *ret_count);
 		if (port)
 			*port = listener->port;
 	}
+	return ports;
+}
+
+static void tell_kernel_ports(struct agent *agent, const struct mesh *mesh)
+{
+	size_t count;
+	uint16_t *ports = listener_ports(mesh, MESH_LISTENER_GATEWAY, &count);
 	int error = tagger_set_ports(agent->tagger, ports, count);
+
 	if (error)
 		log_error("ports not given to the kernel", "error=\"%s\"", strerror(-error));
+	free(ports);
+}
+
+static void tell_kernel_hop_ports(struct agent *agent, const struct mesh *mesh)
+{
+	size_t count;
+	uint16_t *ports = listener_ports(mesh, MESH_LISTENER_SERVICE, &count);
+	int error = threads_set_ports(agent->threads, ports, count);
+
+	if (error)
+		log_error("ports of Services not given to the kernel", "error=\"%s\"",
+			  strerror(-error));
 	free(ports);
 }
 
@@ -160,6 +183,8 @@ static void tell_kernel(struct agent *agent, const struct configuration *configu
 {
 	if (agent->arrivals)
 		tell_kernel_pod_ports(agent, configuration->mesh);
+	if (agent->threads)
+		tell_kernel_hop_ports(agent, configuration->mesh);
 	if (!agent->tagger)
 		return;
 	tell_kernel_lane_names(agent, configuration->tag_rules);
@@ -259,6 +284,9 @@ static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 	snapshot->arrivals_active = agent->arrivals != NULL;
 	if (agent->arrivals)
 		arrivals_counts(agent->arrivals, snapshot->arrivals);
+	snapshot->threads_active = agent->threads != NULL;
+	if (agent->threads)
+		threads_counts(agent->threads, snapshot->threads);
 }
 
 static int block_signals(void)
@@ -295,6 +323,7 @@ static void open_arrivals(struct agent *agent)
 	if (!options->use_kernel || arrivals.interface_count == 0)
 		return;
 	arrivals.purpose = TAGGER_ARRIVALS;
+	arrivals.deliveries = options->threads.program_count > 0;
 	/* Beside the tagger's: each has a directory that is its own. */
 	snprintf(directory, sizeof(directory), "%s-arrivals", options->tagger.pin_directory);
 	arrivals.pin_directory = directory;
@@ -309,13 +338,16 @@ static void open_arrivals(struct agent *agent)
 	if (error)
 		log_warning("going on without the arrivals at pods", "error=\"%s\"",
 			    strerror(-error));
+	else if (arrivals.deliveries)
+		threads_open(agent->arrivals, &options->threads, &agent->threads);
 }
 
 static int start_proxy(struct agent *agent, struct configuration *configuration)
 {
 	struct proxy_options options = agent->options->proxy;
 
-	agent->causes = (struct causes){agent->arrivals, &agent->options->arrivals_fields};
+	agent->causes =
+		(struct causes){agent->arrivals, &agent->options->arrivals_fields, agent->threads};
 	options.causes = &agent->causes;
 	return proxy_start(&options, agent->tagger, configuration, &agent->proxy);
 }
@@ -443,6 +475,7 @@ static void stop(struct agent *agent)
 		proxy_stop(agent->proxy, agent->options->drain_timeout_ms);
 	if (agent->tagger)
 		tagger_close(agent->tagger);
+	threads_close(agent->threads);
 	tagger_close(agent->arrivals);
 	watch_close(agent->watch);
 	configuration_drop(agent->configuration);

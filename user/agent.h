@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /* The node agent: puts the rooms together and owns their lives. */
-#include "kernel/arrivals.h"
+#include "kernel/threads.h"
 #include "proxy/proxy.h"
 
 struct agent_options {
@@ -12,6 +12,7 @@ struct agent_options {
 	struct tagger_options tagger;
 	struct tagger_options arrivals; /* interface_count 0: arrivals at pods are not noted */
 	struct arrivals_fields arrivals_fields;
+	struct threads_options threads; /* program_count 0: threads are not looked at */
 	struct proxy_options proxy;
 	unsigned drain_timeout_ms;
 };

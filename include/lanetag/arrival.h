@@ -48,6 +48,12 @@ LANETAG_STATIC_ASSERT(sizeof(struct lanetag_arrival) == 24 + 256, "arrival layou
 /* How long an entry holds after the latest request with its id; the agent then removes it. */
 #define LANETAG_ARRIVAL_AGE_NS 60000000000ULL
 
+/* What the agent sets before loading. */
+struct lanetag_arrival_settings {
+	__u32 flow_mask;  /* slots of `lane_flows` less one; a power of two less one */
+	__u32 deliveries; /* 1: requests are noted for threads, see call.h */
+};
+
 /* What the kernel counts of arrivals (map `lane_arrival_counts`). */
 enum lanetag_arrival_count {
 	LANETAG_ARRIVAL_REQUESTS,     /* heads read to their end */

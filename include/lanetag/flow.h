@@ -41,6 +41,8 @@ struct lanetag_flow {
 	__u32 first_sequence; /* the SYN's sequence number + 1: of stream offset 0 */
 	__u32 next_sequence;  /* of the next byte in order */
 	__u32 generation;     /* of the ruleset that the head under way is read with */
+	__u32 heads;	      /* read to their end */
+	__u32 reserved;	      /* 0 */
 	__u64 offset;	      /* stream offset of the next byte in order */
 	__u64 position;	      /* stream offset of the first byte of the request under way */
 	__u64 body_left;      /* of BODY */

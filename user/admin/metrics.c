@@ -221,12 +221,24 @@ static void write_arrivals(const struct admin_snapshot *snapshot, struct buffer 
 		     "Arrivals that were removed by their age.", snapshot->arrivals_ended);
 }
 
+static void write_threads(const struct admin_snapshot *snapshot, struct buffer *out)
+{
+	if (!snapshot->threads_active)
+		return;
+	write_family(out, "lanetag_threads_total", "counter",
+		     "Requests and calls of applications' threads, and processes given up.");
+	for (size_t i = 0; i < LANETAG_THREAD_COUNTS; i++)
+		buffer_printf(out, "lanetag_threads_total{event=\"%s\"} %" PRIu64 "\n",
+			      threads_count_name(i), snapshot->threads[i]);
+}
+
 void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	write_configuration(snapshot, out);
 	write_decisions(snapshot, out);
 	write_propagation(&snapshot->statistics, out);
 	write_arrivals(snapshot, out);
+	write_threads(snapshot, out);
 	for (size_t i = 0; i < ARRAY_LENGTH(plain_metrics); i++) {
 		const char *base = (const char *)&snapshot->statistics;
 		uint64_t value;

@@ -2,7 +2,7 @@
 #pragma once
 /* What the agent shows of itself at one moment; the input of metrics and status. */
 #include "config/configuration.h"
-#include "kernel/arrivals.h"
+#include "kernel/threads.h"
 #include "proxy/statistics.h"
 
 struct admin_snapshot {
@@ -13,6 +13,8 @@ struct admin_snapshot {
 	bool arrivals_active;
 	uint64_t arrivals[LANETAG_ARRIVAL_COUNTS];
 	uint64_t arrivals_entries, arrivals_ended; /* as the latest sweep found */
+	bool threads_active;
+	uint64_t threads[LANETAG_THREAD_COUNTS];
 	uint64_t reloads_succeeded;
 	uint64_t reloads_failed;
 	bool last_reload_failed;

@@ -43,6 +43,13 @@ static const char usage[] =
 	"                             x-b3-traceid, x-request-id, x-datadog-trace-id)\n"
 	"      --arrivals N           room for so many requests to pods, a power of two (default: "
 	"16384; 1.4 KB each)\n"
+	"      --correlate-threads NAME  programs (as in /proc/PID/comm) whose calls may get the "
+	"tags of "
+	"the request\n"
+	"                             that the calling thread has received; '*' for all; may be "
+	"repeated. Needs\n"
+	"                             --pod-interface, and thread in lanetag.io/propagation-ways "
+	"(default: none)\n"
 	"      --no-kernel            without the kernel tagger: the agent decides alone\n"
 	"  -a, --admin ADDRESS:PORT   /metrics, /status, /healthz, /readyz "
 	"(default: " DEFAULT_ADMIN_ADDRESS "; '' for none)\n"
@@ -63,6 +70,7 @@ enum {
 	OPTION_POD_INTERFACE,
 	OPTION_TRACE_HEADER,
 	OPTION_ARRIVALS,
+	OPTION_CORRELATE_THREADS,
 	OPTION_NO_KERNEL,
 	OPTION_DRAIN_TIMEOUT,
 	OPTION_LIMIT,
@@ -77,6 +85,7 @@ static const struct option options[] = {
 	{"pin-directory", required_argument, NULL, OPTION_PIN_DIRECTORY},
 	{"pod-interface", required_argument, NULL, OPTION_POD_INTERFACE},
 	{"trace-header", required_argument, NULL, OPTION_TRACE_HEADER},
+	{"correlate-threads", required_argument, NULL, OPTION_CORRELATE_THREADS},
 	{"arrivals", required_argument, NULL, OPTION_ARRIVALS},
 	{"no-kernel", no_argument, NULL, OPTION_NO_KERNEL},
 	{"admin", required_argument, NULL, 'a'},
@@ -97,6 +106,8 @@ struct run_arguments {
 	size_t interface_count;
 	const char **pod_interfaces;
 	size_t pod_interface_count;
+	const char **thread_programs;
+	size_t thread_program_count;
 	struct agent_options agent;
 	bool help;
 };
@@ -132,6 +143,9 @@ static int parse_arrivals_option(int option, struct run_arguments *arguments)
 	switch (option) {
 	case OPTION_POD_INTERFACE:
 		return append(&arguments->pod_interfaces, &arguments->pod_interface_count, optarg);
+	case OPTION_CORRELATE_THREADS:
+		return append(&arguments->thread_programs, &arguments->thread_program_count,
+			      optarg);
 	case OPTION_TRACE_HEADER:
 		error = arrivals_add_field(&agent->arrivals_fields, span_of(optarg));
 		if (error)
@@ -230,6 +244,15 @@ static int parse_arguments(int argc, char **argv, struct run_arguments *argument
 		fprintf(stderr, "lanetag run: --config PATH is missing\n");
 		return -1;
 	}
+	if (arguments->thread_program_count > 0 && arguments->pod_interface_count == 0) {
+		fprintf(stderr, "lanetag run: --correlate-threads: needs --pod-interface\n");
+		return -1;
+	}
+	if (arguments->thread_program_count > THREADS_MAX_PROGRAMS) {
+		fprintf(stderr, "lanetag run: --correlate-threads: at most %d names\n",
+			THREADS_MAX_PROGRAMS);
+		return -1;
+	}
 	if (arguments->interface_count == 0 &&
 	    append(&arguments->interfaces, &arguments->interface_count, "*"))
 		return -1;
@@ -273,10 +296,13 @@ int command_run(int argc, char **argv)
 		arguments.agent.tagger.interface_count = arguments.interface_count;
 		arguments.agent.arrivals.interfaces = arguments.pod_interfaces;
 		arguments.agent.arrivals.interface_count = arguments.pod_interface_count;
+		arguments.agent.threads.programs = arguments.thread_programs;
+		arguments.agent.threads.program_count = arguments.thread_program_count;
 		status = agent_run(&arguments.agent);
 	}
 	free(arguments.paths);
 	free(arguments.interfaces);
 	free(arguments.pod_interfaces);
+	free(arguments.thread_programs);
 	return status;
 }

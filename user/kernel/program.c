@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <lanetag/arrival.h>
 #include "base/array.h"
 #include "base/buffer.h"
 #include "base/log.h"
@@ -78,38 +79,40 @@ static int reuse_pinned(struct bpf_object *object, const struct pins *pins)
 	return 0;
 }
 
-/* The program's own constant, the only one that it has. */
-static int set_flow_mask(struct bpf_object *object, uint32_t mask)
+int program_set_constant(struct bpf_object *object, const void *value, size_t size)
 {
 	struct bpf_map *map;
-	size_t size = 0;
+	size_t found = 0;
 
 	bpf_object__for_each_map(map, object)
 	{
-		if (strstr(bpf_map__name(map), ".rodata") && bpf_map__initial_value(map, &size) &&
-		    size == sizeof(mask))
-			return bpf_map__set_initial_value(map, &mask, sizeof(mask));
+		if (strstr(bpf_map__name(map), ".rodata") && bpf_map__initial_value(map, &found) &&
+		    found == size)
+			return bpf_map__set_initial_value(map, value, size);
 	}
 	return -ENOENT;
 }
 
-/* The tables that have as many entries as the options say. */
-static int set_capacity(struct bpf_object *object, uint32_t capacity)
+/* The tables have as many entries as the options say. */
+static int set_up_arrivals(struct bpf_object *object, const struct program_options *options)
 {
-	static const char *const names[] = {"lane_flows", "lane_arrivals"};
-	int error = set_flow_mask(object, capacity - 1);
+	const struct lanetag_arrival_settings settings = {options->capacity - 1,
+							  options->deliveries};
+	const char *const names[] = {"lane_flows", "lane_arrivals",
+				     options->deliveries ? "lane_deliveries" : "lane_flows"};
+	int error = program_set_constant(object, &settings, sizeof(settings));
 
 	for (size_t i = 0; i < ARRAY_LENGTH(names) && error == 0; i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(object, names[i]);
 
-		error = map ? bpf_map__set_max_entries(map, capacity) : -ENOENT;
+		error = map ? bpf_map__set_max_entries(map, options->capacity) : -ENOENT;
 	}
 	return error;
 }
 
 /* 0, a negative errno, or 1: this variant was not built. */
-static int load_variant(const struct variant *variant, const struct pins *pins, uint32_t capacity,
-			struct program *ret_program)
+static int load_variant(const struct variant *variant, const struct pins *pins,
+			const struct program_options *options, struct program *ret_program)
 {
 	struct program program = {.variant = variant->name};
 	struct bpf_program *entry;
@@ -125,7 +128,7 @@ static int load_variant(const struct variant *variant, const struct pins *pins, 
 	entry = choose_programs(program.object, variant);
 	if (entry == NULL)
 		goto fail;
-	error = capacity ? set_capacity(program.object, capacity) : 0;
+	error = variant->kind == PROGRAM_ARRIVALS ? set_up_arrivals(program.object, options) : 0;
 	if (error)
 		goto fail;
 	program.layout = layout_fingerprint(program.object);
@@ -163,7 +166,7 @@ int program_load(const struct pins *pins, const struct program_options *options,
 		if (variants[i].kind != options->kind ||
 		    (variant && strcmp(variant, variants[i].name) != 0))
 			continue;
-		result = load_variant(&variants[i], pins, options->capacity, ret_program);
+		result = load_variant(&variants[i], pins, options, ret_program);
 		if (result > 0)
 			continue;
 		error = result;

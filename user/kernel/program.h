@@ -19,6 +19,7 @@ struct program_options {
 	enum program_kind kind;
 	const char *variant; /* NULL: the first that loads */
 	uint32_t capacity;   /* of ARRIVALS: entries of its tables, a power of two */
+	bool deliveries;     /* of ARRIVALS: for threads, too */
 };
 
 struct program {
@@ -44,6 +45,9 @@ int program_pin(const struct program *program, const struct pins *pins);
 int program_settle(const struct program *program, const struct pins *pins);
 void program_unpin(const struct program *program, const struct pins *pins);
 void program_unload(struct program *program);
+
+/* Gives the program's only constant this value, before it is loaded. 0 or a negative errno. */
+int program_set_constant(struct bpf_object *object, const void *value, size_t size);
 
 /* The descriptor of a map, owned by the object; -ENOENT if the program has no such map. */
 int program_map(const struct program *program, const char *name);

@@ -13,7 +13,7 @@
 #include "base/array.h"
 #include "kernel/tagger_internal.h"
 
-int tables_update(const struct tagger *tagger, const char *map, uint32_t key, const void *value)
+static int update(const struct tagger *tagger, const char *map, uint32_t key, const void *value)
 {
 	int fd = program_map(&tagger->program, map);
 
@@ -55,21 +55,29 @@ int tagger_set_rules(struct tagger *tagger, const struct lanetag_ruleset *rulese
 
 	if (inner < 0)
 		return inner;
-	error = tables_update(tagger, "lane_rules", 0, &inner);
+	error = update(tagger, "lane_rules", 0, &inner);
 	close(inner); /* the outer map holds it */
 	return error;
 }
 
-int tagger_set_ports(struct tagger *tagger, const uint16_t *ports, size_t port_count)
+int tables_set_ports(int map, const uint16_t *ports, size_t port_count)
 {
 	uint64_t words[65536 / 64] = {0};
-	int error = 0;
 
 	for (size_t i = 0; i < port_count; i++)
 		words[ports[i] >> 6] |= 1ULL << (ports[i] & 63);
-	for (uint32_t word = 0; word < ARRAY_LENGTH(words) && error == 0; word++)
-		error = tables_update(tagger, "lane_ports", word, &words[word]);
-	return error;
+	for (uint32_t word = 0; word < ARRAY_LENGTH(words); word++) {
+		if (bpf_map_update_elem(map, &word, &words[word], BPF_ANY) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int tagger_set_ports(struct tagger *tagger, const uint16_t *ports, size_t port_count)
+{
+	int map = program_map(&tagger->program, "lane_ports");
+
+	return map < 0 ? map : tables_set_ports(map, ports, port_count);
 }
 
 int tagger_set_lane_name(struct tagger *tagger, uint32_t lane, const char *tag_header,
@@ -83,7 +91,7 @@ int tagger_set_lane_name(struct tagger *tagger, uint32_t lane, const char *tag_h
 
 	snprintf(name.tag_header, sizeof(name.tag_header), "%s", tag_header);
 	snprintf(name.tag_value, sizeof(name.tag_value), "%s", tag_value);
-	return tables_update(tagger, "lane_names", lane, &name);
+	return update(tagger, "lane_names", lane, &name);
 }
 
 /* Sums the values of all processors, one key after the other. */
@@ -117,11 +125,10 @@ static int read_at_once(int map, uint32_t count, int processors, uint64_t *sums)
 	return error;
 }
 
-int tables_sum(const struct tagger *tagger, const char *name, uint32_t count, uint64_t *ret_sums)
+int tables_sum_map(int map, uint32_t count, uint64_t *ret_sums)
 {
-	int map = program_map(&tagger->program, name), processors = libbpf_num_possible_cpus();
+	int processors = libbpf_num_possible_cpus(), error;
 	uint64_t sums[LANETAG_MAX_LANES] = {0};
-	int error;
 
 	if (map < 0 || processors <= 0)
 		return map < 0 ? map : processors;
@@ -135,6 +142,11 @@ int tables_sum(const struct tagger *tagger, const char *name, uint32_t count, ui
 	if (error == 0)
 		memcpy(ret_sums, sums, count * sizeof(*sums));
 	return error;
+}
+
+int tables_sum(const struct tagger *tagger, const char *name, uint32_t count, uint64_t *ret_sums)
+{
+	return tables_sum_map(program_map(&tagger->program, name), count, ret_sums);
 }
 
 int tagger_lane_requests(const struct tagger *tagger, uint64_t ret_requests[LANETAG_MAX_LANES])

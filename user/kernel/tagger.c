@@ -83,6 +83,7 @@ static int start_program(struct tagger *tagger)
 		.kind = arrivals ? PROGRAM_ARRIVALS : PROGRAM_TAGGER,
 		.variant = tagger->options.variant,
 		.capacity = tagger->options.capacity,
+		.deliveries = tagger->options.deliveries,
 	};
 	int error = program_load(&tagger->pins, &options, &tagger->program);
 

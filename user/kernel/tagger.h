@@ -28,6 +28,7 @@ enum tagger_purpose {
 struct tagger_options {
 	enum tagger_purpose purpose;
 	uint32_t capacity;	   /* of ARRIVALS: entries of its tables, a power of two */
+	bool deliveries;	   /* of ARRIVALS: noted for threads, too, see kernel/threads.h */
 	const char *pin_directory; /* TAGGER_PIN_DIRECTORY; NULL: nothing outlives the agent */
 	const char *const
 		*interfaces; /* names or fnmatch(3) patterns, "*" for all, also later ones */

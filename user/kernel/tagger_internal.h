@@ -29,8 +29,11 @@ struct tagger {
 int marks_open(struct tagger *tagger);
 void marks_close(struct tagger *tagger);
 
-/* tables.c: elements 0 to count - 1 (at most LANETAG_MAX_LANES) of a per-CPU map of 64-bit
- * counters, summed over the processors. 0 or a negative errno. */
+/*
+ * tables.c: elements 0 to count - 1 (at most LANETAG_MAX_LANES) of a per-CPU map of 64-bit
+ * counters, summed over the processors. 0 or a negative errno.
+ */
+int tables_sum_map(int map, uint32_t count, uint64_t *ret_sums);
 int tables_sum(const struct tagger *tagger, const char *name, uint32_t count, uint64_t *ret_sums);
-/* Writes one element of an array. 0 or a negative errno. */
-int tables_update(const struct tagger *tagger, const char *map, uint32_t key, const void *value);
+/* Sets a map of ports, 64 in each word. 0 or a negative errno. */
+int tables_set_ports(int map, const uint16_t *ports, size_t port_count);

@@ -182,6 +182,19 @@ static enum correlation_outcome by_trace(struct request *request)
 			  &tags);
 }
 
+static enum correlation_outcome by_thread(struct request *request)
+{
+	const struct causes *causes = request->causes;
+	struct arrivals_tags tags;
+
+	if (!causes || !causes->threads || !is_open(request, PROPAGATION_THREAD))
+		return CORRELATION_NOTHING;
+	return take_cause(
+		request, PROPAGATION_THREAD,
+		threads_find(causes->threads, request->connection, request->position, &tags),
+		&tags);
+}
+
 /*
  * In order. What the call itself bears counts as one, so that a header beside baggage is no reason
  * to leave the rest of the baggage out.
@@ -190,10 +203,9 @@ static const struct {
 	enum correlation_outcome (*ask)(struct request *request); /* NULL: not built in */
 	bool borne; /* by the call itself: asked in any case */
 } ways[PROPAGATION_WAYS] = {
-	[PROPAGATION_HEADER] = {by_header, true},
-	[PROPAGATION_BAGGAGE] = {by_baggage, true},
-	[PROPAGATION_USER_ID] = {by_user_id, false},
-	[PROPAGATION_TRACE] = {by_trace, false},
+	[PROPAGATION_HEADER] = {by_header, true},    [PROPAGATION_BAGGAGE] = {by_baggage, true},
+	[PROPAGATION_USER_ID] = {by_user_id, false}, [PROPAGATION_TRACE] = {by_trace, false},
+	[PROPAGATION_THREAD] = {by_thread, false},
 };
 
 void correlation_restore_tags(struct request *request)

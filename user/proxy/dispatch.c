@@ -33,6 +33,7 @@ static struct request_verdict run_request_stage(struct worker *worker, struct se
 	request->listener = session->listener->mesh_listener;
 	request->connection = &session->peers;
 	request->causes = worker->proxy->options.causes;
+	request->position = position;
 	request->statistics = &worker->statistics;
 	request->random_state = &worker->random_state;
 	struct request_verdict verdict =

@@ -19,6 +19,7 @@ struct request {
 	const struct mesh_listener *listener;
 	const struct lanetag_connection *connection;
 	const struct causes *causes; /* or NULL */
+	uint64_t position; /* stream offset of the head's first byte, where there are causes */
 	struct proxy_statistics *statistics;
 	uint64_t *random_state;
 

@@ -5,7 +5,7 @@
 usage: users.py ADDRESS PORT USERS REQUESTS [ID-HEADER]
 
 USERS connections at a time, each a user of its own, send REQUESTS requests each, in each a new id under ID-HEADER.
-Prints "right=N none=N wrong=N failed=N": none went the way of an untagged user from the second application on.
+Prints "right=N none=N wrong=N failed=N": none went the way of an untagged user from some application on.
 """
 import http.client
 import re
@@ -56,7 +56,8 @@ def ask(connection, user):
     versions = re.findall(r"version: (v\d+)", text)
     if versions == versions_of(user):
         return "right"
-    return "none" if versions == versions_of(user)[:1] + UNTAGGED[1:] else "wrong"
+    untagged = (versions_of(user)[:hops] + UNTAGGED[hops:] for hops in (1, 2))
+    return "none" if versions in untagged else "wrong"
 
 
 def be_user(number):

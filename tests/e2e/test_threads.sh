@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Tags by the thread that calls: applications that forward nothing at all. Where a thread serves one request at a time
+# its calls have that request's tags; every other way of working is given up before it could mix up users.
+#   LANETAG_ROUNDS   requests on each of the 50 connections (default 12)
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/e2e/lib.sh
+. tests/e2e/lib.sh
+
+CONNECTIONS=50 ROUNDS=${LANETAG_ROUNDS:-12}
+SERVER=${pod_address[app-a-v1]} PORT=8000
+CALLED=http://10.96.0.11:8000/
+PROBATION=64
+
+if ! use_kernel; then
+  skip "tags by threads" "LANETAG_SKIP_KERNEL=1"
+  finish
+fi
+
+start_everything() {
+  local files step
+  set_up_cluster
+  app_options=(--echo)
+  start_app app-b v1
+  network_add_pod app-a-v1 "$SERVER"
+  for step in 1 2 3; do
+    mapfile -t files < <(manifests_of_step "$step")
+    apply "${files[@]}" || give_up "manifests can be applied"
+  done
+  sed 's/^metadata:/&\n  annotations: {lanetag.io\/propagation-ways: "header, baggage, thread"}/' \
+    "$TUTORIAL/step2/header-propagation.yaml" >"$work/ways.yaml"
+  apply "$work/ways.yaml"
+  start_agent --pod-interface 'app-*' --correlate-threads '*'
+  wait_for_configuration 0 || give_up "the agent starts"
+  claim "threads are followed by this kernel" grep -q 'threads are followed' "$work/agent.log"
+}
+
+start_server() { # COMMAND…
+  local tries=100
+  start app-a-v1 server "$@"
+  until in_node curl -s -o /dev/null --max-time 5 "http://$SERVER:$PORT/" || [ $((tries--)) -eq 0 ]; do sleep 0.05; done
+}
+
+ask_nonces() { # WAY
+  in_node tests/e2e/correlation/nonces.py "$SERVER" "$PORT" "$CONNECTIONS" "$ROUNDS" appver-b "$1"
+}
+
+# From the 65th request on, every call has its own request's tag.
+thread_per_request() { # WHAT COMMAND…
+  local what=$1 outcome counted
+  shift
+  start_server "$@"
+  for _ in $(seq "$PROBATION"); do in_node curl -s -o /dev/null "http://$SERVER:$PORT/"; done
+  outcome=$(ask_nonces plain)
+  claim_equal "$what: each of $((CONNECTIONS * ROUNDS)) calls has its own request's tag" \
+    "$outcome" "right=$((CONNECTIONS * ROUNDS)) none=0 wrong=0 failed=0"
+  for counted in pipelined leaving; do
+    outcome=$(ask_nonces "$counted")
+    claim "$what, clients $counted: no call has another request's tag ($outcome)" grep -q ' wrong=0 ' <<<"$outcome"
+  done
+  stop server
+}
+
+# Every other way of working: nothing at all, from the first request on.
+given_up() { # WHAT COMMAND…
+  local what=$1 outcome
+  shift
+  start_server "$@"
+  outcome=$(ask_nonces plain)
+  claim_equal "$what: no call has any tag" "$outcome" "right=0 none=$((CONNECTIONS * ROUNDS)) wrong=0 failed=0"
+  stop server
+}
+
+python_server() { # WAY
+  echo "python3 tests/e2e/correlation/server.py $1 $SERVER $PORT $CALLED"
+}
+
+node_server() { # WAY
+  echo "node tests/e2e/correlation/server.js $1 $SERVER $PORT $CALLED"
+}
+
+mock=("$build/tests/apps/mock_app" --app app-a --version v1 --address "$SERVER" --port "$PORT"
+  --next 10.96.0.11:8000 --next-host app-b:8000 --forward-nothing)
+
+only_named_programs() {
+  stop agent
+  start_agent --pod-interface 'app-*' --correlate-threads some-other
+  wait_for_configuration 0 || give_up "the agent starts again"
+  given_up "a program that is not named" "${mock[@]}"
+}
+
+# The whole chain, each application forwarding nothing.
+the_chain_forwards_nothing() {
+  local step
+  stop agent
+  stop app-b-v1
+  app_options=(--forward-nothing)
+  for step in 1 2 3; do start_apps_of_step "$step"; done
+  start_agent --pod-interface 'app-*' --correlate-threads mock_app
+  wait_for_configuration 0 || give_up "the agent starts again"
+  # So that each process behind, v2's of the few users too, has served enough.
+  in_client tests/e2e/correlation/users.py "$NODE_ADDRESS" 80 50 60 >/dev/null
+  claim_equal "the tutorial's chain, forwarding nothing: 50 users, each on his own lanes" \
+    "$(in_client tests/e2e/correlation/users.py "$NODE_ADDRESS" 80 50 "$ROUNDS")" \
+    "right=$((50 * ROUNDS)) none=0 wrong=0 failed=0"
+  claim "calls are counted by the way" test "$(metric 'lanetag_propagation_total{by="thread"}')" -gt $((50 * ROUNDS))
+}
+
+start_everything
+thread_per_request "the C mock, a thread for each connection" "${mock[@]}"
+# shellcheck disable=SC2046
+{
+  thread_per_request "python's ThreadingHTTPServer and urllib" $(python_server threads)
+  for way in pool stealing asyncio polling; do given_up "python, $way" $(python_server "$way"); done
+  for way in kept new at-once; do given_up "node, $way" $(node_server "$way"); done
+}
+only_named_programs
+the_chain_forwards_nothing
+finish
