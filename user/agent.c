@@ -23,7 +23,9 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/unix_socket.h"
 #include "config/watch.h"
+#include "proxy/handover.h"
 #include "kernel/causes.h"
 
 /*
@@ -45,8 +47,10 @@ struct agent {
 	struct causes causes;
 	struct proxy *proxy;
 	struct admin_server *admin;
+	int control; /* listens for commands; -1: off */
 
 	bool stopping;
+	bool kernel_released;  /* to a next agent: ours only to read */
 	bool reload_now;       /* SIGHUP */
 	uint64_t changed_ns;   /* when the first change not yet reloaded was seen; 0: none */
 	uint64_t quiet_due_ns; /* when to reload if nothing more changes */
@@ -181,6 +185,8 @@ static void tell_kernel_lane_names(struct agent *agent, const struct tag_rules *
  * decides. */
 static void tell_kernel(struct agent *agent, const struct configuration *configuration)
 {
+	if (agent->kernel_released)
+		return;
 	if (agent->arrivals)
 		tell_kernel_pod_ports(agent, configuration->mesh);
 	if (agent->threads)
@@ -342,26 +348,54 @@ static void open_arrivals(struct agent *agent)
 		threads_open(agent->arrivals, &options->threads, &agent->threads);
 }
 
-static int start_proxy(struct agent *agent, struct configuration *configuration)
+static int start_proxy(struct agent *agent, struct configuration *configuration,
+		       struct proxy_sockets *inherited)
 {
 	struct proxy_options options = agent->options->proxy;
 
 	agent->causes =
 		(struct causes){agent->arrivals, &agent->options->arrivals_fields, agent->threads};
 	options.causes = &agent->causes;
-	return proxy_start(&options, agent->tagger, configuration, &agent->proxy);
+	return proxy_start_with_sockets(&options, agent->tagger, configuration, inherited,
+					&agent->proxy);
 }
 
-static int start(struct agent *agent)
+static int open_admin(struct agent *agent)
+{
+	const char *address = agent->options->admin_address;
+
+	return address[0] ? admin_server_start(address, take_snapshot, agent, &agent->admin) : 0;
+}
+
+/* Without it the agent can't be taken over from; all else works. */
+static void open_control(struct agent *agent)
+{
+	const char *path = agent->options->control_path;
+
+	if (!path[0])
+		return;
+	int fd = unix_socket_listen(path);
+	if (fd < 0)
+		log_warning("control socket not opened", "path=\"%s\" error=\"%s\"", path,
+			    strerror(-fd));
+	else
+		agent->control = fd;
+}
+
+static void close_control(struct agent *agent)
+{
+	if (agent->control >= 0)
+		close(agent->control);
+	agent->control = -1;
+}
+
+/* The first configuration that is in force; published. */
+static int load_first(struct agent *agent)
 {
 	const struct agent_options *options = agent->options;
 	char *reason = NULL;
-	int error;
+	int error = watch_open(options->paths, options->path_count, &agent->watch);
 
-	agent->signals = block_signals();
-	if (agent->signals < 0)
-		return -errno;
-	error = watch_open(options->paths, options->path_count, &agent->watch);
 	if (error)
 		log_warning("manifests are not watched", "error=\"%s\"", strerror(-error));
 	struct configuration *configuration = load(agent, 1, &reason);
@@ -371,15 +405,59 @@ static int start(struct agent *agent)
 		return -EINVAL;
 	}
 	publish(agent, configuration);
-	open_tagger(agent);
-	open_arrivals(agent);
-	tell_kernel(agent, configuration);
-	error = start_proxy(agent, configuration);
+	return 0;
+}
+
+static int ask_for_handover(struct agent *agent, struct handover *handover)
+{
+	if (!agent->options->takeover)
+		return 0;
+	int error = handover_ask(agent->options->control_path, handover);
+	if (error) {
+		log_error("not taken over", "path=\"%s\" error=\"%s\"",
+			  agent->options->control_path, strerror(-error));
+		return error;
+	}
+	if (handover->connection < 0) {
+		log_info("nothing to take over", "path=\"%s\"", agent->options->control_path);
+		return 0;
+	}
+	log_info("taking over", "sockets=%zu generation=%u", handover->sockets.count,
+		 handover->generation);
+	/* The old agent's marks are still on their way. */
+	configuration_set_generation(agent->configuration, handover->generation + 1);
+	return 0;
+}
+
+static int start_serving(struct agent *agent, struct handover *handover)
+{
+	int error = ask_for_handover(agent, handover);
+
 	if (error)
 		return error;
-	if (options->admin_address[0])
-		error = admin_server_start(options->admin_address, take_snapshot, agent,
-					   &agent->admin);
+	open_tagger(agent);
+	open_arrivals(agent);
+	tell_kernel(agent, agent->configuration);
+	error = start_proxy(agent, agent->configuration, &handover->sockets);
+	if (error == 0)
+		error = open_admin(agent);
+	if (error)
+		return error;
+	open_control(agent);
+	return handover_say_serving(handover);
+}
+
+static int start(struct agent *agent)
+{
+	struct handover handover = {.connection = -1};
+
+	agent->signals = block_signals();
+	if (agent->signals < 0)
+		return -errno;
+	int error = load_first(agent);
+	if (error == 0)
+		error = start_serving(agent, &handover);
+	handover_free(&handover);
 	return error;
 }
 
@@ -413,7 +491,7 @@ static int poll_timeout_ms(const struct agent *agent)
 
 	if (agent->changed_ns)
 		due = agent->quiet_due_ns;
-	if (agent->arrivals && agent->sweep_due_ns < due)
+	if (agent->arrivals && !agent->kernel_released && agent->sweep_due_ns < due)
 		due = agent->sweep_due_ns;
 	if (due == UINT64_MAX)
 		return -1;
@@ -425,7 +503,7 @@ static void sweep_arrivals(struct agent *agent)
 	struct arrivals_sweep sweep;
 	int error;
 
-	if (!agent->arrivals || clock_now_ns() < agent->sweep_due_ns)
+	if (!agent->arrivals || agent->kernel_released || clock_now_ns() < agent->sweep_due_ns)
 		return;
 	error = arrivals_sweep(agent->arrivals, &sweep);
 	if (error) {
@@ -438,16 +516,84 @@ static void sweep_arrivals(struct agent *agent)
 	agent->sweep_due_ns = clock_now_ns() + SWEEP_MS * 1000000ULL;
 }
 
+/* What a next agent needs for itself. The workers go on, with the marks as they are. */
+static void give_up_what_is_single(struct agent *agent)
+{
+	admin_server_stop(agent->admin);
+	agent->admin = NULL;
+	close_control(agent);
+	agent->kernel_released = true;
+	if (agent->tagger)
+		tagger_release(agent->tagger);
+	if (agent->arrivals)
+		tagger_release(agent->arrivals);
+}
+
+static int hand_over(struct agent *agent, int connection)
+{
+	struct proxy_sockets sockets = {0};
+	int error = proxy_share_sockets(agent->proxy, &sockets);
+
+	if (error == 0)
+		error = handover_offer(connection, agent->configuration->generation, &sockets);
+	proxy_sockets_free(&sockets);
+	if (error)
+		return error;
+	give_up_what_is_single(agent);
+	error = handover_yield(connection);
+	if (error) {
+		if (open_admin(agent))
+			log_error("going on without the admin address", "reason=\"takeover\"");
+		open_control(agent);
+		if (agent->tagger)
+			log_warning("going on without the kernel tagger", "reason=\"takeover\"");
+	}
+	return error;
+}
+
+static void obey(struct agent *agent)
+{
+	int connection = unix_socket_accept(agent->control);
+	char command[64];
+
+	if (connection < 0) {
+		if (connection != -EAGAIN)
+			log_warning("control connection refused", "error=\"%s\"",
+				    strerror(-connection));
+		return;
+	}
+	int error = unix_socket_read_line(connection, command, sizeof(command));
+	if (error == 0 && strcmp(command, HANDOVER_COMMAND) == 0) {
+		error = hand_over(agent, connection);
+		if (error == 0) {
+			log_info("handed over", "generation=%u", agent->configuration->generation);
+			agent->stopping = true;
+		}
+	} else if (error == 0) {
+		error = unix_socket_write(connection, "error unknown command\n");
+	}
+	if (error)
+		log_warning("control command failed", "error=\"%s\"", strerror(-error));
+	close(connection);
+}
+
+/* -1: nothing to wait for. */
+static int events_of(const struct agent *agent, const struct tagger *tagger)
+{
+	return tagger && !agent->kernel_released ? tagger_event_fd(tagger) : -1;
+}
+
 static void steer(struct agent *agent)
 {
-	struct pollfd fds[] = {
-		{.fd = agent->signals, .events = POLLIN},
-		{.fd = agent->watch ? watch_fd(agent->watch) : -1, .events = POLLIN},
-		{.fd = agent->tagger ? tagger_event_fd(agent->tagger) : -1, .events = POLLIN},
-		{.fd = agent->arrivals ? tagger_event_fd(agent->arrivals) : -1, .events = POLLIN},
-	};
-
 	while (!agent->stopping) {
+		struct pollfd fds[] = {
+			{.fd = agent->signals, .events = POLLIN},
+			{.fd = agent->watch ? watch_fd(agent->watch) : -1, .events = POLLIN},
+			{.fd = events_of(agent, agent->tagger), .events = POLLIN},
+			{.fd = events_of(agent, agent->arrivals), .events = POLLIN},
+			{.fd = agent->control, .events = POLLIN},
+		};
+
 		if (poll(fds, ARRAY_LENGTH(fds), poll_timeout_ms(agent)) < 0 && errno != EINTR)
 			break;
 		read_signals(agent);
@@ -458,6 +604,8 @@ static void steer(struct agent *agent)
 		if (fds[3].revents)
 			tagger_handle_events(agent->arrivals);
 		sweep_arrivals(agent);
+		if (fds[4].revents)
+			obey(agent);
 		if (agent->reload_now ||
 		    (agent->changed_ns && clock_now_ns() >= agent->quiet_due_ns))
 			reload(agent);
@@ -471,6 +619,9 @@ static void stop(struct agent *agent)
 	pthread_mutex_unlock(&agent->lock);
 	/* The admin server reads the proxy: it goes first. */
 	admin_server_stop(agent->admin);
+	if (agent->control >= 0)
+		unlink(agent->options->control_path);
+	close_control(agent);
 	if (agent->proxy)
 		proxy_stop(agent->proxy, agent->options->drain_timeout_ms);
 	if (agent->tagger)
@@ -487,7 +638,7 @@ static void stop(struct agent *agent)
 
 int agent_run(const struct agent_options *options)
 {
-	struct agent agent = {.options = options, .signals = -1};
+	struct agent agent = {.options = options, .signals = -1, .control = -1};
 
 	pthread_mutex_init(&agent.lock, NULL);
 	int error = start(&agent);

@@ -15,6 +15,8 @@ struct agent_options {
 	struct threads_options threads; /* program_count 0: threads are not looked at */
 	struct proxy_options proxy;
 	unsigned drain_timeout_ms;
+	const char *control_path; /* the Unix socket for commands; "" for none */
+	bool takeover;		  /* from the agent that listens there, if there is one */
 };
 
 /*

@@ -14,6 +14,7 @@
 
 #define DEFAULT_ADMIN_ADDRESS "127.0.0.1:15020"
 #define DEFAULT_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
+#define DEFAULT_CONTROL_PATH "/run/lanetag/control.sock"
 #define DEFAULT_DRAIN_TIMEOUT_MS 10000
 #define DEFAULT_ARRIVALS 16384
 #define MINIMUM_ARRIVALS 1024
@@ -60,6 +61,12 @@ static const char usage[] =
 	"repeated\n"
 	"      --access-log FILE      a line per request; '-': standard output (default: none)\n"
 	"      --access-log-format F  json or common (default: json)\n"
+	"      --control PATH         the Unix socket for commands; root's and the agent's user's "
+	"alone\n"
+	"                             (default: " DEFAULT_CONTROL_PATH "; '' for none)\n"
+	"      --takeover             take the work over from the agent that listens there, "
+	"without\n"
+	"                             refusing a connection; without one just start\n"
 	"      --log-level LEVEL      error, warning, info or debug (default: info)\n"
 	"  -h, --help\n"
 	"\n"
@@ -76,7 +83,9 @@ enum {
 	OPTION_LIMIT,
 	OPTION_ACCESS_LOG,
 	OPTION_ACCESS_LOG_FORMAT,
-	OPTION_LOG_LEVEL
+	OPTION_LOG_LEVEL,
+	OPTION_CONTROL,
+	OPTION_TAKEOVER
 };
 
 static const struct option options[] = {
@@ -94,6 +103,8 @@ static const struct option options[] = {
 	{"limit", required_argument, NULL, OPTION_LIMIT},
 	{"access-log", required_argument, NULL, OPTION_ACCESS_LOG},
 	{"access-log-format", required_argument, NULL, OPTION_ACCESS_LOG_FORMAT},
+	{"control", required_argument, NULL, OPTION_CONTROL},
+	{"takeover", no_argument, NULL, OPTION_TAKEOVER},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -166,36 +177,11 @@ static int parse_arrivals_option(int option, struct run_arguments *arguments)
 	}
 }
 
-static int parse_option(int option, struct run_arguments *arguments)
+static int parse_log_option(int option, struct run_arguments *arguments)
 {
 	enum log_level level;
 
 	switch (option) {
-	case 'c':
-		return append(&arguments->paths, &arguments->path_count, optarg);
-	case 'i':
-		return append(&arguments->interfaces, &arguments->interface_count, optarg);
-	case OPTION_PIN_DIRECTORY:
-		arguments->agent.tagger.pin_directory = optarg;
-		return 0;
-	case OPTION_NO_KERNEL:
-		arguments->agent.use_kernel = false;
-		return 0;
-	case 'a':
-		arguments->agent.admin_address = optarg;
-		return 0;
-	case 'w':
-		return parse_number("--workers", optarg, 1024, &arguments->agent.proxy.workers);
-	case OPTION_DRAIN_TIMEOUT:
-		return parse_number("--drain-timeout", optarg, 3600000,
-				    &arguments->agent.drain_timeout_ms);
-	case OPTION_LIMIT:
-		if (proxy_options_set(&arguments->agent.proxy, optarg)) {
-			fprintf(stderr, "lanetag run: --limit: '%s' is none, or out of bounds\n",
-				optarg);
-			return -1;
-		}
-		return 0;
 	case OPTION_ACCESS_LOG:
 		arguments->agent.proxy.access_log = optarg;
 		return 0;
@@ -217,11 +203,50 @@ static int parse_option(int option, struct run_arguments *arguments)
 		}
 		log_set_level(level);
 		return 0;
+	default:
+		return parse_arrivals_option(option, arguments);
+	}
+}
+
+static int parse_option(int option, struct run_arguments *arguments)
+{
+	switch (option) {
+	case 'c':
+		return append(&arguments->paths, &arguments->path_count, optarg);
+	case 'i':
+		return append(&arguments->interfaces, &arguments->interface_count, optarg);
+	case OPTION_PIN_DIRECTORY:
+		arguments->agent.tagger.pin_directory = optarg;
+		return 0;
+	case OPTION_CONTROL:
+		arguments->agent.control_path = optarg;
+		return 0;
+	case OPTION_TAKEOVER:
+		arguments->agent.takeover = true;
+		return 0;
+	case OPTION_NO_KERNEL:
+		arguments->agent.use_kernel = false;
+		return 0;
+	case 'a':
+		arguments->agent.admin_address = optarg;
+		return 0;
+	case 'w':
+		return parse_number("--workers", optarg, 1024, &arguments->agent.proxy.workers);
+	case OPTION_DRAIN_TIMEOUT:
+		return parse_number("--drain-timeout", optarg, 3600000,
+				    &arguments->agent.drain_timeout_ms);
+	case OPTION_LIMIT:
+		if (proxy_options_set(&arguments->agent.proxy, optarg)) {
+			fprintf(stderr, "lanetag run: --limit: '%s' is none, or out of bounds\n",
+				optarg);
+			return -1;
+		}
+		return 0;
 	case 'h':
 		arguments->help = true;
 		return 0;
 	default:
-		return parse_arrivals_option(option, arguments);
+		return parse_log_option(option, arguments);
 	}
 }
 
@@ -275,6 +300,7 @@ int command_run(int argc, char **argv)
 		.agent =
 			{
 				.admin_address = DEFAULT_ADMIN_ADDRESS,
+				.control_path = DEFAULT_CONTROL_PATH,
 				.use_kernel = true,
 				.tagger = {.pin_directory = DEFAULT_PIN_DIRECTORY},
 				.arrivals = {.capacity = DEFAULT_ARRIVALS},

@@ -41,6 +41,12 @@ struct configuration *configuration_load(const char *const *paths, size_t path_c
 	return configuration;
 }
 
+void configuration_set_generation(struct configuration *configuration, uint32_t generation)
+{
+	configuration->generation = generation;
+	tag_rules_set_generation(configuration->tag_rules, generation);
+}
+
 struct configuration *configuration_take(struct configuration *configuration)
 {
 	atomic_fetch_add_explicit(&configuration->references, 1, memory_order_relaxed);

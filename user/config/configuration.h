@@ -23,5 +23,7 @@ struct configuration {
  */
 struct configuration *configuration_load(const char *const *paths, size_t path_count,
 					 uint32_t generation, struct diagnostics *diagnostics);
+/* Before it is shared: goes on where an earlier agent ended. */
+void configuration_set_generation(struct configuration *configuration, uint32_t generation);
 struct configuration *configuration_take(struct configuration *configuration);
 void configuration_drop(struct configuration *configuration); /* NULL is fine */

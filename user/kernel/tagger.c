@@ -169,14 +169,28 @@ free_tagger:
 	return error;
 }
 
+void tagger_release(struct tagger *tagger)
+{
+	attachments_release(&tagger->attachments);
+	close(tagger->events);
+	tagger->events = -1;
+	pins_close(&tagger->pins);
+	tagger->released = true;
+}
+
 void tagger_close(struct tagger *tagger)
 {
 	if (tagger == NULL)
 		return;
-	attachments_close(&tagger->attachments);
-	close(tagger->events);
-	stop_program(tagger);
-	pins_remove_directory(&tagger->pins);
+	if (tagger->released) {
+		marks_close(tagger);
+		program_unload(&tagger->program);
+	} else {
+		attachments_close(&tagger->attachments);
+		close(tagger->events);
+		stop_program(tagger);
+		pins_remove_directory(&tagger->pins);
+	}
 	free_options(&tagger->options);
 	free(tagger);
 }

@@ -45,7 +45,12 @@ struct tagger_options {
  * errno; the log then says what the kernel or the rights lack.
  */
 int tagger_open(const struct tagger_options *options, struct tagger **ret_tagger);
-/* Detaches and unpins everything of ours. */
+/*
+ * Leaves programs, maps and pins to another agent: from here on only tagger_find_mark,
+ * tagger_confirm_position, the reading of counters and tagger_close may be called.
+ */
+void tagger_release(struct tagger *tagger);
+/* Detaches and unpins everything of ours, but what was released. */
 void tagger_close(struct tagger *tagger);
 
 /* Which variant of the program the kernel took: "may_goto", … A constant string. */

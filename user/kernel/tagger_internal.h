@@ -11,7 +11,8 @@ struct tagger {
 	struct pins pins;
 	struct program program;
 	struct attachments attachments;
-	int events; /* netlink, see interface_events.h */
+	int events;    /* netlink, see interface_events.h */
+	bool released; /* to another agent */
 
 	/* Memory shared with the kernel (marks.c); NULL where a map is not there. */
 	const struct lanetag_mark *marks;

@@ -22,6 +22,8 @@ struct tag_rules;
 int tag_rules_compile(const struct manifest_set *manifests, uint32_t generation,
 		      struct diagnostics *diagnostics, struct tag_rules **ret_rules);
 void tag_rules_free(struct tag_rules *rules);
+/* Before they are shared. */
+void tag_rules_set_generation(struct tag_rules *rules, uint32_t generation);
 
 const struct lanetag_ruleset *tag_rules_ruleset(const struct tag_rules *rules);
 size_t tag_rules_count(const struct tag_rules *rules);

@@ -354,6 +354,11 @@ static void mark_taken(struct lane_numbers *numbers, const struct tag_rules *rul
 	}
 }
 
+void tag_rules_set_generation(struct tag_rules *rules, uint32_t generation)
+{
+	rules->ruleset.generation = generation;
+}
+
 void tag_rules_assign_lanes(struct tag_rules *rules, const struct tag_rules *previous)
 {
 	struct lane_numbers numbers = {.previous = previous, .next = previous->next_lane};

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lanetag run --takeover: agents that follow one another under traffic, with and without the kernel tagger."""
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+from harness import PROXY_PORT, Client, Closed, Proxy, Tests, Upstream, one_app, reply, request_bytes
+
+COMMAND = os.environ["LANETAG_PROXY_COMMAND"]
+RULES = """---
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: hash-tagging}
+spec:
+  pluginConfig:
+    rules:
+    - {header: x-user-id, modulo: 100, tagHeader: appver-a, policies: [{range: 10, tagValue: v2}]}
+"""
+
+
+def handle(request, sock):
+    if request.target.startswith("/sleep"):
+        time.sleep(float(request.target.split("/")[2]))
+    return reply(sock, (request.get("appver-a") or "none").encode())
+
+
+upstream = Upstream(handle)
+
+
+class Clients:
+    """Some open a connection for each request, some keep theirs (and open another when told to go)."""
+
+    def __init__(self):
+        self.ends = False
+        self.failures = []
+        self.requests = 0
+        self.threads = [threading.Thread(target=self.run, args=(i % 2 == 0,), daemon=True) for i in range(8)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, keep):
+        client = None
+        while not self.ends:
+            try:
+                fresh = client is None
+                client = client or Client()
+                try:
+                    answer = client.ask("/", fields=["x-user-id: 0005"])
+                except (Closed, ConnectionResetError):
+                    client = None
+                    if fresh:
+                        raise
+                    continue  # a kept connection may end between two requests
+                self.requests += 1
+                if answer.status != 200 or answer.body != b"v2":
+                    self.failures.append(answer.raw)
+                if not keep or answer.get("connection") == "close":
+                    client.close()
+                    client = None
+            except (OSError, Closed) as error:
+                self.failures.append(repr(error))
+                client = None
+
+    def stop(self):
+        self.ends = True
+        for thread in self.threads:
+            thread.join()
+        return self.failures
+
+
+class Place:
+    """Where agents that follow one another live."""
+
+    def __init__(self, kernel=False):
+        self.directory = tempfile.TemporaryDirectory(prefix="lanetag-takeover-")
+        self.control = os.path.join(self.directory.name, "control.sock")
+        options = f" --control {self.control} --takeover --drain-timeout 5000"
+        if kernel:
+            options += f" --interface lo --pin-directory /sys/fs/bpf/lanetag-takeover-{os.getpid()}"
+        command = COMMAND.replace(" --no-kernel", "") if kernel else COMMAND
+        self.command = command + options
+
+    def start(self, manifests=None, **others):
+        os.environ["LANETAG_PROXY_COMMAND"] = self.command
+        try:
+            proxy = Proxy(manifests or one_app() + RULES, **others)
+        finally:
+            os.environ["LANETAG_PROXY_COMMAND"] = COMMAND
+        wait_for(lambda: proxy.process.poll() is not None or 'event="started"' in proxy.read_log())
+        return proxy
+
+    def follow(self, old, **others):
+        new = self.start(**others)
+        assert old.process.wait(20) == 0, old.read_log()[-2000:]
+        wait_for(lambda: status_of() is not None)
+        return new
+
+
+def wait_for(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("waited in vain")
+
+
+def status_of():
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:15020/status", timeout=5) as answer:
+            return json.load(answer)
+    except OSError:
+        return None
+
+
+def follow_one_another(kernel, rounds):
+    place = Place(kernel)
+    proxy = place.start()
+    clients = Clients()
+    for i in range(rounds):
+        time.sleep(0.3)
+        proxy = place.follow(proxy, workers=1 + i % 3)
+    time.sleep(0.3)
+    failures = clients.stop()
+    assert not failures, (len(failures), failures[:3])
+    assert clients.requests > 500, clients.requests
+    assert status_of()["generation"] == 1 + rounds
+    log = proxy.read_log()
+    assert "taking over" in log, log
+    if kernel:
+        assert "going on without" not in log, log
+        assert status_of()["kernelTagger"], status_of()
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
+def agents_follow_one_another_without_refusing_a_connection():
+    follow_one_another(kernel=False, rounds=6)
+
+
+def the_kernel_tagger_goes_over_too():
+    follow_one_another(kernel=True, rounds=3)
+
+
+def a_request_under_way_is_ended_by_the_agent_that_began_it():
+    place = Place()
+    old = place.start()
+    with Client() as busy:
+        busy.send(request_bytes("/sleep/2"))
+        time.sleep(0.2)
+        new = place.start()
+        with Client() as client:
+            assert client.ask("/").status == 200
+        answer = busy.response()
+        assert answer.status == 200 and answer.get("connection") == "close", answer.raw
+    assert old.process.wait(10) == 0
+    assert new.stop() == 0
+
+
+def a_new_agent_whose_configuration_is_refused_leaves_the_old_one_serving():
+    place = Place()
+    old = place.start()
+    clients = Clients()
+    new = place.start("kind: [")
+    assert new.process.wait(10) == 1
+    assert "manifests.yaml:2:1" in new.read_log(), new.read_log()
+    time.sleep(0.2)
+    assert not clients.stop()
+    assert status_of()["generation"] == 1
+    assert old.stop() == 0
+
+
+def a_new_agent_that_dies_on_the_way_leaves_the_old_one_serving():
+    place = Place()
+    old = place.start()
+    clients = Clients()
+    for said in (b"", b"takeover", b"takeover 1\n", b"takeover 1\nready\n", b"takeover 2\n", b"x" * 500, b"\0\n"):
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(place.control)
+            peer.sendall(said)
+            time.sleep(0.1)
+        wait_for(lambda: status_of() is not None)
+        wait_for(lambda: os.path.exists(place.control))
+    assert not clients.stop()
+    new = place.follow(old)
+    with Client() as client:
+        assert client.ask("/").status == 200
+    assert new.stop() == 0
+
+
+def others_may_not_use_the_control_socket():
+    place = Place()
+    proxy = place.start()
+    assert stat.S_IMODE(os.stat(place.control).st_mode) == 0o600
+    os.chmod(place.control, 0o666)
+    os.chmod(place.directory.name, 0o755)
+    code = ("import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'takeover 1\\n');"
+            "sys.exit(1 if s.recv(10) else 0)")
+    stranger = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", code, place.control],
+                              check=False, capture_output=True)
+    assert stranger.returncode == 0 or b"ConnectionReset" in stranger.stderr or b"BrokenPipe" in stranger.stderr, stranger
+    assert "control connection refused" in proxy.read_log()
+    assert proxy.stop() == 0
+    assert not os.path.exists(place.control)
+
+
+if __name__ == "__main__":
+    assert PROXY_PORT
+    tests = Tests()
+    for claim in (agents_follow_one_another_without_refusing_a_connection,
+                  the_kernel_tagger_goes_over_too,
+                  a_request_under_way_is_ended_by_the_agent_that_began_it,
+                  a_new_agent_whose_configuration_is_refused_leaves_the_old_one_serving,
+                  a_new_agent_that_dies_on_the_way_leaves_the_old_one_serving,
+                  others_may_not_use_the_control_socket):
+        tests.run(claim)
+    sys.exit(tests.end())

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "base/unix_socket.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 16
+
+static int fill_address(const char *path, struct sockaddr_un *ret_address)
+{
+	*ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(ret_address->sun_path))
+		return -ENAMETOOLONG;
+	memcpy(ret_address->sun_path, path, strlen(path));
+	return 0;
+}
+
+/* The directory that holds `path`, if it is not there; only the last step of it. */
+static int make_directory(const char *path)
+{
+	char directory[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+
+	if (!slash || slash == path)
+		return 0;
+	snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path), path);
+	return mkdir(directory, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/*
+ * Bound under a name of its own, then renamed: nobody finds a socket that doesn't listen or that
+ * others may open.
+ */
+static int bind_and_rename(int fd, const char *path)
+{
+	struct sockaddr_un address;
+	char own_path[PATH_MAX];
+
+	snprintf(own_path, sizeof(own_path), "%s.%d", path, (int)getpid());
+	int error = fill_address(own_path, &address);
+	if (error)
+		return error;
+	unlink(own_path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		return -errno;
+	if (chmod(own_path, 0600) || listen(fd, BACKLOG) || rename(own_path, path)) {
+		error = -errno;
+		unlink(own_path);
+	}
+	return error;
+}
+
+int unix_socket_listen(const char *path)
+{
+	int error = make_directory(path);
+
+	if (error)
+		return error;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	error = bind_and_rename(fd, path);
+	if (error) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+static void set_timeouts(int fd)
+{
+	const struct timeval timeout = {.tv_sec = UNIX_SOCKET_TIMEOUT_SECONDS};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+}
+
+/* True if root or our own user is at the other end. */
+static bool peer_may(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+int unix_socket_accept(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (!peer_may(fd)) {
+		close(fd);
+		return -EACCES;
+	}
+	set_timeouts(fd);
+	return fd;
+}
+
+int unix_socket_connect(const char *path)
+{
+	struct sockaddr_un address;
+	int error = fill_address(path, &address);
+
+	if (error)
+		return error;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	set_timeouts(fd);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		error = -errno;
+	else if (!peer_may(fd))
+		error = -EACCES;
+	if (error) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int unix_socket_write(int fd, const char *text)
+{
+	size_t length = strlen(text);
+
+	while (length) {
+		ssize_t count = send(fd, text, length, MSG_NOSIGNAL);
+
+		if (count < 0)
+			return -errno;
+		text += count;
+		length -= (size_t)count;
+	}
+	return 0;
+}
+
+int unix_socket_read_line(int fd, char *ret_line, size_t size)
+{
+	for (size_t length = 0; length < size; length++) {
+		ssize_t count = recv(fd, ret_line + length, 1, 0);
+
+		if (count < 0)
+			return -errno;
+		if (count == 0)
+			return -ECONNRESET;
+		if (ret_line[length] == '\n') {
+			ret_line[length] = '\0';
+			return 0;
+		}
+	}
+	return -EMSGSIZE;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Unix stream sockets between an agent and its own kind: commands that change something, and the
+ * next agent. Whoever connects must be root or the user the agent runs as (SO_PEERCRED). Everything
+ * gives a negative errno on failure; descriptors are the caller's to close.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Neither side waits longer than this for the other, in seconds. */
+#define UNIX_SOCKET_TIMEOUT_SECONDS 30
+
+/*
+ * Listens at `path` (mode 0600; its directory is made if absent) in place of what was there, in one
+ * step. The descriptor does not block.
+ */
+int unix_socket_listen(const char *path);
+/* A peer with the rights, blocking with a timeout; -EACCES: one without was turned away. */
+int unix_socket_accept(int listener);
+/* -ENOENT or -ECONNREFUSED: nobody listens there. */
+int unix_socket_connect(const char *path);
+
+/* Writes all of `text`. 0 or a negative errno. */
+int unix_socket_write(int fd, const char *text);
+/*
+ * Reads up to a newline, which is left out, and not a byte more: descriptors may follow. 0, or
+ * -ECONNRESET at the end, -EMSGSIZE if `size` bytes don't hold the line.
+ */
+int unix_socket_read_line(int fd, char *ret_line, size_t size);
