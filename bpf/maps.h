@@ -11,6 +11,8 @@
 #include <lanetag/mark.h>
 #include <lanetag/rules.h>
 
+#include "ports.h"
+
 /* One ruleset; the agent makes a new map for each generation and swaps it in. */
 struct ruleset_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -25,14 +27,6 @@ struct {
 	__type(key, __u32);
 	__array(values, struct ruleset_map);
 } lane_rules SEC(".maps") = {.values = {&lane_ruleset}};
-
-/* Bit (port & 63) of word (port >> 6): connections to this local port are looked into. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536 / 64);
-	__type(key, __u32);
-	__type(value, __u64);
-} lane_ports SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -30,14 +30,6 @@ struct packet {
 	__u8 syn, ack, fin, rst;
 };
 
-static __always_inline int port_is_ours(__u16 port)
-{
-	__u32 word = port >> 6;
-	__u64 *bits = bpf_map_lookup_elem(&lane_ports, &word);
-
-	return bits && *bits >> (port & 63) & 1;
-}
-
 /*
  * The cheap way out for traffic to other ports: true only if this is surely an IP packet without
  * tags and options that is not for one of our ports.
@@ -55,13 +47,13 @@ static __always_inline int is_surely_not_ours(struct __sk_buff *skb)
 
 		if ((const __u8 *)(ip6 + 1) + 4 > end || ip6->nexthdr != IPPROTO_TCP)
 			return 0;
-		return !port_is_ours(bpf_ntohs(*((const __be16 *)(ip6 + 1) + 1)));
+		return !has_port(&lane_ports, bpf_ntohs(*((const __be16 *)(ip6 + 1) + 1)));
 	}
 	if (*(const __be16 *)(data + 12) != bpf_htons(ETH_P_IP) || *(const __u8 *)ip != 0x45)
 		return 0;
 	if (ip->protocol != IPPROTO_TCP)
 		return 1;
-	return !port_is_ours(bpf_ntohs(*(const __be16 *)(data + ETHERNET_BYTES + 22)));
+	return !has_port(&lane_ports, bpf_ntohs(*(const __be16 *)(data + ETHERNET_BYTES + 22)));
 }
 
 static __always_inline void set_ipv4(__u8 address[16], __be32 ipv4)
@@ -185,5 +177,5 @@ static __always_inline int packet_parse(struct __sk_buff *skb, struct packet *pa
 		error = parse_ipv6(skb, (__u32)offset, packet);
 	if (error || parse_tcp(skb, packet))
 		return -1;
-	return port_is_ours(packet->connection.local_port) ? 0 : -1;
+	return has_port(&lane_ports, packet->connection.local_port) ? 0 : -1;
 }

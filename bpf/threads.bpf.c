@@ -21,6 +21,8 @@
 
 #include <lanetag/call.h>
 
+#include "ports.h"
+
 /* BPF_PROG names the context, which none of these needs. */
 #pragma clang diagnostic ignored "-Wunused-parameter"
 
@@ -42,14 +44,7 @@ enum tcp_state {
 /* Set before loading: calls are noted before their bytes leave; else right behind. */
 const volatile __u32 calls_are_early = 0;
 
-/* The arrivals' own, shared. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536 / 64);
-	__type(key, __u32);
-	__type(value, __u64);
-} lane_ports SEC(".maps");
-
+/* The arrivals' own, shared, as lane_ports is. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* as many as the agent says */
@@ -57,13 +52,8 @@ struct {
 	__type(value, struct lanetag_delivery);
 } lane_deliveries SEC(".maps");
 
-/* Ports on which the agent takes calls, as lane_ports. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536 / 64);
-	__type(key, __u32);
-	__type(value, __u64);
-} lane_hop_ports SEC(".maps");
+/* At which the agent takes calls. */
+struct port_set lane_hop_ports SEC(".maps");
 
 struct program_name {
 	char text[LANETAG_PROGRAM_NAME];
@@ -153,14 +143,6 @@ static __always_inline void count_thread(__u32 which)
 
 	if (count)
 		(*count)++;
-}
-
-static __always_inline int has_port(void *map, __u16 port)
-{
-	__u32 word = port >> 6;
-	__u64 *bits = bpf_map_lookup_elem(map, &word);
-
-	return bits && *bits >> (port & 63) & 1;
 }
 
 static __always_inline int is_tcp(const struct sock *sk)

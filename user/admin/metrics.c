@@ -205,31 +205,31 @@ static void write_propagation(const struct proxy_statistics *statistics, struct 
 			      statistics->propagated_by[i]);
 }
 
-/* Requests at the pods, and what became of noting them. */
-static void write_arrivals(const struct admin_snapshot *snapshot, struct buffer *out)
+/* A family whose label is what happened; `names` gives the label's value of each count. */
+static void write_events(struct buffer *out, const char *name, const char *help,
+			 const uint64_t *counts, size_t count, const char *(*names)(size_t))
+{
+	write_family(out, name, "counter", help);
+	for (size_t i = 0; i < count; i++)
+		buffer_printf(out, "%s{event=\"%s\"} %" PRIu64 "\n", name, names(i), counts[i]);
+}
+
+/* What became of requests at the pods, and of their threads' calls. */
+static void write_causes(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	if (!snapshot->arrivals_active)
 		return;
-	write_family(out, "lanetag_arrivals_total", "counter",
-		     "Requests that the kernel saw arrive at pods, by what it could note.");
-	for (size_t i = 0; i < LANETAG_ARRIVAL_COUNTS; i++)
-		buffer_printf(out, "lanetag_arrivals_total{event=\"%s\"} %" PRIu64 "\n",
-			      arrivals_count_name(i), snapshot->arrivals[i]);
+	write_events(out, "lanetag_arrivals_total",
+		     "Requests that the kernel saw arrive at pods, by what it could note.",
+		     snapshot->arrivals, LANETAG_ARRIVAL_COUNTS, arrivals_count_name);
 	write_single(out, "lanetag_arrivals_entries", "gauge",
 		     "Arrivals that are kept, as of the latest sweep.", snapshot->arrivals_entries);
 	write_single(out, "lanetag_arrivals_ended_total", "counter",
 		     "Arrivals that were removed by their age.", snapshot->arrivals_ended);
-}
-
-static void write_threads(const struct admin_snapshot *snapshot, struct buffer *out)
-{
-	if (!snapshot->threads_active)
-		return;
-	write_family(out, "lanetag_threads_total", "counter",
-		     "Requests and calls of applications' threads, and processes given up.");
-	for (size_t i = 0; i < LANETAG_THREAD_COUNTS; i++)
-		buffer_printf(out, "lanetag_threads_total{event=\"%s\"} %" PRIu64 "\n",
-			      threads_count_name(i), snapshot->threads[i]);
+	if (snapshot->threads_active)
+		write_events(out, "lanetag_threads_total",
+			     "Requests and calls of applications' threads, and processes given up.",
+			     snapshot->threads, LANETAG_THREAD_COUNTS, threads_count_name);
 }
 
 void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
@@ -237,8 +237,7 @@ void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 	write_configuration(snapshot, out);
 	write_decisions(snapshot, out);
 	write_propagation(&snapshot->statistics, out);
-	write_arrivals(snapshot, out);
-	write_threads(snapshot, out);
+	write_causes(snapshot, out);
 	for (size_t i = 0; i < ARRAY_LENGTH(plain_metrics); i++) {
 		const char *base = (const char *)&snapshot->statistics;
 		uint64_t value;
