@@ -67,8 +67,6 @@ static int set_up(struct bpf_object *object, const struct tagger *arrivals)
 		error = program_set_constant(object, &calls_are_early, sizeof(calls_are_early));
 	if (error == 0)
 		error = share_maps(object, arrivals);
-	if (error == 0)
-		log_info("threads are followed", "calls=%s", calls_are_early ? "early" : "late");
 	return error;
 }
 
@@ -145,6 +143,8 @@ int threads_open(const struct tagger *arrivals, const struct threads_options *op
 		threads_close(threads);
 		return error;
 	}
+	log_info("threads are followed", "calls=%s",
+		 threads->link_count == MAX_LINKS ? "early" : "late");
 	*ret_threads = threads;
 	return 0;
 }
