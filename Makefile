@@ -6,6 +6,7 @@
 #
 # make test-kernels   the BPF tests on Debian's 5.10, 6.1 and 6.12 kernels, in QEMU
 # make bench-tagger   what the kernel program costs
+# make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
 # make fuzz           the parsers under libFuzzer
 # make format, lint   the sources' form; the house's rules
 # make install        DESTDIR and PREFIX are known
@@ -115,6 +116,13 @@ test-all: $(UNIT_TESTS) $(KERNEL_TESTS) $(BUILD)/lanetag $(TEST_TOOLS)
 bench-tagger: $(BUILD)/tests/bench/bench_tagger
 	$(Q)$<
 
+# The proxy under all at once; bounded.
+SOAK_SECONDS ?= 600
+.PHONY: soak
+soak: setup
+	$(Q)$(MAKE) --no-print-directory build
+	$(Q)LANETAG_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) tests/e2e/test_proxy_soak.sh
+
 # libFuzzer runs, FUZZ_SECONDS each. New inputs go into build/; a crash leaves its input there.
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -151,6 +159,6 @@ clean:
 	rm -rf build
 
 help:
-	$(Q)sed -n '3,14s/^# \{0,1\}//p' Makefile
+	$(Q)sed -n '3,15s/^# \{0,1\}//p' Makefile
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

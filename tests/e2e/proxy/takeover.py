@@ -31,7 +31,8 @@ def handle(request, sock):
     return reply(sock, (request.get("appver-a") or "none").encode())
 
 
-upstream = Upstream(handle)
+if __name__ == "__main__":
+    upstream = Upstream(handle)
 
 
 class Clients:
