@@ -289,9 +289,14 @@ static __always_inline int begin_work(struct process *process, struct thread *th
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(threads_receive, struct sock *sk, int result, int flags)
 {
+	/* A connection that was there before us: its requests can't be told apart, but they count.
+	 */
+	struct inbound unseen = {.pipelined = 1};
+
 	if (!is_tcp(sk) || !has_port(&lane_ports, sk->__sk_common.skc_num))
 		return 0;
-	struct inbound *inbound = bpf_sk_storage_get(&lane_inbound, sk, NULL, 0);
+	struct inbound *inbound =
+		bpf_sk_storage_get(&lane_inbound, sk, &unseen, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!inbound)
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();

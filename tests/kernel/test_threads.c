@@ -408,6 +408,26 @@ static void row_head_in_pieces(void)
 	REQUIRE(strcmp(call(&scene.worker, &scene.out), "t=1") == 0);
 }
 
+/* As after a restart of the agent: open before anything looked at it. */
+static void row_older_connection(void)
+{
+	struct scene scene;
+	uint16_t none = 0;
+	struct sandbox_connection older;
+
+	REQUIRE(tagger_set_ports(arrivals, &none, 1) == 0);
+	older = to_application();
+	REQUIRE(tagger_set_ports(arrivals, &server_port, 1) == 0);
+	set_scene(&scene);
+	request(&older, "t=1");
+	receive(&scene.worker, older.server);
+	REQUIRE(strcmp(call(&scene.worker, &scene.out), NONE) == 0);
+	request(&scene.in, "t=2");
+	receive(&scene.worker, scene.in.server);
+	REQUIRE(strcmp(call(&scene.worker, &scene.out), NONE) == 0);
+	require_given_up(&scene);
+}
+
 static void row_tags_unknown(void)
 {
 	struct scene scene;
@@ -482,6 +502,7 @@ ROW(a_new_connection_with_the_same_ends_starts_anew, row_same_ends_again)
 ROW(pipelined_requests_have_no_tags, row_pipelined)
 ROW(a_request_received_ahead_has_no_tags, row_received_ahead)
 ROW(a_head_may_be_received_in_pieces, row_head_in_pieces)
+ROW(connections_from_before_count_as_requests_in_hand, row_older_connection)
 ROW(tags_that_are_not_known_are_not_guessed, row_tags_unknown)
 ROW(a_request_may_end_without_an_answer, row_closed_without_an_answer)
 ROW(programs_that_are_not_named_are_not_looked_at, row_not_named)
@@ -536,6 +557,7 @@ int main(void)
 		cmocka_unit_test(pipelined_requests_have_no_tags),
 		cmocka_unit_test(a_request_received_ahead_has_no_tags),
 		cmocka_unit_test(a_head_may_be_received_in_pieces),
+		cmocka_unit_test(connections_from_before_count_as_requests_in_hand),
 		cmocka_unit_test(tags_that_are_not_known_are_not_guessed),
 		cmocka_unit_test(a_request_may_end_without_an_answer),
 		cmocka_unit_test(programs_that_are_not_named_are_not_looked_at),

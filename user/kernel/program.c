@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "kernel/program.h"
 
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 
 #define PROGRAM_PIN "program"
 #define FRESH_SUFFIX "-new"
+#define CONSTANTS ".rodata"
 
 struct variant {
 	enum program_kind kind;
@@ -79,16 +81,45 @@ static int reuse_pinned(struct bpf_object *object, const struct pins *pins)
 	return 0;
 }
 
-int program_set_constant(struct bpf_object *object, const void *value, size_t size)
+/* The place of a constant in the object's section of constants; -ENOENT: it has none such. */
+static int constant_offset(const struct btf *btf, const char *name, size_t size)
 {
+	int id = btf__find_by_name_kind(btf, CONSTANTS, BTF_KIND_DATASEC);
+	const struct btf_type *section = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+
+	for (uint32_t i = 0; section && i < btf_vlen(section); i++) {
+		const struct btf_var_secinfo *item = &btf_var_secinfos(section)[i];
+		const struct btf_type *variable = btf__type_by_id(btf, item->type);
+
+		if (variable && item->size == size &&
+		    strcmp(btf__name_by_offset(btf, variable->name_off), name) == 0)
+			return (int)item->offset;
+	}
+	return -ENOENT;
+}
+
+int program_set_constant(struct bpf_object *object, const char *name, const void *value,
+			 size_t size)
+{
+	int offset = constant_offset(bpf_object__btf(object), name, size);
+	size_t suffix = sizeof(CONSTANTS) - 1, room = 0;
 	struct bpf_map *map;
-	size_t found = 0;
 
 	bpf_object__for_each_map(map, object)
 	{
-		if (strstr(bpf_map__name(map), ".rodata") && bpf_map__initial_value(map, &found) &&
-		    found == size)
-			return bpf_map__set_initial_value(map, value, size);
+		const char *map_name = bpf_map__name(map);
+		size_t length = strlen(map_name);
+		char *constants;
+
+		if (offset < 0 || length < suffix ||
+		    strcmp(map_name + length - suffix, CONSTANTS) != 0)
+			continue;
+		/* Its own memory until the object is loaded, as skeletons write it too. */
+		constants = (char *)bpf_map__initial_value(map, &room);
+		if (constants == NULL || (size_t)offset + size > room)
+			continue;
+		memcpy(constants + offset, value, size);
+		return 0;
 	}
 	return -ENOENT;
 }
@@ -100,7 +131,7 @@ static int set_up_arrivals(struct bpf_object *object, const struct program_optio
 							  options->deliveries};
 	const char *const names[] = {"lane_flows", "lane_arrivals",
 				     options->deliveries ? "lane_deliveries" : "lane_flows"};
-	int error = program_set_constant(object, &settings, sizeof(settings));
+	int error = program_set_constant(object, "settings", &settings, sizeof(settings));
 
 	for (size_t i = 0; i < ARRAY_LENGTH(names) && error == 0; i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(object, names[i]);

@@ -46,8 +46,9 @@ int program_settle(const struct program *program, const struct pins *pins);
 void program_unpin(const struct program *program, const struct pins *pins);
 void program_unload(struct program *program);
 
-/* Gives the program's only constant this value, before it is loaded. 0 or a negative errno. */
-int program_set_constant(struct bpf_object *object, const void *value, size_t size);
+/* Gives a constant of the program this value, before it is loaded. 0 or a negative errno. */
+int program_set_constant(struct bpf_object *object, const char *name, const void *value,
+			 size_t size);
 
 /* The descriptor of a map, owned by the object; -ENOENT if the program has no such map. */
 int program_map(const struct program *program, const char *name);

@@ -64,7 +64,8 @@ static int set_up(struct bpf_object *object, const struct tagger *arrivals)
 	if (error == 0)
 		error = bpf_map__set_max_entries(calls, arrivals->options.capacity);
 	if (error == 0)
-		error = program_set_constant(object, &calls_are_early, sizeof(calls_are_early));
+		error = program_set_constant(object, "calls_are_early", &calls_are_early,
+					     sizeof(calls_are_early));
 	if (error == 0)
 		error = share_maps(object, arrivals);
 	return error;
