@@ -5,7 +5,7 @@
 # make demo       the seed's tutorial on this machine
 #
 # make test-kernels   the BPF tests on Debian's 5.10, 6.1 and 6.12 kernels, in QEMU
-# make bench-tagger   what the kernel program costs
+# make bench-tagger   what the kernel program costs; bench-arrivals: the one at the pods
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
 # make fuzz           the parsers under libFuzzer
 # make format, lint   the sources' form; the house's rules
@@ -122,6 +122,10 @@ SOAK_SECONDS ?= 600
 soak: setup
 	$(Q)$(MAKE) --no-print-directory build
 	$(Q)LANETAG_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) tests/e2e/test_proxy_soak.sh
+
+.PHONY: bench-arrivals
+bench-arrivals: $(BUILD)/tests/bench/bench_arrivals
+	$(Q)$<
 
 # libFuzzer runs, FUZZ_SECONDS each. New inputs go into build/; a crash leaves its input there.
 FUZZ_SECONDS ?= 60

@@ -11,6 +11,7 @@
 #include "kernel/tagger_run.h"
 
 #define CAPACITY 4096
+#define ENTRIES (2 * CAPACITY)
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n"
 #define TRACE_A "4bf92f3577b34da6a3ce929d0e0e4736"
 #define TRACE_B "5bf92f3577b34da6a3ce929d0e0e4736"
@@ -333,7 +334,7 @@ static void a_full_map_forgets_the_oldest_and_stays_right(void **state)
 
 	(void)state;
 	forget_arrivals();
-	for (int i = 0; i < 2 * CAPACITY; i++) {
+	for (int i = 0; i < ENTRIES * 2; i++) {
 		snprintf(request, sizeof(request), GET "baggage: t=%d\r\nx-request-id: n%d\r\n\r\n",
 			 i, i);
 		if (i % 64 == 0)
@@ -341,7 +342,7 @@ static void a_full_map_forgets_the_oldest_and_stays_right(void **state)
 		run_send(&arrivals, &flow, 0, request, strlen(request), 0);
 		flow.first_sequence += (uint32_t)strlen(request);
 	}
-	for (int i = 0; i < 2 * CAPACITY; i++) {
+	for (int i = 0; i < ENTRIES * 2; i++) {
 		snprintf(id, sizeof(id), "n%d", i);
 		snprintf(tags, sizeof(tags), "t=%d", i);
 		if (strcmp(tags_of("x-request-id", id), NONE) == 0)
@@ -349,7 +350,7 @@ static void a_full_map_forgets_the_oldest_and_stays_right(void **state)
 		assert_string_equal(tags_of("x-request-id", id), tags);
 		found++;
 	}
-	assert_in_range(found, CAPACITY / 2, CAPACITY);
+	assert_in_range(found, ENTRIES / 2, ENTRIES);
 	assert_int_equal(arrivals_sweep(&arrivals, &sweep), 0);
 	assert_int_equal(sweep.entries, found);
 }

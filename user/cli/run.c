@@ -43,7 +43,7 @@ static const char usage[] =
 	"traceparent, b3,\n"
 	"                             x-b3-traceid, x-request-id, x-datadog-trace-id)\n"
 	"      --arrivals N           room for so many requests to pods, a power of two (default: "
-	"16384; 1.4 KB each)\n"
+	"16384; 1.8 KB each)\n"
 	"      --correlate-threads NAME  programs (as in /proc/PID/comm) whose calls may get the "
 	"tags of "
 	"the request\n"

@@ -124,19 +124,26 @@ int program_set_constant(struct bpf_object *object, const char *name, const void
 	return -ENOENT;
 }
 
-/* The tables have as many entries as the options say. */
+/* Room for as many requests as the options say: many bear two ids, the agent's own and a trace's.
+ */
 static int set_up_arrivals(struct bpf_object *object, const struct program_options *options)
 {
 	const struct lanetag_arrival_settings settings = {options->capacity - 1,
 							  options->deliveries};
-	const char *const names[] = {"lane_flows", "lane_arrivals",
-				     options->deliveries ? "lane_deliveries" : "lane_flows"};
+	const struct {
+		const char *map;
+		uint32_t entries;
+	} tables[] = {
+		{"lane_flows", options->capacity},
+		{"lane_arrivals", 2 * options->capacity},
+		{"lane_deliveries", options->deliveries ? options->capacity : 1},
+	};
 	int error = program_set_constant(object, "settings", &settings, sizeof(settings));
 
-	for (size_t i = 0; i < ARRAY_LENGTH(names) && error == 0; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(object, names[i]);
+	for (size_t i = 0; i < ARRAY_LENGTH(tables) && error == 0; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, tables[i].map);
 
-		error = map ? bpf_map__set_max_entries(map, options->capacity) : -ENOENT;
+		error = map ? bpf_map__set_max_entries(map, tables[i].entries) : -ENOENT;
 	}
 	return error;
 }
