@@ -5,6 +5,7 @@
 # make demo       the seed's tutorial on this machine
 #
 # make test-kernels   the BPF tests on Debian's 5.10, 6.1 and 6.12 kernels, in QEMU
+# make bench          lanetag beside HAProxy and nginx: docs/benchmark.md
 # make bench-tagger   what the kernel program costs; bench-arrivals: the one at the pods
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
 # make fuzz           the parsers under libFuzzer
@@ -127,6 +128,12 @@ soak: setup
 bench-arrivals: $(BUILD)/tests/bench/bench_arrivals
 	$(Q)$<
 
+# lanetag, HAProxy, nginx and a direct connection side by side (root; some ten minutes): docs/benchmark.md.
+.PHONY: bench
+bench: setup
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/lanetag $(BUILD)/tests/bench/load $(BUILD)/tests/bench/origin
+	$(Q)LANETAG_BUILD=$(BUILD) tests/bench/compare.sh
+
 # libFuzzer runs, FUZZ_SECONDS each. New inputs go into build/; a crash leaves its input there.
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -163,6 +170,6 @@ clean:
 	rm -rf build
 
 help:
-	$(Q)sed -n '3,15s/^# \{0,1\}//p' Makefile
+	$(Q)sed -n '3,16s/^# \{0,1\}//p' Makefile
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -82,7 +82,7 @@ check_functions_everywhere() {
 }
 
 check_functions_everywhere
-scripts=(scripts/*.sh tests/*.sh tests/e2e/*.sh .ci/run)
+scripts=(scripts/*.sh tests/*.sh tests/*/*.sh .ci/run)
 check_licences "${sources[@]}" "${scripts[@]}" tests/**/*.py Makefile
 if command -v shellcheck >/dev/null; then
   # SC2187: busybox's shell is dash enough.
