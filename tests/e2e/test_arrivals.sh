@@ -83,6 +83,21 @@ requests_beside_the_agent() {
   claim_equal "baggage that is too long to be kept gives no tags" "$line" "$(untagged_calls "$VICTIM")"
 }
 
+# Heads and bodies larger than a packet, on one connection: what comes behind them is found, too.
+large_requests() {
+  local fields=() number url="http://${pod_address[app-a-v1]}:8000/" lines wanted
+  for number in $(seq 28); do fields+=(-H "x-filler-$number: $(printf '%01000d' "$number")"); done
+  head -c 900000 /dev/zero >"$work/body"
+  lines=$(in_node curl -s --max-time 20 -H 'baggage: appver-b=v2' -H 'x-request-id: large-1' "${fields[@]}" "$url" \
+    --next -s --max-time 20 -H 'baggage: appver-b=v2' -H 'x-request-id: large-2' --data-binary "@$work/body" "$url" \
+    --next -s --max-time 20 -H 'baggage: appver-b=v2' -H 'x-request-id: large-3' -H 'Transfer-Encoding: chunked' \
+    --data-binary "@$work/body" "$url" \
+    --next -s --max-time 20 -H 'baggage: appver-b=v2' -H 'x-request-id: large-4' "$url")
+  wanted="-> app-a(version: v1, ip: ${pod_address[app-a-v1]})-> app-b(version: v2, ip: ${pod_address[app-b-v2]})-> app-c(version: v2, ip: ${pod_address[app-c-v2]})"
+  claim_equal "a head of 28 KB, bodies of 900 KB and a request behind them on one connection" \
+    "$lines" "$(for number in 1 2 3 4; do echo "$wanted"; done)"
+}
+
 every_way_out() {
   local calls
   calls=$(metric 'lanetag_propagation_total{by="trace"}')
@@ -118,6 +133,7 @@ for header in traceparent b3 x-request-id x-datadog-trace-id; do users_by "$head
 users_without_ids
 repeated_ids
 requests_beside_the_agent
+large_requests
 every_way_out
 kill_and_restart
 without_the_option
