@@ -26,7 +26,7 @@ start_everything() {
     mapfile -t files < <(manifests_of_step "$step")
     apply "${files[@]}" || give_up "manifests can be applied"
   done
-  start_agent --pod-interface 'app-*'
+  start_agent --pod-interface 'app-*' --control "$work/control"
   claim "the agent starts with the pods' interfaces" wait_for_configuration 0
 }
 
@@ -106,12 +106,27 @@ every_way_out() {
   claim "the maps can be read by others" test -e "$pins-arrivals/lane_arrivals"
 }
 
+# A new agent takes over while the users go on: what the old one's time noted serves the new one's.
+take_over() {
+  local users old=${processes[agent]}
+  in_client tests/e2e/correlation/users.py "$NODE_ADDRESS" 80 "$USERS" $((ROUNDS * 5)) b3 >"$work/users" &
+  users=$!
+  sleep 0.2
+  start_agent --pod-interface 'app-*' --control "$work/control" --takeover
+  wait "$users"
+  claim_equal "during a take-over every call has its own user's tags" "$(cat "$work/users")" \
+    "right=$((USERS * ROUNDS * 5)) none=0 wrong=0 failed=0"
+  wait "$old"
+  claim "the old agent has ended" test $? -eq 0
+  users_by x-request-id
+}
+
 kill_and_restart() {
   kill -KILL "${processes[agent]}"
   wait "${processes[agent]}" 2>/dev/null
   unset 'processes[agent]'
   claim "after a kill the program stays on the pods' interfaces" test -e "$pins-arrivals/program"
-  start_agent --pod-interface 'app-*'
+  start_agent --pod-interface 'app-*' --control "$work/control"
   claim "the next agent starts" wait_for_configuration 0
   claim "and takes the arrivals over" grep -q 'program=arrivals.*maps=taken-over' "$work/agent.log"
   claim_equal "ids that came before still stand for what they did" \
@@ -135,6 +150,7 @@ repeated_ids
 requests_beside_the_agent
 large_requests
 every_way_out
+take_over
 kill_and_restart
 without_the_option
 finish
