@@ -66,7 +66,7 @@ static void append_quoted(struct buffer *out, struct span text)
 	}
 }
 
-static void begin_common(struct buffer *out, const struct request *request, const char *client)
+static void append_common_start(struct buffer *out, const char *client)
 {
 	char when[64];
 	time_t now = time(NULL);
@@ -75,6 +75,24 @@ static void begin_common(struct buffer *out, const struct request *request, cons
 	localtime_r(&now, &local);
 	strftime(when, sizeof(when), "%d/%b/%Y:%H:%M:%S %z", &local);
 	buffer_printf(out, "%s - - [%s] \"", client, when);
+}
+
+static void append_json_start(struct buffer *out, const char *client)
+{
+	struct timespec now;
+	struct tm utc;
+	char when[64];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
+	buffer_printf(out, "{\"time\":\"%s.%03ldZ\",\"client\":\"%s\"", when, now.tv_nsec / 1000000,
+		      client);
+}
+
+static void begin_common(struct buffer *out, const struct request *request, const char *client)
+{
+	append_common_start(out, client);
 	append_quoted(out, request->head.method);
 	buffer_append_byte(out, ' ');
 	append_quoted(out, request->head.target);
@@ -114,16 +132,9 @@ static void append_route(struct buffer *out, const struct route_result *result)
 
 static void begin_json(struct buffer *out, const struct request *request, const char *client)
 {
-	struct timespec now;
-	struct tm utc;
-	char when[64];
 	struct span id;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &utc);
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
-	buffer_printf(out, "{\"time\":\"%s.%03ldZ\",\"client\":\"%s\"", when, now.tv_nsec / 1000000,
-		      client);
+	append_json_start(out, client);
 	append_json_member(out, "method", request->head.method);
 	append_json_member(out, "host", request->head.authority);
 	append_json_member(out, "target", request->head.target);
@@ -154,6 +165,24 @@ void access_log_begin(struct worker *worker, struct exchange *exchange,
 		begin_common(&exchange->log, request, client);
 	else
 		begin_json(&exchange->log, request, client);
+}
+
+void access_log_begin_refused(struct worker *worker, struct exchange *exchange,
+			      const struct lanetag_connection *connection, const char *reason)
+{
+	char client[ADDRESS_TEXT_BYTES];
+
+	if (worker->proxy->access_log_fd < 0)
+		return;
+	exchange->began_ns = clock_now_ns();
+	address_print(connection->remote_address, client);
+	if (worker->proxy->options.access_log_is_common) {
+		append_common_start(&exchange->log, client);
+		buffer_append_text(&exchange->log, "-\"");
+	} else {
+		append_json_start(&exchange->log, client);
+		append_json_member(&exchange->log, "refused", span_of(reason));
+	}
 }
 
 static void end_json(struct buffer *out, const struct exchange *exchange)

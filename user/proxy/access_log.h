@@ -5,11 +5,15 @@
  * written once a turn of the worker's loop; a reader that does not keep up loses lines (counted),
  * and never holds traffic up.
  */
+#include <lanetag/connection.h>
 #include "proxy/exchange.h"
 
 /* Notes what is known when a request begins. Nothing, if there is no log. */
 void access_log_begin(struct worker *worker, struct exchange *exchange,
 		      const struct request *request);
+/* The same for what did not become a request: it says why instead. */
+void access_log_begin_refused(struct worker *worker, struct exchange *exchange,
+			      const struct lanetag_connection *connection, const char *reason);
 /* Completes the line when the exchange is over. */
 void access_log_write(struct worker *worker, const struct exchange *exchange);
 void access_log_flush(struct worker *worker);

@@ -87,6 +87,8 @@ void attempt_end(struct worker *worker, struct exchange *exchange, bool keep)
 	exchange->upstream = NULL;
 	upstream->backend->requests--;
 	state->requests--;
+	upstream->suspect = (exchange->traits & EXCHANGE_TO_HEAD) || exchange->status == 204 ||
+			    exchange->status == 304;
 	if (keep)
 		upstream_keep(worker, upstream, exchange->cluster->policy.idle_timeout_ms);
 	else

@@ -29,6 +29,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "proxy/access_log.h"
 #include "proxy/dispatch.h"
 #include "proxy/exchange.h"
 #include "proxy/listener.h"
@@ -189,6 +190,7 @@ static enum exchange_progress refuse(struct worker *worker, struct session *sess
 	session->exchange = exchange_open(worker, session);
 	if (!session->exchange)
 		return EXCHANGE_ABORTED;
+	access_log_begin_refused(worker, session->exchange, &session->peers, reason);
 	return exchange_fail(worker, session->exchange, status, reason);
 }
 

@@ -133,7 +133,7 @@ struct upstream *upstream_take_idle(struct worker *worker, struct backend *backe
 	struct upstream *upstream;
 
 	while ((upstream = backend->idle)) {
-		if (!check || !is_stale(upstream))
+		if (!(check || upstream->suspect) || !is_stale(upstream))
 			break;
 		upstream_close(worker, upstream);
 	}

@@ -37,6 +37,7 @@ struct upstream {
 	struct upstream *next;	   /* among the idle */
 	struct upstream **previous_next;
 	uint32_t requests; /* carried so far, the present one included */
+	bool suspect;	   /* servers that get it wrong send content behind such a response */
 };
 
 struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port);
@@ -47,7 +48,8 @@ void backend_note_connect(struct worker *worker, struct backend *backend, bool s
 
 /*
  * An idle connection, or NULL. With `check` it is asked whether the other side has closed
- * meanwhile: for requests that could not be sent a second time.
+ * meanwhile: for requests that could not be sent a second time. Suspect connections are always
+ * asked: bytes that come unasked would be taken for the next response.
  */
 struct upstream *upstream_take_idle(struct worker *worker, struct backend *backend, bool check);
 /* A socket on its way to the backend, or a negative errno. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Reload, endpoints that come and go, drain."""
 import os
+import re
 import signal
 import sys
 import threading
@@ -80,6 +81,51 @@ def a_reload_loses_no_request_and_takes_effect():
     assert proxy.stop() == 0, proxy.read_log()[-2000:]
 
 
+def ten_thousand_routes(last_to):
+    """1,000 hosts with ten routes each; the last route of the last host leads to service `last_to`."""
+    text = [GATEWAY, service("app"), service("two"), pod("app-1", "app"), pod("two-1", "two", TWO), routes(to("app"))]
+    for i in range(1000):
+        text.append(f"""
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: host-{i}}}
+spec:
+  hosts: ["host-{i}.test"]
+  gateways: [edge]
+  http:""")
+        for j in range(10):
+            target = last_to if i == 999 and j == 9 else "app"
+            text.append(f"""
+  - match: [{{uri: {{prefix: /part-{j}/}}, headers: {{x-part: {{exact: v{j}}}}}}}]
+    route: [{{destination: {{host: {target}}}}}]""")
+    return "".join(text)
+
+
+def ten_thousand_routes_are_reloaded_under_traffic():
+    variants = [ten_thousand_routes("app"), ten_thousand_routes("two")]
+    proxy = Proxy(variants[0])
+    load = Load(4)
+    with Client() as client:
+        for i in range(6):
+            proxy.write(variants[(i + 1) % 2])
+            proxy.reload()
+            expected = (b"v2", b"v1")[i % 2]
+            for _ in range(500):
+                client.send(b"GET /part-9/ HTTP/1.1\r\nHost: host-999.test\r\nx-part: v9\r\n\r\n")
+                if client.response().body == expected:
+                    break
+                time.sleep(0.01)
+            else:
+                raise AssertionError(f"reload {i} is not in force")
+    failures = load.stop()
+    assert not failures, failures[:3]
+    taken = re.findall(r"configuration in force.*milliseconds=([0-9.]+)", proxy.read_log())
+    assert len(taken) >= 6, taken
+    print(f"# milliseconds of each reload: {', '.join(taken)}", flush=True)
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
 def requests_under_way_end_with_the_configuration_they_began_with():
     proxy = Proxy(manifests("127.0.0.1"))
     with Client() as client:
@@ -143,6 +189,7 @@ def sigterm_lets_requests_under_way_end_and_tells_clients_to_go():
 if __name__ == "__main__":
     tests = Tests()
     for claim in (a_reload_loses_no_request_and_takes_effect,
+                  ten_thousand_routes_are_reloaded_under_traffic,
                   requests_under_way_end_with_the_configuration_they_began_with,
                   listeners_come_and_go_with_the_configuration,
                   an_endpoint_that_dies_fails_no_request_that_need_not_fail,

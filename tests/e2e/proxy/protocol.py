@@ -120,6 +120,16 @@ def more_than_said(request, sock):
     return True
 
 
+def content_where_none_may_be(request, sock):
+    """What an upstream must not do: content behind a 304 or the answer to HEAD, here one that looks like an answer."""
+    first = b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n"
+    if request.method == "HEAD":
+        first = b"HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n"
+    sock.sendall(first)
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
+    return True
+
+
 def byte_by_byte(request, sock):
     for byte in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"slowly", [2, 3, 1], ["a: b"])):
         sock.sendall(bytes([byte]))
@@ -132,7 +142,7 @@ HANDLERS = {
     "continue": go_on, "hints": hints, "early": early, "417": refuse_expectation,
     "websocket": websocket, "silent": silent_close, "close-after": close_after,
     "truncated": truncated, "truncated-chunks": truncated_chunks, "garbage": garbage,
-    "more": more_than_said, "bytewise": byte_by_byte,
+    "more": more_than_said, "unasked": content_where_none_may_be, "bytewise": byte_by_byte,
 }
 
 upstream = Upstream(handle)
@@ -361,6 +371,15 @@ def bytes_behind_a_response_never_reach_the_next_request():
     with Client() as client:
         for _ in range(10):
             assert client.ask("/more").body == b"ok"
+            assert client.ask("/size/9").body == pattern(9)
+
+
+def content_behind_a_response_without_content_never_reaches_the_next_request():
+    with Client() as client:
+        for method in ("GET", "HEAD") * 50:
+            client.send(request_bytes("/unasked", method))
+            assert client.response(to_head=True).status in (200, 304)
+            time.sleep(0.002)
             assert client.ask("/size/9").body == pattern(9)
 
 

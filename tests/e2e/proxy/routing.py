@@ -237,11 +237,18 @@ def an_endpoint_with_errors_is_left_out_for_a_while():
 
 
 def the_access_log_says_what_happened():
+    with Client() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        assert client.response().status == 400
     ask("/api/logged?q=%22")
     ask("/direct/logged")
     time.sleep(0.2)
     with open(log_path, encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
+    refused = [line for line in lines if "refused" in line]
+    assert len(refused) == 1 and refused[0]["status"] == 400 and refused[0]["client"] == "127.0.0.1", refused
+    assert refused[0]["refused"] == "Host given twice" or refused[0]["refused"], refused
+    lines = [line for line in lines if "refused" not in line]
     line = [line for line in lines if line["target"] == "/api/logged?q=%22"][0]
     assert line["status"] == 200 and line["route"] == "rewrite" and line["virtual_service"] == "default/edge"
     assert line["cluster"] == "one.default.svc.cluster.local" and line["subset"] == "v1"

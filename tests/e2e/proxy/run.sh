@@ -9,4 +9,6 @@ fi
 ip link set lo up || exit 1
 export LANETAG_PROXY_COMMAND="${LANETAG_PROXY_COMMAND:-${LANETAG_BUILD:-build}/lanetag run --no-kernel --admin 127.0.0.1:15020}"
 export PYTHONDONTWRITEBYTECODE=1
-exec python3 "tests/e2e/proxy/$1"
+# What hangs says where.
+seconds=$((${SOAK_SECONDS:-20} + 280))
+exec timeout --signal=ABRT --kill-after=10 "$seconds" python3 -X faulthandler "tests/e2e/proxy/$1"
