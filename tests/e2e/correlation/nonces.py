@@ -10,12 +10,14 @@ head that it got. Prints "right=N none=N wrong=N failed=N": none of the calls ha
 WAY: plain      each request waits for the answer to the one before
      pipelined  three requests at a time
      leaving    every second connection sends its requests and goes without waiting for an answer
+     traced     as plain, each request with a traceparent of its own
 """
 import http.client
 import re
 import socket
 import sys
 import threading
+import uuid
 
 ADDRESS, PORT, CONNECTIONS, REQUESTS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 TAG = sys.argv[5]
@@ -39,7 +41,10 @@ def ask_in_turn(number, seen):
     for request in range(REQUESTS):
         nonce = f"n{number}-{request}"
         try:
-            connection.request("GET", "/", headers={"baggage": f"{TAG}={nonce}"})
+            headers = {"baggage": f"{TAG}={nonce}"}
+            if WAY == "traced":
+                headers["traceparent"] = f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"
+            connection.request("GET", "/", headers=headers)
             response = connection.getresponse()
             seen[judge(response.status, response.read().decode(), nonce)] += 1
         except (OSError, http.client.HTTPException):
