@@ -42,8 +42,9 @@ struct agent {
 	int signals;
 	struct watch *watch;
 	struct tagger *tagger;
-	struct tagger *arrivals; /* or NULL */
-	struct threads *threads; /* or NULL */
+	struct tagger *arrivals;	   /* or NULL */
+	struct threads *threads;	   /* or NULL */
+	struct interception *interception; /* or NULL */
 	struct causes causes;
 	struct proxy *proxy;
 	struct admin_server *admin;
@@ -127,10 +128,22 @@ static void tell_kernel_ports(struct agent *agent, const struct mesh *mesh)
 	free(ports);
 }
 
+/* 0: calls are not to be intercepted. */
+static uint16_t interception_port(const struct agent_options *options)
+{
+	const struct lanetag_destination *agent = options->interception.agent;
+
+	return agent[LANETAG_IPV4].port ? agent[LANETAG_IPV4].port : agent[LANETAG_IPV6].port;
+}
+
 static void tell_kernel_hop_ports(struct agent *agent, const struct mesh *mesh)
 {
 	size_t count;
 	uint16_t *ports = listener_ports(mesh, MESH_LISTENER_SERVICE, &count);
+	uint16_t *intercepted = agent->interception ? ARRAY_APPEND(ports, count) : NULL;
+
+	if (intercepted)
+		*intercepted = interception_port(agent->options);
 	int error = threads_set_ports(agent->threads, ports, count);
 
 	if (error)
@@ -293,6 +306,9 @@ static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 	snapshot->threads_active = agent->threads != NULL;
 	if (agent->threads)
 		threads_counts(agent->threads, snapshot->threads);
+	snapshot->interception_active = agent->interception != NULL;
+	if (agent->interception)
+		interception_read_counts(agent->interception, &snapshot->interception);
 }
 
 static int block_signals(void)
@@ -348,6 +364,25 @@ static void open_arrivals(struct agent *agent)
 		threads_open(agent->arrivals, &options->threads, &agent->threads);
 }
 
+static void open_interception(struct agent *agent)
+{
+	struct interception_options interception = agent->options->interception;
+	char directory[PATH_MAX];
+
+	if (!agent->options->use_kernel || !interception_port(agent->options))
+		return;
+	snprintf(directory, sizeof(directory), "%s-interception",
+		 agent->options->tagger.pin_directory);
+	interception.pin_directory = directory;
+	int error = interception_open(&interception, &agent->interception);
+	if (error)
+		log_warning("going on without interception", "error=\"%s\"", strerror(-error));
+	else
+		log_info("calls are intercepted", "port=%u fail=%s",
+			 (unsigned)interception_port(agent->options),
+			 interception.fail_closed ? "closed" : "open");
+}
+
 static int start_proxy(struct agent *agent, struct configuration *configuration,
 		       struct proxy_sockets *inherited)
 {
@@ -356,6 +391,7 @@ static int start_proxy(struct agent *agent, struct configuration *configuration,
 	agent->causes =
 		(struct causes){agent->arrivals, &agent->options->arrivals_fields, agent->threads};
 	options.causes = &agent->causes;
+	options.interception = agent->interception;
 	return proxy_start_with_sockets(&options, agent->tagger, configuration, inherited,
 					&agent->proxy);
 }
@@ -437,6 +473,7 @@ static int start_serving(struct agent *agent, struct handover *handover)
 		return error;
 	open_tagger(agent);
 	open_arrivals(agent);
+	open_interception(agent);
 	tell_kernel(agent, agent->configuration);
 	error = start_proxy(agent, agent->configuration, &handover->sockets);
 	if (error == 0)
@@ -622,12 +659,15 @@ static void stop(struct agent *agent)
 	if (agent->control >= 0)
 		unlink(agent->options->control_path);
 	close_control(agent);
+	/* New calls go directly, or to the agent that took over; those that came are served. */
+	interception_detach(agent->interception);
 	if (agent->proxy)
 		proxy_stop(agent->proxy, agent->options->drain_timeout_ms);
 	if (agent->tagger)
 		tagger_close(agent->tagger);
 	threads_close(agent->threads);
 	tagger_close(agent->arrivals);
+	interception_close(agent->interception);
 	watch_close(agent->watch);
 	configuration_drop(agent->configuration);
 	free(agent->last_reload_error);

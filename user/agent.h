@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /* The node agent: puts the rooms together and owns their lives. */
+#include "kernel/interception.h"
 #include "kernel/threads.h"
 #include "proxy/proxy.h"
 
@@ -12,7 +13,8 @@ struct agent_options {
 	struct tagger_options tagger;
 	struct tagger_options arrivals; /* interface_count 0: arrivals at pods are not noted */
 	struct arrivals_fields arrivals_fields;
-	struct threads_options threads; /* program_count 0: threads are not looked at */
+	struct threads_options threads;		  /* program_count 0: threads are not looked at */
+	struct interception_options interception; /* without a port: calls are not intercepted */
 	struct proxy_options proxy;
 	unsigned drain_timeout_ms;
 	const char *control_path; /* the Unix socket for commands; "" for none */

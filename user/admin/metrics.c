@@ -232,12 +232,34 @@ static void write_causes(const struct admin_snapshot *snapshot, struct buffer *o
 			     snapshot->threads, LANETAG_THREAD_COUNTS, threads_count_name);
 }
 
+/* What became of pods' calls to Services. */
+static void write_interception(const struct admin_snapshot *snapshot, struct buffer *out)
+{
+	const struct interception_counts *interception = &snapshot->interception;
+
+	if (!snapshot->interception_active)
+		return;
+	write_events(out, "lanetag_interception_total",
+		     "Connects of pods to Services' addresses by what the kernel did.",
+		     interception->counts, LANETAG_INTERCEPTION_COUNTS, interception_count_name);
+	write_single(out, "lanetag_interception_destinations", "gauge",
+		     "Services' addresses whose calls are intercepted.",
+		     interception->destinations);
+	write_single(out, "lanetag_interception_accepted_total", "counter",
+		     "Intercepted connections that the agent accepted.",
+		     snapshot->statistics.calls_intercepted);
+	write_single(out, "lanetag_interception_strangers_total", "counter",
+		     "Connections to the port of interception that were not intercepted, refused.",
+		     snapshot->statistics.strangers_refused);
+}
+
 void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	write_configuration(snapshot, out);
 	write_decisions(snapshot, out);
 	write_propagation(&snapshot->statistics, out);
 	write_causes(snapshot, out);
+	write_interception(snapshot, out);
 	for (size_t i = 0; i < ARRAY_LENGTH(plain_metrics); i++) {
 		const char *base = (const char *)&snapshot->statistics;
 		uint64_t value;

@@ -2,6 +2,7 @@
 #pragma once
 /* What the agent shows of itself at one moment; the input of metrics and status. */
 #include "config/configuration.h"
+#include "kernel/interception.h"
 #include "kernel/threads.h"
 #include "proxy/statistics.h"
 
@@ -15,6 +16,8 @@ struct admin_snapshot {
 	uint64_t arrivals_entries, arrivals_ended; /* as the latest sweep found */
 	bool threads_active;
 	uint64_t threads[LANETAG_THREAD_COUNTS];
+	bool interception_active;
+	struct interception_counts interception;
 	uint64_t reloads_succeeded;
 	uint64_t reloads_failed;
 	bool last_reload_failed;

@@ -48,10 +48,15 @@ static size_t print_ipv4(const uint8_t octets[4], char *text)
 
 size_t address_print(const uint8_t address[16], char ret_text[ADDRESS_TEXT_BYTES])
 {
-	if (memcmp(address, mapped_prefix, sizeof(mapped_prefix)) == 0)
+	if (address_is_ipv4(address))
 		return print_ipv4(address + sizeof(mapped_prefix), ret_text);
 	inet_ntop(AF_INET6, address, ret_text, ADDRESS_TEXT_BYTES);
 	return strlen(ret_text);
+}
+
+bool address_is_ipv4(const uint8_t address[16])
+{
+	return memcmp(address, mapped_prefix, sizeof(mapped_prefix)) == 0;
 }
 
 bool address_is_any(const uint8_t address[16])

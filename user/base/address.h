@@ -11,4 +11,5 @@
 int address_parse(const char *text, uint8_t ret_address[16]);
 /* As address_parse reads it: a mapped IPv4 address with dots alone. Gives the length. */
 size_t address_print(const uint8_t address[16], char ret_text[ADDRESS_TEXT_BYTES]);
+bool address_is_ipv4(const uint8_t address[16]);
 bool address_is_any(const uint8_t address[16]); /* ::, 0.0.0.0 */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "base/address.h"
 #include "base/array.h"
 #include "base/log.h"
 #include "base/number.h"
@@ -16,6 +17,7 @@
 #define DEFAULT_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
 #define DEFAULT_CONTROL_PATH "/run/lanetag/control.sock"
 #define DEFAULT_DRAIN_TIMEOUT_MS 10000
+#define DEFAULT_INTERCEPT_PORT 15001
 #define DEFAULT_ARRIVALS 16384
 #define MINIMUM_ARRIVALS 1024
 #define MAXIMUM_ARRIVALS 1048576
@@ -51,6 +53,19 @@ static const char usage[] =
 	"repeated. Needs\n"
 	"                             --pod-interface, and thread in lanetag.io/propagation-ways "
 	"(default: none)\n"
+	"      --intercept ADDRESS    lead pods' calls of Services to the agent, which accepts "
+	"them "
+	"at this\n"
+	"                             address of the node that pods reach; once per family, see\n"
+	"                             docs/interception.md (default: calls reach the agent as the "
+	"network\n"
+	"                             leads them)\n"
+	"      --intercept-port PORT  and at this port (default: 15001)\n"
+	"      --intercept-cgroup DIR whose processes (default: the root of cgroup v2, all pods)\n"
+	"      --intercept-fail WAY   when the agent doesn't serve: open, calls go directly; "
+	"closed, "
+	"they are\n"
+	"                             refused (default: open)\n"
 	"      --no-kernel            without the kernel tagger: the agent decides alone\n"
 	"  -a, --admin ADDRESS:PORT   /metrics, /status, /healthz, /readyz "
 	"(default: " DEFAULT_ADMIN_ADDRESS "; '' for none)\n"
@@ -78,6 +93,10 @@ enum {
 	OPTION_TRACE_HEADER,
 	OPTION_ARRIVALS,
 	OPTION_CORRELATE_THREADS,
+	OPTION_INTERCEPT,
+	OPTION_INTERCEPT_PORT,
+	OPTION_INTERCEPT_CGROUP,
+	OPTION_INTERCEPT_FAIL,
 	OPTION_NO_KERNEL,
 	OPTION_DRAIN_TIMEOUT,
 	OPTION_LIMIT,
@@ -96,6 +115,10 @@ static const struct option options[] = {
 	{"trace-header", required_argument, NULL, OPTION_TRACE_HEADER},
 	{"correlate-threads", required_argument, NULL, OPTION_CORRELATE_THREADS},
 	{"arrivals", required_argument, NULL, OPTION_ARRIVALS},
+	{"intercept", required_argument, NULL, OPTION_INTERCEPT},
+	{"intercept-port", required_argument, NULL, OPTION_INTERCEPT_PORT},
+	{"intercept-cgroup", required_argument, NULL, OPTION_INTERCEPT_CGROUP},
+	{"intercept-fail", required_argument, NULL, OPTION_INTERCEPT_FAIL},
 	{"no-kernel", no_argument, NULL, OPTION_NO_KERNEL},
 	{"admin", required_argument, NULL, 'a'},
 	{"workers", required_argument, NULL, 'w'},
@@ -119,6 +142,8 @@ struct run_arguments {
 	size_t pod_interface_count;
 	const char **thread_programs;
 	size_t thread_program_count;
+	bool intercepts[LANETAG_FAMILIES];
+	unsigned intercept_port;
 	struct agent_options agent;
 	bool help;
 };
@@ -144,6 +169,55 @@ static int append(const char ***list, size_t *count, const char *text)
 		return -1;
 	*item = text;
 	return 0;
+}
+
+static int parse_intercept_address(struct run_arguments *arguments)
+{
+	struct lanetag_destination *agents = arguments->agent.interception.agent;
+	uint8_t address[16];
+
+	if (address_parse(optarg, address) || address_is_any(address)) {
+		fprintf(stderr, "lanetag run: --intercept: '%s' is no address\n", optarg);
+		return -1;
+	}
+	int family = address_is_ipv4(address) ? LANETAG_IPV4 : LANETAG_IPV6;
+	if (arguments->intercepts[family]) {
+		fprintf(stderr, "lanetag run: --intercept: '%s' is the second of its family\n",
+			optarg);
+		return -1;
+	}
+	memcpy(agents[family].address, address, sizeof(address));
+	arguments->intercepts[family] = true;
+	return 0;
+}
+
+static int parse_interception_option(int option, struct run_arguments *arguments)
+{
+	struct interception_options *interception = &arguments->agent.interception;
+
+	switch (option) {
+	case OPTION_INTERCEPT:
+		return parse_intercept_address(arguments);
+	case OPTION_INTERCEPT_PORT:
+		if (parse_number("--intercept-port", optarg, 65535, &arguments->intercept_port))
+			return -1;
+		if (arguments->intercept_port)
+			return 0;
+		fprintf(stderr, "lanetag run: --intercept-port: '0' is no port\n");
+		return -1;
+	case OPTION_INTERCEPT_CGROUP:
+		interception->cgroup = optarg;
+		return 0;
+	case OPTION_INTERCEPT_FAIL:
+		interception->fail_closed = strcmp(optarg, "closed") == 0;
+		if (interception->fail_closed || strcmp(optarg, "open") == 0)
+			return 0;
+		fprintf(stderr, "lanetag run: --intercept-fail: '%s' is neither open nor closed\n",
+			optarg);
+		return -1;
+	default:
+		return -1; /* getopt said why */
+	}
 }
 
 static int parse_arrivals_option(int option, struct run_arguments *arguments)
@@ -173,7 +247,7 @@ static int parse_arrivals_option(int option, struct run_arguments *arguments)
 			optarg, MINIMUM_ARRIVALS, MAXIMUM_ARRIVALS);
 		return -1;
 	default:
-		return -1; /* getopt said why */
+		return parse_interception_option(option, arguments);
 	}
 }
 
@@ -306,6 +380,7 @@ int command_run(int argc, char **argv)
 				.arrivals = {.capacity = DEFAULT_ARRIVALS},
 				.drain_timeout_ms = DEFAULT_DRAIN_TIMEOUT_MS,
 			},
+		.intercept_port = DEFAULT_INTERCEPT_PORT,
 	};
 	int status = EXIT_USAGE;
 
@@ -322,6 +397,10 @@ int command_run(int argc, char **argv)
 		arguments.agent.tagger.interface_count = arguments.interface_count;
 		arguments.agent.arrivals.interfaces = arguments.pod_interfaces;
 		arguments.agent.arrivals.interface_count = arguments.pod_interface_count;
+		for (int family = 0; family < LANETAG_FAMILIES; family++)
+			arguments.agent.interception.agent[family].port =
+				arguments.intercepts[family] ? (uint16_t)arguments.intercept_port
+							     : 0;
 		arguments.agent.threads.programs = arguments.thread_programs;
 		arguments.agent.threads.program_count = arguments.thread_program_count;
 		status = agent_run(&arguments.agent);

@@ -154,3 +154,30 @@ int obstacles_ensure_bpffs(const char *directory, struct buffer *advice)
 		      BPFFS_ROOT);
 	return -ENOENT;
 }
+
+static bool is_cgroup(const char *path)
+{
+	struct statfs status;
+
+	return statfs(path, &status) == 0 && (unsigned long)status.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+const char *obstacles_find_cgroup(const char *wanted, struct buffer *advice)
+{
+	/* The second: where systemd mounts it beside version 1. */
+	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+
+	if (wanted) {
+		if (is_cgroup(wanted))
+			return wanted;
+		buffer_printf(advice, "'%s' is no directory of cgroup v2", wanted);
+		return NULL;
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(roots); i++) {
+		if (is_cgroup(roots[i]))
+			return roots[i];
+	}
+	buffer_append_text(advice, "cgroup v2 is not mounted: mount -t cgroup2 none "
+				   "/sys/fs/cgroup; or name its directory");
+	return NULL;
+}

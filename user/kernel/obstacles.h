@@ -19,3 +19,9 @@ void obstacles_explain(int error, struct buffer *text);
  * and `advice` says what to run.
  */
 int obstacles_ensure_bpffs(const char *directory, struct buffer *advice);
+
+/*
+ * The path of `wanted` (NULL: the root of cgroup v2, wherever it is mounted), or NULL if that is no
+ * directory of cgroup v2; `advice` says what to do then.
+ */
+const char *obstacles_find_cgroup(const char *wanted, struct buffer *advice);

@@ -12,8 +12,9 @@
 #include "mesh/route.h"
 
 enum mesh_listener_kind {
-	MESH_LISTENER_GATEWAY, /* the edge: clients' own tags are removed, rules are applied */
-	MESH_LISTENER_SERVICE, /* a Service's address: calls from app to app */
+	MESH_LISTENER_GATEWAY,	   /* the edge: clients' own tags are removed, rules are applied */
+	MESH_LISTENER_SERVICE,	   /* a Service's address: calls from app to app */
+	MESH_LISTENER_INTERCEPTED, /* none of the mesh's: such calls, wherever they were to */
 };
 
 struct mesh_listener {

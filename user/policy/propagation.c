@@ -48,6 +48,21 @@ static bool names_header(const struct header_propagation_manifest *manifest, str
 	return false;
 }
 
+static bool selects(const struct header_propagation_manifest *manifest, const struct labels *labels)
+{
+	return !manifest->has_workload_selector ||
+	       (labels && labels_select(&manifest->workload_selector, labels));
+}
+
+bool propagation_selects(const struct propagation *propagation, const struct labels *labels)
+{
+	for (size_t i = 0; i < propagation->count; i++) {
+		if (selects(&propagation->manifests[i], labels))
+			return true;
+	}
+	return false;
+}
+
 unsigned propagation_ways(const struct propagation *propagation, struct span name,
 			  const struct labels *labels)
 {
@@ -56,8 +71,7 @@ unsigned propagation_ways(const struct propagation *propagation, struct span nam
 	for (size_t i = 0; i < propagation->count; i++) {
 		const struct header_propagation_manifest *manifest = &propagation->manifests[i];
 
-		if (manifest->has_workload_selector &&
-		    (!labels || !labels_select(&manifest->workload_selector, labels)))
+		if (!selects(manifest, labels))
 			continue;
 		if (names_header(manifest, name))
 			ways |= manifest->ways;

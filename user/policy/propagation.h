@@ -24,4 +24,6 @@ static inline bool propagation_matches(const struct propagation *propagation, st
 {
 	return propagation_ways(propagation, name, labels) != 0;
 }
+/* True if any header travels to and from a workload with `labels`; NULL: from every workload. */
+bool propagation_selects(const struct propagation *propagation, const struct labels *labels);
 bool propagation_is_empty(const struct propagation *propagation);

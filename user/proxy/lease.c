@@ -15,7 +15,8 @@ static int prepare(struct lease *lease)
 	lease->listener_count = mesh_listener_count(mesh);
 	lease->clusters = calloc(clusters + 1, sizeof(*lease->clusters));
 	lease->listener_fds = malloc((lease->listener_count + 1) * sizeof(*lease->listener_fds));
-	if (!lease->clusters || !lease->listener_fds)
+	lease->listeners = calloc(lease->listener_count + 1, sizeof(struct listener *));
+	if (!lease->clusters || !lease->listener_fds || !lease->listeners)
 		return -1;
 	for (size_t i = 0; i < clusters; i++) {
 		lease->clusters[i].first_backend = (uint32_t)lease->backend_count;
@@ -63,6 +64,7 @@ void lease_free(struct worker *worker, struct lease *lease)
 	free(lease->backends);
 	free(lease->clusters);
 	free(lease->listener_fds);
+	free(lease->listeners);
 	free(lease);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/address.h"
+#include "proxy/interception.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -75,7 +76,8 @@ int listener_add(struct worker *worker, const struct mesh_listener *mesh_listene
 	if (!listener)
 		return -ENOMEM;
 	listener->connection = (struct connection){.kind = CONNECTION_LISTENER, .fd = fd};
-	listener->mesh_listener = mesh_listener;
+	if (mesh_listener->kind != MESH_LISTENER_INTERCEPTED)
+		listener->mesh_listener = mesh_listener;
 	listener->identity = *mesh_listener;
 	/* Level-triggered: what one turn leaves comes again. */
 	int error = connection_watch(worker->epoll_fd, &listener->connection, EPOLLIN);
@@ -175,6 +177,11 @@ static void read_address(const struct sockaddr_storage *address, uint8_t ret_add
 	*ret_port = ntohs(ipv6->sin6_port);
 }
 
+static bool is_interceptor(const struct listener *listener)
+{
+	return listener->identity.kind == MESH_LISTENER_INTERCEPTED;
+}
+
 /* The local address is asked for only where the listener's does not say it and marks need it. */
 static void fill_peers(struct worker *worker, const struct listener *listener, int fd,
 		       const struct sockaddr_storage *remote, struct lanetag_connection *peers)
@@ -186,7 +193,8 @@ static void fill_peers(struct worker *worker, const struct listener *listener, i
 	read_address(remote, peers->remote_address, &peers->remote_port);
 	memcpy(peers->local_address, listener->identity.address, 16);
 	peers->local_port = listener->identity.port;
-	if (worker->proxy->tagger && address_is_any(listener->identity.address) &&
+	if ((worker->proxy->tagger || is_interceptor(listener)) &&
+	    address_is_any(listener->identity.address) &&
 	    getsockname(fd, (struct sockaddr *)&local, &length) == 0)
 		read_address(&local, peers->local_address, &peers->local_port);
 }
@@ -219,6 +227,23 @@ static bool shed_connection(struct worker *worker, struct listener *listener)
 	return fd >= 0;
 }
 
+/* The listener of the Service that was called; NULL: nobody was, and the caller learns it. */
+static struct listener *original_listener(struct worker *worker, int fd,
+					  const struct lanetag_connection *peers)
+{
+	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+	struct listener *listener = interceptor_find(worker, peers);
+
+	if (listener) {
+		statistics_count(&worker->statistics.calls_intercepted);
+		return listener;
+	}
+	statistics_count(&worker->statistics.strangers_refused);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(fd);
+	return NULL;
+}
+
 static void take_in(struct worker *worker, struct listener *listener, int fd,
 		    const struct sockaddr_storage *remote)
 {
@@ -226,6 +251,10 @@ static void take_in(struct worker *worker, struct listener *listener, int fd,
 	bool counted;
 
 	fill_peers(worker, listener, fd, remote, &peers);
+	if (is_interceptor(listener))
+		listener = original_listener(worker, fd, &peers);
+	if (!listener)
+		return;
 	if (!proxy_connection_opened(worker->proxy, &peers, &counted)) {
 		statistics_count(&worker->statistics.connections_refused);
 		close(fd);

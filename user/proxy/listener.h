@@ -10,9 +10,10 @@ struct worker;
 struct listener {
 	struct connection connection;
 	struct listener *next;
-	const struct mesh_listener *mesh_listener; /* of the worker's current lease */
-	struct mesh_listener identity;		   /* outlives configurations */
-	size_t sessions;			   /* that came in here */
+	/* Of the worker's current lease; NULL: of interception, no session is its own. */
+	const struct mesh_listener *mesh_listener;
+	struct mesh_listener identity; /* outlives configurations */
+	size_t sessions;	       /* that came in here */
 	bool is_gone; /* of no configuration any more: waits for its last session */
 };
 

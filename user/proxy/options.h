@@ -5,10 +5,12 @@
 #include <stddef.h>
 
 struct causes;
+struct interception;
 
 struct proxy_options {
-	const struct causes *causes; /* of calls on hops; or NULL. Outlives the proxy */
-	unsigned workers;	     /* 0: one per CPU that the process may use */
+	const struct causes *causes;	   /* of calls on hops; or NULL. Outlives the proxy */
+	struct interception *interception; /* of pods' calls; or NULL. Outlives the proxy */
+	unsigned workers;		   /* 0: one per CPU that the process may use */
 	/* Below: 0 takes the default (proxy_options_fill). */
 	size_t maximum_head_bytes;
 	size_t maximum_fields;

@@ -12,6 +12,7 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "proxy/access_log.h"
+#include "proxy/interception.h"
 #include "proxy/listener.h"
 #include "proxy/worker.h"
 
@@ -106,14 +107,49 @@ static int open_new_listeners(struct lease *lease, const struct mesh *previous,
 	return 0;
 }
 
+/* The sockets to which intercepted calls come: for as long as the proxy lives. */
+static int open_interceptors(const struct proxy *proxy, struct lease *lease,
+			     struct proxy_sockets *inherited)
+{
+	for (int family = 0; family < LANETAG_FAMILIES; family++) {
+		struct mesh_listener identity;
+
+		if (!interceptor_identity(proxy, (enum lanetag_address_family)family, &identity))
+			continue;
+		struct proxy_socket *socket =
+			ARRAY_APPEND(lease->extra_sockets, lease->extra_count);
+		if (!socket)
+			return -ENOMEM;
+		socket->identity = identity;
+		socket->fd = take_socket(inherited, &identity);
+		if (socket->fd < 0)
+			socket->fd = listener_open_socket(&identity);
+		if (socket->fd < 0) {
+			log_listener_failure(&identity, socket->fd);
+			return socket->fd;
+		}
+	}
+	return 0;
+}
+
+/* Whether the new proxy has a listener for a socket that another one had. */
+static bool has_listener(const struct proxy *proxy, const struct lease *lease,
+			 const struct mesh_listener *identity)
+{
+	if (identity->kind == MESH_LISTENER_INTERCEPTED)
+		return proxy->options.interception;
+	return mesh_find_listener(lease->configuration->mesh, identity);
+}
+
 /* More sockets than workers: each worker gets its share of those that are left. */
-static int share_out(struct lease **leases, unsigned count, struct proxy_sockets *inherited)
+static int share_out(const struct proxy *proxy, struct lease **leases, unsigned count,
+		     struct proxy_sockets *inherited)
 {
 	for (size_t i = 0; i < inherited->count; i++) {
 		struct lease *lease = leases[i % count];
 
 		if (inherited->items[i].fd < 0 ||
-		    !mesh_find_listener(lease->configuration->mesh, &inherited->items[i].identity))
+		    !has_listener(proxy, lease, &inherited->items[i].identity))
 			continue;
 		struct proxy_socket *socket =
 			ARRAY_APPEND(lease->extra_sockets, lease->extra_count);
@@ -135,9 +171,11 @@ static int apply(struct proxy *proxy, struct configuration *configuration,
 	for (unsigned i = 0; !error && i < proxy->worker_count; i++) {
 		leases[i] = lease_new(configuration);
 		error = leases[i] ? open_new_listeners(leases[i], previous, inherited) : -ENOMEM;
+		if (!error && !previous)
+			error = open_interceptors(proxy, leases[i], inherited);
 	}
 	if (!error)
-		error = share_out(leases, proxy->worker_count, inherited);
+		error = share_out(proxy, leases, proxy->worker_count, inherited);
 	if (error) {
 		for (unsigned i = 0; leases && i < proxy->worker_count; i++)
 			lease_free(NULL, leases[i]);
@@ -157,7 +195,10 @@ int proxy_apply(struct proxy *proxy, struct configuration *configuration)
 {
 	struct proxy_sockets none = {0};
 
-	return apply(proxy, configuration, &none);
+	interceptor_narrow(proxy, configuration);
+	int error = apply(proxy, configuration, &none);
+	interceptor_widen(proxy, proxy->configuration); /* the old one, where that stays */
+	return error;
 }
 
 int proxy_share_sockets(struct proxy *proxy, struct proxy_sockets *ret_sockets)
@@ -178,6 +219,7 @@ int proxy_share_sockets(struct proxy *proxy, struct proxy_sockets *ret_sockets)
 
 static void end_workers(struct proxy *proxy)
 {
+	heartbeat_stop(proxy->heartbeat);
 	for (unsigned i = 0; i < proxy->worker_count; i++)
 		worker_end(&proxy->workers[i]);
 	if (proxy->access_log_fd >= 0)
@@ -233,6 +275,11 @@ int proxy_start_with_sockets(const struct proxy_options *options, struct tagger 
 	}
 	if (!error)
 		error = apply(proxy, configuration, sockets);
+	if (!error && proxy->options.interception) {
+		interceptor_narrow(proxy, configuration);
+		interceptor_widen(proxy, configuration);
+		error = heartbeat_start(proxy, &proxy->heartbeat);
+	}
 	if (error) {
 		end_workers(proxy);
 		return error;
@@ -252,6 +299,8 @@ void proxy_stop(struct proxy *proxy, unsigned timeout_ms)
 {
 	const struct timespec step = {.tv_nsec = DRAIN_STEP_MS * 1000000L};
 
+	heartbeat_stop(proxy->heartbeat);
+	proxy->heartbeat = NULL;
 	for (unsigned i = 0; i < proxy->worker_count; i++)
 		worker_ask_stop(&proxy->workers[i]);
 	for (unsigned waited = 0; waited < timeout_ms; waited += DRAIN_STEP_MS) {

@@ -12,6 +12,7 @@
 #include "proxy/statistics.h"
 #include "proxy/takeover.h"
 
+struct heartbeat;
 struct worker;
 
 /* Private to the room. */
@@ -26,6 +27,7 @@ struct proxy {
 	unsigned worker_count;
 	_Atomic size_t connections;
 	struct clients clients;
+	struct heartbeat *heartbeat; /* with options.interception; else NULL */
 };
 
 /*

@@ -12,6 +12,8 @@ struct proxy_statistics {
 	uint64_t connections_accepted;
 	uint64_t connections_open; /* a gauge: opened less closed */
 	uint64_t connections_refused;
+	uint64_t calls_intercepted; /* connections that were to a Service's address */
+	uint64_t strangers_refused; /* that came to the port of interception by themselves */
 	uint64_t requests;
 	uint64_t responses[6];	    /* by class: [1] 1xx .. [5] 5xx */
 	uint64_t bad_requests;	    /* refused with 4xx by the parser or a limit */

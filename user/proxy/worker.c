@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -93,7 +94,8 @@ static void adopt_listeners(struct worker *worker, struct lease *lease)
 
 	for (struct listener *listener = worker->listeners; listener; listener = next) {
 		next = listener->next;
-		if (!listener->is_gone && !mesh_find_listener(mesh, &listener->identity))
+		if (!listener->is_gone && listener->identity.kind != MESH_LISTENER_INTERCEPTED &&
+		    !mesh_find_listener(mesh, &listener->identity))
 			listener_retire(worker, listener);
 	}
 	for (size_t i = 0; i < lease->listener_count; i++) {
@@ -105,13 +107,17 @@ static void adopt_listeners(struct worker *worker, struct lease *lease)
 		} else if (lease->listener_fds[i] >= 0 &&
 			   listener_add(worker, identity, lease->listener_fds[i]) == 0) {
 			lease->listener_fds[i] = -1;
+			listener = worker->listeners;
 		}
+		lease->listeners[i] = listener;
 	}
 	/* More sockets than workers: what is queued on them must not be lost. */
 	for (size_t i = 0; i < lease->extra_count; i++) {
-		const struct mesh_listener *identity =
-			mesh_find_listener(mesh, &lease->extra_sockets[i].identity);
+		const struct mesh_listener *identity = &lease->extra_sockets[i].identity;
 
+		/* The socket of interception belongs to no configuration. */
+		if (identity->kind != MESH_LISTENER_INTERCEPTED)
+			identity = mesh_find_listener(mesh, identity);
 		if (identity && listener_add(worker, identity, lease->extra_sockets[i].fd) == 0)
 			lease->extra_sockets[i].fd = -1;
 	}
@@ -157,8 +163,8 @@ static void close_listeners(struct worker *worker)
  */
 static void start_draining(struct worker *worker)
 {
-	close_listeners(worker);
 	worker->draining = true;
+	close_listeners(worker);
 	for (struct session *session = worker->sessions; session; session = session->next) {
 		if (session_is_idle(session))
 			timer_set(&worker->timers, &session->timer, worker->now_ms + DRAIN_IDLE_MS);
@@ -183,22 +189,11 @@ static int export_sockets(struct worker *worker, struct proxy_sockets *sockets)
 	return 0;
 }
 
-/* Takes what came in from outside. False: it is time to end. */
-static bool read_mailbox(struct worker *worker)
+void worker_adopt_posted(struct worker *worker)
 {
-	uint64_t count;
-
-	if (read(worker->wake.fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		return false;
 	pthread_mutex_lock(&worker->mailbox_lock);
 	struct lease *lease = worker->mailbox;
-	bool stop = worker->stop_asked, end = worker->end_asked;
 	worker->mailbox = NULL;
-	if (worker->export_to) {
-		worker->export_result = export_sockets(worker, worker->export_to);
-		worker->export_to = NULL;
-		pthread_cond_signal(&worker->exported);
-	}
 	pthread_mutex_unlock(&worker->mailbox_lock);
 
 	while (lease) {
@@ -210,6 +205,25 @@ static bool read_mailbox(struct worker *worker)
 			adopt_lease(worker, lease);
 		lease = next;
 	}
+}
+
+/* Takes what came in from outside. False: it is time to end. */
+static bool read_mailbox(struct worker *worker)
+{
+	uint64_t count;
+
+	if (read(worker->wake.fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return false;
+	pthread_mutex_lock(&worker->mailbox_lock);
+	bool stop = worker->stop_asked, end = worker->end_asked;
+	if (worker->export_to) {
+		worker->export_result = export_sockets(worker, worker->export_to);
+		worker->export_to = NULL;
+		pthread_cond_signal(&worker->exported);
+	}
+	pthread_mutex_unlock(&worker->mailbox_lock);
+
+	worker_adopt_posted(worker);
 	if (stop && !worker->draining)
 		start_draining(worker);
 	return !end;
@@ -273,6 +287,7 @@ static void loop(struct worker *worker)
 		int count = epoll_wait(worker->epoll_fd, events, EVENTS_AT_ONCE, sleep);
 
 		worker->now_ms = worker_clock_ms();
+		atomic_fetch_add_explicit(&worker->rounds, 1, memory_order_relaxed);
 		for (int i = 0; i < count && go_on; i++)
 			go_on = handle_event(worker, &events[i]);
 		run_again(worker);
@@ -284,6 +299,7 @@ static void loop(struct worker *worker)
 
 static void close_everything(struct worker *worker)
 {
+	worker->draining = true;
 	close_listeners(worker);
 	while (worker->sessions)
 		session_abort(worker, worker->sessions, false);
@@ -389,13 +405,18 @@ int worker_start(struct worker *worker, struct proxy *proxy, unsigned index)
 	return 0;
 }
 
-static void wake(struct worker *worker)
+void worker_wake(struct worker *worker)
 {
 	const uint64_t one = 1;
 
 	/* Full means that it is awake already. */
 	if (write(worker->wake.fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		log_error("worker not woken", "worker=%u errno=%d", worker->index, errno);
+}
+
+uint64_t worker_rounds(const struct worker *worker)
+{
+	return atomic_load_explicit(&worker->rounds, memory_order_relaxed);
 }
 
 void worker_post_lease(struct worker *worker, struct lease *lease)
@@ -408,14 +429,14 @@ void worker_post_lease(struct worker *worker, struct lease *lease)
 		link = &(*link)->next;
 	*link = lease;
 	pthread_mutex_unlock(&worker->mailbox_lock);
-	wake(worker);
+	worker_wake(worker);
 }
 
 int worker_export_sockets(struct worker *worker, struct proxy_sockets *sockets)
 {
 	pthread_mutex_lock(&worker->mailbox_lock);
 	worker->export_to = sockets;
-	wake(worker);
+	worker_wake(worker);
 	while (worker->export_to)
 		pthread_cond_wait(&worker->exported, &worker->mailbox_lock);
 	int result = worker->export_result;
@@ -428,7 +449,7 @@ void worker_ask_stop(struct worker *worker)
 	pthread_mutex_lock(&worker->mailbox_lock);
 	worker->stop_asked = true;
 	pthread_mutex_unlock(&worker->mailbox_lock);
-	wake(worker);
+	worker_wake(worker);
 }
 
 void worker_end(struct worker *worker)
@@ -436,7 +457,7 @@ void worker_end(struct worker *worker)
 	pthread_mutex_lock(&worker->mailbox_lock);
 	worker->end_asked = true;
 	pthread_mutex_unlock(&worker->mailbox_lock);
-	wake(worker);
+	worker_wake(worker);
 	pthread_join(worker->thread, NULL);
 	free_worker(worker);
 }

@@ -65,6 +65,7 @@ struct worker {
 	size_t mirror_count;
 	struct buffer access_log; /* lines that wait for the end of the turn */
 	struct backend *backends[WORKER_BACKEND_BUCKETS];
+	_Atomic uint64_t rounds; /* of the loop */
 	bool draining;
 	bool sockets_are_shared; /* another process has them too */
 
@@ -90,6 +91,12 @@ int worker_export_sockets(struct worker *worker, struct proxy_sockets *sockets);
 void worker_ask_stop(struct worker *worker);
 /* Closes everything and ends the thread; waits for it. Then frees all. */
 void worker_end(struct worker *worker);
+
+/* Adopts at once what was handed over and waits. From the worker's own thread. */
+void worker_adopt_posted(struct worker *worker);
+/* Lets it go round its loop, and how often it did. Any thread. */
+void worker_wake(struct worker *worker);
+uint64_t worker_rounds(const struct worker *worker);
 
 /* To be driven again after the present events, since it has used its share up. */
 void worker_run_again(struct worker *worker, struct session *session);

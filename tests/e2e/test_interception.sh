@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Interception: the applications call their Services' addresses, which lead to plain servers elsewhere, and the
+# agent listens at none that they reach. Calls come to the agent all the same, as long as it serves; then they go
+# directly again.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/e2e/lib.sh
+. tests/e2e/lib.sh
+
+AGENT=$POD_GATEWAY AGENT_PORT=15001
+SERVICE_IPV6=fd00:96::12
+TAGGED=0005 # app-a, app-b: v2, app-c: v3
+
+if ! use_kernel; then
+  skip "interception" "LANETAG_SKIP_KERNEL=1"
+  finish
+fi
+
+cgroup_root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+cgroup=$cgroup_root/$network
+
+join() { # NAME…: the processes' calls are looked at
+  local name
+  for name in "$@"; do echo "${processes[$name]}" >"$cgroup/cgroup.procs"; done
+}
+
+# A command in a pod's namespace, and in its cgroup.
+call_from() { # POD COMMAND…
+  local pod=$1
+  shift
+  # shellcheck disable=SC2016
+  in_pod "$pod" sh -c 'echo $$ >"$0"; exec "$@"' "$cgroup/cgroup.procs" "$@"
+}
+
+clean_up() {
+  stop_all
+  if [ -d "$cgroup" ]; then
+    while read -r pid; do kill -KILL "$pid"; done <"$cgroup/cgroup.procs"
+    for _ in 1 2 3 4 5; do rmdir "$cgroup" 2>/dev/null && break || sleep 0.2; done
+  fi
+  rm -rf "${pins:?}-interception"
+  tutorial_clean_up
+}
+
+# Behind the Services' addresses stands what a cluster without lanetag would have: a server that answers itself.
+add_direct_way() {
+  network_add_namespace direct && network_add_veth direct direct &&
+    ip -n "$network-direct" route add local "$SERVICE_NETWORK" dev lo &&
+    ip -n "$network-direct" route add default dev eth0 &&
+    ip -n "$network-direct" -6 address add "$SERVICE_IPV6/128" dev lo nodad &&
+    ip -n "$network-direct" -6 route add default dev eth0 &&
+    ip -n "$network-direct" address add 10.0.251.2/32 dev eth0 &&
+    ip -n "$network-node" route delete local "$SERVICE_NETWORK" dev lo &&
+    ip -n "$network-node" route add "$SERVICE_NETWORK" dev direct &&
+    in_node sysctl -qw net.ipv4.conf.direct.proxy_arp=1 net.ipv6.conf.all.forwarding=1 &&
+    in_namespace direct sysctl -qw net.ipv4.conf.eth0.proxy_arp=1 &&
+    start direct direct-b "$build/tests/apps/mock_app" --app app-b --version direct --address 10.96.0.11 --port 8000 &&
+    start direct direct-c "$build/tests/apps/mock_app" --app app-c --version direct --address 10.96.0.12 --port 8000 &&
+    start direct other-port "$build/tests/apps/mock_app" --app other --version direct --address 10.96.0.12 --port 9000
+}
+
+start_intercepting_agent() { # OPTION…
+  start_agent --intercept "$AGENT" --intercept-port "$AGENT_PORT" --intercept-cgroup "$cgroup" "$@"
+  join agent # its own calls must not come back to it
+}
+
+start_everything() {
+  local files step
+  [ -n "$cgroup_root" ] || give_up "cgroup v2 is mounted"
+  mkdir "$cgroup" || give_up "a cgroup can be made"
+  set_up_cluster
+  trap clean_up EXIT
+  add_direct_way || give_up "the direct way can be set up"
+  for step in 1 2 3; do start_apps_of_step "$step"; done
+  join app-a-v1 app-a-v2 app-b-v1 app-b-v2 app-c-v2 app-c-v3
+  for step in 1 2 3; do
+    mapfile -t files < <(manifests_of_step "$step")
+    apply "${files[@]}" || give_up "manifests can be applied"
+  done
+  start_intercepting_agent
+  claim "the agent starts with interception" wait_for_configuration 0
+}
+
+direct_line() { # what the client gets where app-a's call goes directly
+  echo "-> app-a(version: v2, ip: ${pod_address[app-a-v2]})-> app-b(version: direct, ip: 10.96.0.11)"
+}
+
+# Bounded: a second, and what a busy machine may add to it.
+eventually() { # WANTED COMMAND…
+  local wanted=$1 tries=50 is=''
+  shift
+  while [ $((tries--)) -gt 0 ]; do
+    is=$("$@")
+    [ "$is" != "$wanted" ] || return 0
+    sleep 0.1
+  done
+  echo "is: $is"
+  return 1
+}
+
+event() { metric "lanetag_interception_total{event=\"$1\"}"; }
+
+calls_are_tagged() {
+  claim_equal "a tagged user's calls go through the chain by tags" "$(ask "$TAGGED")" "$(expected_line 3 "$TAGGED")"
+  claim_equal "and another user's" "$(ask 0001)" "$(expected_line 3 0001)"
+  claim "connections are counted" test "$(event redirected)" -ge 2
+  claim_equal "every one of them was accepted as such" "$(metric lanetag_interception_accepted_total)" "$(event redirected)"
+}
+
+other_traffic_is_untouched() {
+  local before after
+  before=$(event redirected)
+  claim "a port that is none of the mesh's goes where it went" grep -q 'other(version: direct' \
+    <(call_from app-a-v1 curl -s --max-time 5 http://10.96.0.12:9000/)
+  claim "a call of a process outside of the cgroup too" grep -q 'app-c(version: direct' \
+    <(in_pod app-a-v1 curl -s --max-time 5 http://10.96.0.12:8000/)
+  after=$(event redirected)
+  claim_equal "and none is counted" "$after" "$before"
+  claim_equal "the application sees the address that it called" \
+    "$(call_from app-a-v1 curl -s --max-time 5 -o /dev/null -w '%{remote_ip}:%{remote_port}' http://10.96.0.12:8000/)" \
+    10.96.0.12:8000
+}
+
+strangers_are_refused() {
+  local before
+  before=$(metric lanetag_interception_strangers_total)
+  claim_equal "who comes to the port by himself is refused" \
+    "$(in_pod app-a-v1 curl -s --max-time 5 -o /dev/null -w '%{http_code}' "http://$AGENT:$AGENT_PORT/")" 000
+  claim_equal "and counted" "$(metric lanetag_interception_strangers_total)" $((before + 1))
+}
+
+agent_dies() {
+  kill -KILL "${processes[agent]}"
+  wait "${processes[agent]}" 2>/dev/null
+  unset 'processes[agent]'
+}
+
+fails_open() {
+  agent_dies
+  claim "after SIGKILL calls go directly" eventually "-> app-c(version: direct, ip: 10.96.0.12)" \
+    call_from app-b-v1 curl -s --max-time 1 http://10.96.0.12:8000/
+  start_intercepting_agent
+  claim "the agent comes back" wait_for_configuration 0
+  claim "and with it the tags" eventually "$(expected_line 3 "$TAGGED")" ask "$TAGGED"
+  kill -STOP "${processes[agent]}"
+  claim "while the agent hangs calls go directly" eventually "-> app-c(version: direct, ip: 10.96.0.12)" \
+    call_from app-b-v1 curl -s --max-time 1 http://10.96.0.12:8000/
+  kill -CONT "${processes[agent]}"
+  claim "and come back when it goes on" eventually "$(expected_line 3 "$TAGGED")" ask "$TAGGED"
+  claim "bypassed calls are counted" test "$(event bypassed)" -ge 1
+  stop agent
+  claim_equal "after an orderly end calls go directly at once" \
+    "$(call_from app-b-v1 curl -s --max-time 5 http://10.96.0.12:8000/)" "-> app-c(version: direct, ip: 10.96.0.12)"
+  claim "which leaves nothing pinned" test ! -e "$pins-interception"
+}
+
+status_of_call() { # POD
+  call_from "$1" curl -s --max-time 2 -o /dev/null -w '%{http_code} %{exitcode}' http://10.96.0.12:8000/
+}
+
+fails_closed() {
+  start_intercepting_agent --intercept-fail closed
+  claim "the agent starts fail-closed" wait_for_configuration 0
+  claim "calls are tagged" eventually "$(expected_line 3 "$TAGGED")" ask "$TAGGED"
+  agent_dies
+  claim "after SIGKILL calls are refused" eventually "000 7" status_of_call app-b-v1
+  claim "those to other ports go on" grep -q 'other(version: direct' \
+    <(call_from app-a-v1 curl -s --max-time 5 http://10.96.0.12:9000/)
+  start_intercepting_agent
+  claim "an agent that fails open takes that back" wait_for_configuration 0
+  claim "and tags" eventually "$(expected_line 3 "$TAGGED")" ask "$TAGGED"
+  agent_dies
+  claim "and after its death calls go directly" eventually "-> app-c(version: direct, ip: 10.96.0.12)" \
+    call_from app-b-v1 curl -s --max-time 1 http://10.96.0.12:8000/
+}
+
+start_everything
+calls_are_tagged
+other_traffic_is_untouched
+strangers_are_refused
+fails_open
+fails_closed
+finish

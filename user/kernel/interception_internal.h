@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/* What the files of interception share; nobody else includes it. */
+#include <limits.h>
+#include <stdatomic.h>
+#include "kernel/interception.h"
+
+struct bpf_link;
+struct bpf_object;
+
+#define INTERCEPTION_MAX_LINKS 5
+
+/* The files beside the maps that overlapping agents share. */
+struct interception_pins {
+	char root[PATH_MAX / 2]; /* links stand here; "": nothing is pinned */
+	char maps[PATH_MAX / 2 + 20];
+	int lock; /* a shared flock of `maps` while an agent uses them; or -1 */
+};
+
+struct interception {
+	struct interception_options options;
+	struct interception_pins pins;
+	struct bpf_object *object;
+	struct bpf_link *links[INTERCEPTION_MAX_LINKS];
+	size_t link_count;
+	int destinations, pods, settings, heartbeat, intercepted, counts; /* of the object */
+	_Atomic size_t destination_count;
+	struct lanetag_interception state; /* as it stands in the kernel */
+};
+
+/* interception_pins.c: makes and locks the directory of this layout. 0 or a negative errno. */
+int interception_pins_open(struct interception_pins *pins, const char *directory, uint64_t layout);
+/* Takes maps of an agent before over, or pins the new ones when they are made. */
+int interception_pins_use(const struct interception_pins *pins, struct bpf_object *object);
+/* Links stay (`keep`), or those of an agent before go. 0 or a negative errno. */
+int interception_pins_links(const struct interception_pins *pins, struct bpf_link *const *links,
+			    size_t count, bool keep);
+/* Removes the maps' pins unless another agent uses them or they have to stay. */
+void interception_pins_close(struct interception_pins *pins, bool keep);
