@@ -164,6 +164,21 @@ without_the_option() {
     "$(ask "$VICTIM" -H "traceparent: $(trace 200)")" "$(untagged_calls "$VICTIM")"
 }
 
+refused_options() {
+  local row message
+  while IFS='|' read -r row message; do
+    # shellcheck disable=SC2086
+    claim "$row is refused" grep -q "$message" <<<"$("$build/lanetag" run -c /dev/null $row 2>&1; [ $? -eq 2 ] || echo no)"
+  done <<'END'
+--pod-interface a --arrivals 1000|no power of two from 1024
+--pod-interface a --arrivals 2097152|no number from 0 to 1048576
+--trace-header a:b|no header's name
+--trace-header a --trace-header b --trace-header c|one too many
+--correlate-threads python3|needs --pod-interface
+END
+}
+
+refused_options
 start_everything
 for header in traceparent b3 x-request-id x-datadog-trace-id; do users_by "$header"; done
 users_without_ids

@@ -33,7 +33,27 @@ start_everything() {
   apply "$work/ways.yaml"
   start_agent --pod-interface 'app-*' --correlate-threads '*'
   wait_for_configuration 0 || give_up "the agent starts"
-  claim "threads are followed by this kernel" grep -q 'threads are followed' "$work/agent.log"
+  if kernel_has sock_recv_length; then
+    claim "threads are followed by this kernel" grep -q 'threads are followed' "$work/agent.log"
+    return
+  fi
+  claim "the agent says what this kernel lacks, and goes on" \
+    grep -q 'threads cannot be followed.*sock_recv_length' "$work/agent.log"
+  skip "tags by threads" "no tracepoint sock_recv_length before Linux 6.3"
+  finish
+}
+
+kernel_has() { # TRACEPOINT
+  [ "$(bpftool btf dump file /sys/kernel/btf/vmlinux | grep -c "btf_trace_$1'")" -gt 0 ]
+}
+
+# All, but where calls may come before the kernel has said whose they are.
+claim_right() { # TEXT OUTCOME COUNT
+  if grep -q 'threads are followed.*calls=early' "$work/agent.log"; then
+    claim_equal "$1" "$2" "right=$3 none=0 wrong=0 failed=0"
+  else
+    claim "$1, or none ($2)" grep -q '^right=[1-9].* wrong=0 failed=0' <<<"$2"
+  fi
 }
 
 start_server() { # COMMAND…
@@ -53,8 +73,7 @@ thread_per_request() { # WHAT COMMAND…
   start_server "$@"
   for _ in $(seq "$PROBATION"); do in_node curl -s -o /dev/null "http://$SERVER:$PORT/"; done
   outcome=$(ask_nonces plain)
-  claim_equal "$what: each of $((CONNECTIONS * ROUNDS)) calls has its own request's tag" \
-    "$outcome" "right=$((CONNECTIONS * ROUNDS)) none=0 wrong=0 failed=0"
+  claim_right "$what: each of $((CONNECTIONS * ROUNDS)) calls has its own request's tag" "$outcome" $((CONNECTIONS * ROUNDS))
   for counted in pipelined leaving; do
     outcome=$(ask_nonces "$counted")
     claim "$what, clients $counted: no call has another request's tag ($outcome)" grep -q ' wrong=0 ' <<<"$outcome"
@@ -101,9 +120,8 @@ the_chain_forwards_nothing() {
   wait_for_configuration 0 || give_up "the agent starts again"
   # So that each process behind, v2's of the few users too, has served enough.
   in_client tests/e2e/correlation/users.py "$NODE_ADDRESS" 80 50 60 >/dev/null
-  claim_equal "the tutorial's chain, forwarding nothing: 50 users, each on his own lanes" \
-    "$(in_client tests/e2e/correlation/users.py "$NODE_ADDRESS" 80 50 "$ROUNDS")" \
-    "right=$((50 * ROUNDS)) none=0 wrong=0 failed=0"
+  claim_right "the tutorial's chain, forwarding nothing: 50 users, each on his own lanes" \
+    "$(in_client tests/e2e/correlation/users.py "$NODE_ADDRESS" 80 50 "$ROUNDS")" $((50 * ROUNDS))
   claim "calls are counted by the way" test "$(metric 'lanetag_propagation_total{by="thread"}')" -gt $((50 * ROUNDS))
 }
 
