@@ -178,10 +178,34 @@ static __always_inline int decide(struct bpf_sock_addr *context,
 	return PASS;
 }
 
-/* A socket may have been redirected before, and is now connected to something else. */
-static __always_inline void forget_redirect(struct bpf_sock_addr *context)
+static __always_inline bool is_same(const struct lanetag_destination *a,
+				    const struct lanetag_destination *b)
 {
-	if (context->sk)
+	const __u64 *left = (const __u64 *)a, *right = (const __u64 *)b;
+
+	return left[0] == right[0] && left[1] == right[1] && left[2] == right[2];
+}
+
+/* The redirect of this socket, if `peer` is where it leads to; else NULL. */
+static __always_inline struct lanetag_redirect *redirect_to(struct bpf_sock_addr *context,
+							    const struct lanetag_destination *peer)
+{
+	struct lanetag_redirect *redirect;
+
+	if (!context->sk)
+		return NULL;
+	redirect = bpf_sk_storage_get(&lane_redirects, context->sk, 0, 0);
+	return redirect && is_same(peer, &redirect->agent) ? redirect : NULL;
+}
+
+/*
+ * A socket may have been redirected before, and is now connected to something else. Unless the
+ * program of an agent that overlaps with this one has just done it.
+ */
+static __always_inline void forget_redirect(struct bpf_sock_addr *context,
+					    const struct lanetag_destination *wanted)
+{
+	if (context->sk && !redirect_to(context, wanted))
 		bpf_sk_storage_delete(&lane_redirects, context->sk);
 }
 
@@ -242,7 +266,7 @@ int intercept_connect4(struct bpf_sock_addr *context)
 	if (redirect)
 		write_ipv4(context, &redirect->agent);
 	else
-		forget_redirect(context);
+		forget_redirect(context, &wanted);
 	return verdict;
 }
 
@@ -261,24 +285,8 @@ int intercept_connect6(struct bpf_sock_addr *context)
 	if (redirect)
 		write_ipv6(context, &redirect->agent);
 	else
-		forget_redirect(context);
+		forget_redirect(context, &wanted);
 	return verdict;
-}
-
-/* The redirect of this socket, if `peer` is where it leads to; else NULL. */
-static __always_inline struct lanetag_redirect *redirect_to(struct bpf_sock_addr *context,
-							    const struct lanetag_destination *peer)
-{
-	struct lanetag_redirect *redirect;
-	const __u64 *is = (const __u64 *)peer, *agent;
-
-	if (!context->sk)
-		return NULL;
-	redirect = bpf_sk_storage_get(&lane_redirects, context->sk, 0, 0);
-	if (!redirect)
-		return NULL;
-	agent = (const __u64 *)&redirect->agent;
-	return is[0] == agent[0] && is[1] == agent[1] && is[2] == agent[2] ? redirect : NULL;
 }
 
 SEC("cgroup/getpeername4")

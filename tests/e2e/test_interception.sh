@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e/lib.sh
 
 AGENT=$POD_GATEWAY AGENT_PORT=15001
-SERVICE_IPV6=fd00:96::12
+AGENT_IPV6=fd00:250::1 POD_IPV6=fd00:250::27 SERVICE_IPV6=fd00:96::12
 TAGGED=0005 # app-a, app-b: v2, app-c: v3
 
 if ! use_kernel; then
@@ -60,19 +60,29 @@ add_direct_way() {
     start direct other-port "$build/tests/apps/mock_app" --app other --version direct --address 10.96.0.12 --port 9000
 }
 
+add_ipv6() {
+  ip -n "$network-node" -6 address add "$AGENT_IPV6/128" dev app-a-v1 nodad &&
+    ip -n "$network-node" -6 route add "$POD_IPV6" dev app-a-v1 &&
+    ip -n "$network-app-a-v1" -6 address add "$POD_IPV6/128" dev eth0 nodad &&
+    ip -n "$network-app-a-v1" -6 route add "$AGENT_IPV6" dev eth0 &&
+    ip -n "$network-app-a-v1" -6 route add default via "$AGENT_IPV6"
+}
+
 start_intercepting_agent() { # OPTION…
-  start_agent --intercept "$AGENT" --intercept-port "$AGENT_PORT" --intercept-cgroup "$cgroup" "$@"
+  start_agent --intercept "$AGENT" --intercept "$AGENT_IPV6" --intercept-port "$AGENT_PORT" --intercept-cgroup "$cgroup" \
+    --control "$work/control" "$@"
   join agent # its own calls must not come back to it
 }
 
 start_everything() {
   local files step
   [ -n "$cgroup_root" ] || give_up "cgroup v2 is mounted"
-  mkdir "$cgroup" || give_up "a cgroup can be made"
   set_up_cluster
   trap clean_up EXIT
+  mkdir "$cgroup" || give_up "a cgroup can be made"
   add_direct_way || give_up "the direct way can be set up"
   for step in 1 2 3; do start_apps_of_step "$step"; done
+  add_ipv6 || give_up "the pod can have an IPv6 address"
   join app-a-v1 app-a-v2 app-b-v1 app-b-v2 app-c-v2 app-c-v3
   for step in 1 2 3; do
     mapfile -t files < <(manifests_of_step "$step")
@@ -120,6 +130,93 @@ other_traffic_is_untouched() {
   claim_equal "the application sees the address that it called" \
     "$(call_from app-a-v1 curl -s --max-time 5 -o /dev/null -w '%{remote_ip}:%{remote_port}' http://10.96.0.12:8000/)" \
     10.96.0.12:8000
+}
+
+# A Service that comes while the agent runs; its routes say who called.
+write_new_service() {
+  cat >"$work/new-service.yaml" <<END
+apiVersion: v1
+kind: Service
+metadata:
+  name: whose
+spec:
+  clusterIPs: [10.96.0.13, "$SERVICE_IPV6"]
+  ports:
+    - port: 8000
+      name: http
+  selector:
+    app: app-c
+---
+apiVersion: networking.istio.io/v1beta1
+kind: VirtualService
+metadata:
+  name: whose
+spec:
+  hosts: [whose]
+  http:
+    - match:
+        - sourceLabels:
+            app: app-a
+      directResponse:
+        status: 203
+    - directResponse:
+        status: 202
+END
+}
+
+status_from() { # POD CURL-OPTION…
+  local pod=$1
+  shift
+  call_from "$pod" curl -s --max-time 5 -o /dev/null -w '%{http_code}' -H 'Host: whose' "$@"
+}
+
+callers_are_known() {
+  write_new_service
+  claim "a Service can be added" apply_and_wait "$work/new-service.yaml"
+  claim_equal "its calls are intercepted, and the caller is known by its labels" \
+    "$(status_from app-a-v1 http://10.96.0.13:8000/)" 203
+  claim_equal "also one who is another" "$(status_from app-b-v1 http://10.96.0.13:8000/)" 202
+  claim_equal "by IPv6 too" "$(status_from app-a-v1 "http://[$SERVICE_IPV6]:8000/")" 202
+  claim_equal "and an IPv6 socket's call of a mapped address" \
+    "$(status_from app-a-v1 'http://[::ffff:10.96.0.13]:8000/')" 203
+  claim_equal "whose application sees what it called" \
+    "$(status_from app-a-v1 -w '%{remote_ip}' "http://[$SERVICE_IPV6]:8000/")" "$SERVICE_IPV6"
+  rm "$manifests"/*whose* && claim "a Service can be removed" eventually 3 \
+    metric lanetag_interception_destinations
+}
+
+# Unselected pods' calls go directly, and the tutorial's selection stands again afterwards.
+pods_are_selected() {
+  local before
+  sed '/^spec:/a\  workloadSelector:\n    labels:\n      app: app-a' "$TUTORIAL/step2/header-propagation.yaml" \
+    >"$work/header-propagation.yaml"
+  claim "a workloadSelector can be set" apply_and_wait "$work/header-propagation.yaml"
+  before=$(event unselected)
+  claim_equal "the calls of a pod that isn't selected go directly" \
+    "$(call_from app-b-v1 curl -s --max-time 5 http://10.96.0.12:8000/)" "-> app-c(version: direct, ip: 10.96.0.12)"
+  claim_equal "and are counted" "$(event unselected)" $((before + 1))
+  claim "those of one that is are intercepted" grep -q 'app-c(version: v' \
+    <(call_from app-a-v1 curl -s --max-time 5 http://10.96.0.12:8000/)
+  claim "all pods can be selected again" apply_and_wait "$TUTORIAL/step2/header-propagation.yaml"
+  claim "and are" grep -q 'app-c(version: v' <(call_from app-b-v1 curl -s --max-time 5 http://10.96.0.12:8000/)
+}
+
+# Calls on and on, a connection each, while an agent takes over and while hosts are added and removed.
+nothing_passes_by() {
+  local url="http://10.96.0.12:8000/?request=[1-100000]"
+  start app-b-v1 calls curl -s --max-time 60 --rate 200/s -w '\nstatus %{http_code}\n' -H 'Connection: close' "$url"
+  join calls
+  apply_and_wait "$work/new-service.yaml"
+  processes[before]=${processes[agent]}
+  start_intercepting_agent --takeover
+  claim "another agent takes over" eventually yes sh -c "kill -0 ${processes[before]} 2>/dev/null || echo yes"
+  unset 'processes[before]'
+  rm "$manifests"/*whose*
+  claim "and follows the manifests" eventually 3 metric lanetag_interception_destinations
+  stop calls
+  claim "calls went on meanwhile" test "$(grep -o 'app-c' "$work/calls.log" | wc -l)" -ge 20
+  claim_equal "none of them went directly, and none failed" \
+    "$(grep -E 'version: direct|^status ' "$work/calls.log" | sort -u)" "status 200"
 }
 
 strangers_are_refused() {
@@ -178,6 +275,9 @@ fails_closed() {
 start_everything
 calls_are_tagged
 other_traffic_is_untouched
+callers_are_known
+pods_are_selected
+nothing_passes_by
 strangers_are_refused
 fails_open
 fails_closed

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Interception, from the socket calls to the maps: this process is the pod, in a cgroup and a
+ * network namespace of its own; the agent's namespace is another, where the Service's address and
+ * the agent's are.
+ */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <cmocka.h>
+#include <sched.h>
+#include "base/address.h"
+#include "kernel/interception.h"
+#include "kernel/obstacles.h"
+#include "kernel/sandbox.h"
+
+#define SERVICE_PORT 8000
+#define AGENT_PORT 15001
+#define LONG_MS 60000
+
+static char bpffs[PATH_MAX], cgroup[PATH_MAX];
+static struct interception *interception;
+/* Listening: the Service's own servers, and the agent's. */
+static int servers[2], agents[2];
+
+static const char *const services[] = {"10.96.0.1", "fd00:96::1"};
+static const char *const agent_addresses[] = {"10.96.0.2", "fd00:96::2"};
+
+static socklen_t make_address(const char *text, uint16_t port, struct sockaddr_storage *ret_address)
+{
+	struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)ret_address;
+	struct sockaddr_in *ipv4 = (struct sockaddr_in *)ret_address;
+
+	memset(ret_address, 0, sizeof(*ret_address));
+	if (inet_pton(AF_INET, text, &ipv4->sin_addr) == 1) {
+		ipv4->sin_family = AF_INET;
+		ipv4->sin_port = htons(port);
+		return sizeof(*ipv4);
+	}
+	sandbox_require(inet_pton(AF_INET6, text, &ipv6->sin6_addr) == 1, text);
+	ipv6->sin6_family = AF_INET6;
+	ipv6->sin6_port = htons(port);
+	return sizeof(*ipv6);
+}
+
+static struct lanetag_destination destination(const char *text, uint16_t port)
+{
+	struct lanetag_destination result = {.port = port};
+
+	sandbox_require(address_parse(text, result.address) == 0, text);
+	return result;
+}
+
+static int listen_at(const char *text, uint16_t port)
+{
+	struct sockaddr_storage address;
+	socklen_t length = make_address(text, port, &address);
+	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	sandbox_require(bind(fd, (struct sockaddr *)&address, length) == 0, "bind");
+	sandbox_require(listen(fd, 16) == 0, "listen");
+	return fd;
+}
+
+/* A connected socket, or -1. */
+static int call(const char *text, uint16_t port)
+{
+	struct sockaddr_storage address;
+	socklen_t length = make_address(text, port, &address);
+	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *)&address, length) == 0)
+		return fd;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+/* Whether a connection waits there: it is then taken in, and *ret_peer is set. */
+static bool came_to(int listener, struct lanetag_connection *ret_connection, const char *agent)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t length = sizeof(peer);
+	int fd = accept4(listener, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC);
+	struct lanetag_destination local = destination(agent, AGENT_PORT);
+
+	if (fd < 0)
+		return false;
+	*ret_connection = (struct lanetag_connection){.local_port = AGENT_PORT};
+	memcpy(ret_connection->local_address, local.address, 16);
+	if (peer.ss_family == AF_INET) {
+		const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&peer;
+
+		sandbox_map_address(ret_connection->remote_address, ipv4->sin_addr);
+		ret_connection->remote_port = ntohs(ipv4->sin_port);
+	} else {
+		const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)&peer;
+
+		memcpy(ret_connection->remote_address, &ipv6->sin6_addr, 16);
+		ret_connection->remote_port = ntohs(ipv6->sin6_port);
+	}
+	close(fd);
+	return true;
+}
+
+static uint64_t counted(enum lanetag_interception_count count)
+{
+	struct interception_counts counts = {0};
+
+	assert_int_equal(interception_read_counts(interception, &counts), 0);
+	return counts.counts[count];
+}
+
+static void open_interception(bool fail_closed)
+{
+	struct interception_options options = {
+		.cgroup = cgroup,
+		.pin_directory = "/tmp/bpffs/interception",
+		.agent = {destination(agent_addresses[0], AGENT_PORT),
+			  destination(agent_addresses[1], AGENT_PORT)},
+		.fail_closed = fail_closed,
+	};
+	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	/* The agent is one of another namespace. */
+	sandbox_require(unshare(CLONE_NEWNET) == 0, "the agent's namespace");
+	assert_int_equal(interception_open(&options, &interception), 0);
+	sandbox_require(setns(home, CLONE_NEWNET) == 0, "back home");
+	close(home);
+}
+
+static void set_scope(bool everyone, const char *pod)
+{
+	struct lanetag_destination destinations[] = {destination(services[0], SERVICE_PORT),
+						     destination(services[1], SERVICE_PORT)};
+	struct lanetag_namespace_address pods[1];
+	struct interception_scope scope = {destinations, 2, everyone, pods, pod ? 1 : 0};
+
+	if (pod)
+		memcpy(pods[0].address, destination(pod, 0).address, 16);
+	interception_sort(&scope);
+	assert_int_equal(interception_narrow(interception, &scope), 0);
+	assert_int_equal(interception_widen(interception, &scope), 0);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	open_interception(false);
+	set_scope(true, NULL);
+	assert_int_equal(interception_renew(interception, LONG_MS), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct lanetag_connection ignored;
+
+	(void)state;
+	interception_close(interception);
+	interception = NULL;
+	for (int i = 0; i < 2; i++) {
+		while (came_to(servers[i], &ignored, agent_addresses[i]) ||
+		       came_to(agents[i], &ignored, agent_addresses[i]))
+			;
+	}
+	return 0;
+}
+
+static void expect_direct(void)
+{
+	struct lanetag_connection connection;
+	int fd = call(services[0], SERVICE_PORT);
+
+	assert_true(fd >= 0);
+	assert_true(came_to(servers[0], &connection, agent_addresses[0]));
+	assert_false(came_to(agents[0], &connection, agent_addresses[0]));
+	close(fd);
+}
+
+static void expect_intercepted(const char *text, int family)
+{
+	struct lanetag_destination wanted = destination(services[family], SERVICE_PORT);
+	struct lanetag_intercepted found;
+	struct lanetag_connection connection;
+	int fd = call(text, SERVICE_PORT);
+
+	assert_true(fd >= 0);
+	assert_true(came_to(agents[family], &connection, agent_addresses[family]));
+	assert_true(interception_take(interception, &connection, &found));
+	assert_memory_equal(&found.original, &wanted, sizeof(wanted));
+	assert_int_not_equal(found.namespace_cookie, 0);
+	assert_false(interception_take(interception, &connection, &found));
+	close(fd);
+}
+
+static void calls_come_to_the_agent(void **state)
+{
+	(void)state;
+	uint64_t before = counted(LANETAG_INTERCEPTION_REDIRECTED);
+
+	expect_intercepted(services[0], LANETAG_IPV4);
+	expect_intercepted(services[1], LANETAG_IPV6);
+	expect_intercepted("::ffff:10.96.0.1", LANETAG_IPV4);
+	assert_int_equal(counted(LANETAG_INTERCEPTION_REDIRECTED) - before, 3);
+}
+
+static void the_application_sees_what_it_called(void **state)
+{
+	struct sockaddr_storage peer, wanted;
+	socklen_t length = sizeof(peer);
+	const char *const calls[] = {services[0], services[1], "::ffff:10.96.0.1"};
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		socklen_t wanted_length = make_address(calls[i], SERVICE_PORT, &wanted);
+		int fd = call(calls[i], SERVICE_PORT);
+
+		memset(&peer, 0, sizeof(peer));
+		length = sizeof(peer);
+		assert_int_equal(getpeername(fd, (struct sockaddr *)&peer, &length), 0);
+		assert_int_equal(length, wanted_length);
+		assert_memory_equal(&peer, &wanted, length);
+		close(fd);
+	}
+}
+
+static void other_traffic_goes_where_it_went(void **state)
+{
+	struct lanetag_connection connection;
+	struct lanetag_intercepted found;
+	struct sockaddr_storage address;
+	int other = listen_at(services[0], SERVICE_PORT + 1);
+	int fd = call(services[0], SERVICE_PORT + 1);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_true(came_to(other, &connection, agent_addresses[0]));
+	assert_false(interception_take(interception, &connection, &found));
+	close(fd);
+	close(other);
+
+	/* UDP to the very address. */
+	socklen_t length = make_address(services[0], SERVICE_PORT, &address), got = sizeof(address);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, length), 0);
+	assert_int_equal(getpeername(fd, (struct sockaddr *)&address, &got), 0);
+	assert_int_equal(((struct sockaddr_in *)&address)->sin_port, htons(SERVICE_PORT));
+	close(fd);
+}
+
+static void a_stranger_has_no_entry(void **state)
+{
+	struct lanetag_connection connection;
+	struct lanetag_intercepted found;
+	int fd = call(agent_addresses[0], AGENT_PORT);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_true(came_to(agents[0], &connection, agent_addresses[0]));
+	assert_false(interception_take(interception, &connection, &found));
+	close(fd);
+}
+
+/* Also when the same socket was redirected before. */
+static void a_socket_forgets_where_it_was_led(void **state)
+{
+	struct sockaddr_storage address, peer;
+	struct lanetag_connection connection;
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	socklen_t length = make_address(services[0], SERVICE_PORT, &address), got = sizeof(peer);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, length), 0);
+	assert_true(came_to(agents[0], &connection, agent_addresses[0]));
+	assert_int_equal(connect(fd, &none, sizeof(none)), 0);
+	int other = listen_at(services[0], SERVICE_PORT + 1);
+	length = make_address(services[0], SERVICE_PORT + 1, &address);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, length), 0);
+	assert_int_equal(getpeername(fd, (struct sockaddr *)&peer, &got), 0);
+	assert_int_equal(((struct sockaddr_in *)&peer)->sin_port, htons(SERVICE_PORT + 1));
+	close(fd);
+	close(other);
+}
+
+static void without_a_heartbeat_calls_go_directly(void **state)
+{
+	(void)state;
+	uint64_t before = counted(LANETAG_INTERCEPTION_BYPASSED);
+
+	assert_int_equal(interception_renew(interception, 0), 0);
+	expect_direct();
+	assert_int_equal(counted(LANETAG_INTERCEPTION_BYPASSED) - before, 1);
+	assert_int_equal(interception_renew(interception, LONG_MS), 0);
+	expect_intercepted(services[0], LANETAG_IPV4);
+}
+
+static void a_detached_agent_gets_no_calls(void **state)
+{
+	(void)state;
+	interception_detach(interception);
+	expect_direct();
+}
+
+/* Its first connection shows a namespace's address; from then on it is known. */
+static void unselected_pods_go_directly(void **state)
+{
+	(void)state;
+	set_scope(false, "10.96.0.99");
+	expect_intercepted(services[0], LANETAG_IPV4);
+	uint64_t before = counted(LANETAG_INTERCEPTION_UNSELECTED);
+	expect_direct();
+	assert_int_equal(counted(LANETAG_INTERCEPTION_UNSELECTED) - before, 1);
+	/* lo: the source is the address that is called. */
+	set_scope(false, agent_addresses[0]);
+	expect_intercepted(services[0], LANETAG_IPV4);
+}
+
+static void the_agents_own_calls_go_directly(void **state)
+{
+	struct interception_options options = {
+		.cgroup = cgroup,
+		.agent = {destination(agent_addresses[0], AGENT_PORT)},
+	};
+
+	(void)state;
+	interception_close(interception);
+	assert_int_equal(interception_open(&options, &interception), 0);
+	set_scope(true, NULL);
+	assert_int_equal(interception_renew(interception, LONG_MS), 0);
+	expect_direct();
+}
+
+/* An agent that is killed runs no code: its process ends with the links in its hands. */
+static void die_as_an_agent(bool fail_closed)
+{
+	pid_t agent = fork();
+
+	if (agent == 0) {
+		open_interception(fail_closed);
+		set_scope(true, NULL);
+		interception_renew(interception, 0);
+		kill(getpid(), SIGKILL);
+	}
+	waitpid(agent, NULL, 0);
+}
+
+static void a_killed_agent_leaves_calls_alone(void **state)
+{
+	(void)state;
+	interception_close(interception);
+	interception = NULL;
+	die_as_an_agent(false);
+	expect_direct();
+}
+
+static void fail_closed_outlives_the_agent(void **state)
+{
+	(void)state;
+	interception_close(interception);
+	interception = NULL;
+	die_as_an_agent(true);
+	assert_int_equal(call(services[0], SERVICE_PORT), -1);
+	assert_int_equal(errno, EPERM);
+	open_interception(false); /* the next one takes it back */
+	expect_direct();
+}
+
+static void overlapping_agents_know_each_others_calls(void **state)
+{
+	struct interception *first = interception;
+	struct lanetag_intercepted found;
+	struct lanetag_connection connection;
+
+	(void)state;
+	open_interception(false);
+	int fd = call(services[0], SERVICE_PORT);
+	assert_true(came_to(agents[0], &connection, agent_addresses[0]));
+	assert_true(interception_take(interception, &connection, &found));
+	close(fd);
+	interception_close(first);
+	expect_intercepted(services[0], LANETAG_IPV4);
+}
+
+static void what_is_no_cgroup_is_refused(void **state)
+{
+	struct interception_options options = {.cgroup = "/tmp"};
+	struct interception *none = NULL;
+
+	(void)state;
+	assert_int_equal(interception_open(&options, &none), -ENOENT);
+	assert_null(none);
+}
+
+static void leave_cgroup(void)
+{
+	int fd = open("/tmp/cgroup/cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (write(fd, "0", 1) == 1)
+		rmdir(cgroup);
+	close(fd);
+}
+
+/* A mount of our own: wherever the machine has cgroup v2, and if it has none. */
+static void enter_cgroup(void)
+{
+	char path[PATH_MAX + 32];
+
+	sandbox_require(mkdir("/tmp/cgroup", 0755) == 0, "directory");
+	sandbox_require(mount("none", "/tmp/cgroup", "cgroup2", 0, NULL) == 0, "cgroup v2");
+	snprintf(cgroup, sizeof(cgroup), "/tmp/cgroup/lanetag-test-%d", getpid());
+	sandbox_require(mkdir(cgroup, 0755) == 0, "cgroup");
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	atexit(leave_cgroup);
+	sandbox_require(write(fd, "0", 1) == 1, "join the cgroup");
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		CASE(calls_come_to_the_agent),
+		CASE(the_application_sees_what_it_called),
+		CASE(other_traffic_goes_where_it_went),
+		CASE(a_stranger_has_no_entry),
+		CASE(a_socket_forgets_where_it_was_led),
+		CASE(without_a_heartbeat_calls_go_directly),
+		CASE(a_detached_agent_gets_no_calls),
+		CASE(unselected_pods_go_directly),
+		CASE(the_agents_own_calls_go_directly),
+		CASE(a_killed_agent_leaves_calls_alone),
+		CASE(fail_closed_outlives_the_agent),
+		CASE(overlapping_agents_know_each_others_calls),
+		cmocka_unit_test(what_is_no_cgroup_is_refused),
+#undef CASE
+	};
+
+	if (getenv("LANETAG_SKIP_KERNEL") && strcmp(getenv("LANETAG_SKIP_KERNEL"), "1") == 0) {
+		printf("1..1\nok 1 - interception # SKIP LANETAG_SKIP_KERNEL=1\n");
+		return 0;
+	}
+	sandbox_enter(bpffs);
+	for (int i = 0; i < 2; i++) {
+		sandbox_require(sandbox_run("ip address add %s/%d dev lo %s", services[i],
+					    i ? 128 : 32, i ? "nodad" : "") == 0,
+				"Service's address");
+		sandbox_require(sandbox_run("ip address add %s/%d dev lo %s", agent_addresses[i],
+					    i ? 128 : 32, i ? "nodad" : "") == 0,
+				"agent's address");
+		servers[i] = listen_at(services[i], SERVICE_PORT);
+		agents[i] = listen_at(agent_addresses[i], AGENT_PORT);
+	}
+	enter_cgroup();
+	return cmocka_run_group_tests_name("interception", tests, NULL, NULL);
+}
