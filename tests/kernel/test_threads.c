@@ -467,6 +467,69 @@ static void row_not_named(void)
 	REQUIRE(strcmp(call(&scene.worker, &scene.out), NONE) == 0);
 }
 
+#define CREW 4
+
+/* One of several threads that work at random, each on one request at a time. */
+struct hand {
+	struct worker worker;
+	struct sandbox_connection in;
+	bool busy;
+	char tags[32];
+};
+
+static unsigned random_below(unsigned bound)
+{
+	static uint64_t state = 88;
+
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return (unsigned)((state * 0x2545f4914f6cdd1dULL >> 33) % bound);
+}
+
+static void take_or_answer(struct hand *hand, unsigned number)
+{
+	if (hand->busy) {
+		reply(&hand->worker, hand->in.server);
+	} else {
+		if (random_below(8) == 0) {
+			sandbox_disconnect(&hand->in);
+			hand->in = to_application();
+		}
+		snprintf(hand->tags, sizeof(hand->tags), "t=%u", number);
+		request(&hand->in, hand->tags);
+		receive(&hand->worker, hand->in.server);
+	}
+	hand->busy = !hand->busy;
+}
+
+/* Threads that keep to the rules, with connections to the agent that all of them use in turn. */
+static void row_at_random(void)
+{
+	struct sandbox_connection out[CREW];
+	struct hand crew[CREW] = {0};
+
+	for (size_t i = 0; i < CREW; i++) {
+		worker_start(&crew[i].worker);
+		crew[i].in = to_application();
+		out[i] = to_agent();
+	}
+	serve(&crew[0].worker, &crew[0].in, LANETAG_THREADS_PROBATION);
+	for (unsigned step = 0; step < 4000; step++) {
+		struct hand *hand = &crew[random_below(CREW)];
+
+		if (random_below(3) == 0) {
+			take_or_answer(hand, step);
+			continue;
+		}
+		const char *tags = call(&hand->worker, &out[random_below(CREW)]);
+		const char *wanted = hand->busy ? hand->tags : NONE;
+		if (strcmp(tags, wanted) != 0)
+			printf("# step %u: %s, not %s\n", step, tags, wanted);
+		REQUIRE(strcmp(tags, wanted) == 0);
+	}
+}
+
 /* Runs a row in a process of its own. */
 static void play(void (*row)(void))
 {
@@ -506,6 +569,7 @@ ROW(a_head_may_be_received_in_pieces, row_head_in_pieces)
 ROW(connections_from_before_count_as_requests_in_hand, row_older_connection)
 ROW(tags_that_are_not_known_are_not_guessed, row_tags_unknown)
 ROW(a_request_may_end_without_an_answer, row_closed_without_an_answer)
+ROW(threads_that_keep_to_the_rules_are_told_apart, row_at_random)
 ROW(programs_that_are_not_named_are_not_looked_at, row_not_named)
 
 /* Before Linux 6.3 there are no tracepoints for it. */
@@ -572,6 +636,7 @@ int main(void)
 		cmocka_unit_test(connections_from_before_count_as_requests_in_hand),
 		cmocka_unit_test(tags_that_are_not_known_are_not_guessed),
 		cmocka_unit_test(a_request_may_end_without_an_answer),
+		cmocka_unit_test(threads_that_keep_to_the_rules_are_told_apart),
 		cmocka_unit_test(programs_that_are_not_named_are_not_looked_at),
 	};
 
