@@ -126,7 +126,11 @@ static int start(struct interception *interception, int cgroup)
 	const struct interception_options *options = &interception->options;
 	struct lanetag_interception *state = &interception->state;
 	uint32_t zero = 0;
-	int error = own_namespace(&state->agent_namespace);
+	/* An agent before may go on with these maps: whom it selects stands until we know better.
+	 */
+	int error = bpf_map_lookup_elem(interception->settings, &zero, state) < 0
+			    ? -errno
+			    : own_namespace(&state->agent_namespace);
 
 	if (error) {
 		log_refusal("SO_NETNS_COOKIE", error);
