@@ -106,27 +106,6 @@ every_way_out() {
   claim "the maps can be read by others" test -e "$pins-arrivals/lane_arrivals"
 }
 
-# An event loop: any number of requests in one thread.
-node_forwards_a_trace() {
-  local way tries
-  stop app-a-v1
-  stop app-b-v1
-  app_options=(--echo)
-  start_app app-b v1
-  for way in kept new; do
-    start app-a-v1 node node tests/e2e/correlation/server.js "$way" "${pod_address[app-a-v1]}" 8000 \
-      http://10.96.0.11:8000/ traceparent
-    tries=100
-    until in_node curl -s -o /dev/null --max-time 5 "http://${pod_address[app-a-v1]}:8000/" || [ $((tries--)) -eq 0 ]; do
-      sleep 0.05
-    done
-    claim_equal "node, calls on $way connections, passing on traceparent: each call has its own request's tag" \
-      "$(in_node tests/e2e/correlation/nonces.py "${pod_address[app-a-v1]}" 8000 50 "$ROUNDS" appver-b traced)" \
-      "right=$((USERS * ROUNDS)) none=0 wrong=0 failed=0"
-    stop node
-  done
-}
-
 # A new agent takes over while the users go on: what the old one's time noted serves the new one's.
 take_over() {
   local users old=${processes[agent]}
@@ -189,8 +168,4 @@ every_way_out
 take_over
 kill_and_restart
 without_the_option
-stop agent
-start_agent --pod-interface 'app-*' --control "$work/control"
-claim "the agent starts once more" wait_for_configuration 0
-node_forwards_a_trace
 finish

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""An application that forwards nothing: each request makes one call, whose answer is the answer.
+"""An application that forwards nothing, or one header: each request makes one call, whose answer is the answer.
 
-usage: server.py WAY ADDRESS PORT CALLED-URL
+usage: server.py WAY ADDRESS PORT CALLED-URL [HEADER]     HEADER: of threads, single and asyncio
 
 WAY is how it works:
   threads   http.server, a thread for each connection, calls by urllib
@@ -25,10 +25,12 @@ import urllib.request
 from urllib.parse import urlsplit
 
 WAY, ADDRESS, PORT, URL = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+PASSED_ON = sys.argv[5] if len(sys.argv) > 5 else None
 
 
-def call():
-    with urllib.request.urlopen(URL, timeout=20) as response:
+def call(value=None):
+    headers = {PASSED_ON: value} if value else {}
+    with urllib.request.urlopen(urllib.request.Request(URL, headers=headers), timeout=20) as response:
         return response.read()
 
 
@@ -36,7 +38,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        body = call()
+        body = call(PASSED_ON and self.headers.get(PASSED_ON))
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -146,10 +148,15 @@ def serve_polling():
             answer(connections[fd], call())
 
 
-async def call_in_loop():
+async def call_in_loop(head):
+    passed_on = b""
+    for line in head.split(b"\r\n") if PASSED_ON else ():
+        if line.lower().startswith(PASSED_ON.encode() + b":"):
+            passed_on = line + b"\r\n"
     target = urlsplit(URL)
     reader, writer = await asyncio.open_connection(target.hostname, target.port)
-    writer.write(f"GET / HTTP/1.1\r\nHost: {target.netloc}\r\nConnection: close\r\n\r\n".encode())
+    head = f"GET / HTTP/1.1\r\nHost: {target.netloc}\r\nConnection: close\r\n".encode()
+    writer.write(head + passed_on + b"\r\n")
     head = await reader.readuntil(b"\r\n\r\n")
     length = next(int(line[15:]) for line in head.decode().split("\r\n") if line.lower().startswith("content-length:"))
     body = await reader.readexactly(length)
@@ -159,9 +166,9 @@ async def call_in_loop():
 
 async def serve_connection(reader, writer):
     try:
-        while await reader.readuntil(b"\r\n\r\n"):
+        while head := await reader.readuntil(b"\r\n\r\n"):
             await asyncio.sleep(random.random() * 0.005)
-            body = await call_in_loop()
+            body = await call_in_loop(head)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
