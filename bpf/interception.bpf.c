@@ -156,6 +156,9 @@ static __always_inline int decide(struct bpf_sock_addr *context,
 		return PASS;
 	interception = bpf_map_lookup_elem(&lane_interception, &zero);
 	cookie = bpf_get_netns_cookie(context);
+	if (interception && interception->probe &&
+	    interception->probe == bpf_get_socket_cookie(context))
+		interception->agent_namespace = cookie;
 	if (!interception || cookie == interception->agent_namespace ||
 	    interception->agent[family].port == 0)
 		return PASS;

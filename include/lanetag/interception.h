@@ -27,13 +27,14 @@ enum lanetag_address_family {
 /* lane_interception, element 0. */
 struct lanetag_interception {
 	__u64 agent_namespace; /* netns cookie: its own calls always go directly */
+	__u64 probe; /* cookie of the agent's socket whose connect shows that, before Linux 5.14 */
 	struct lanetag_destination agent[LANETAG_FAMILIES]; /* port 0: none in this family */
 	__u8 everyone;	  /* 1: all pods are selected; 0: those in lane_pods */
 	__u8 fail_closed; /* 1: without an agent calls are refused; 0: they go directly */
 	__u16 reserved[3];
 };
 
-LANETAG_STATIC_ASSERT(sizeof(struct lanetag_interception) == 64, "interception layout");
+LANETAG_STATIC_ASSERT(sizeof(struct lanetag_interception) == 72, "interception layout");
 
 /* lane_namespaces: the address that calls out of a network namespace were seen to come from. */
 struct lanetag_namespace {

@@ -17,7 +17,8 @@
 
 #include "bpf/interception.skel.h"
 
-/* Our own calls are told by the network namespace that they come from. Since Linux 5.14. */
+/* Our own calls are told by the network namespace that they come from. -ENOPROTOOPT before Linux
+ * 5.14. */
 static int own_namespace(__u64 *ret_cookie)
 {
 	socklen_t length = sizeof(*ret_cookie);
@@ -55,7 +56,7 @@ static void log_refusal(const char *what, int error)
 	obstacles_explain(-error, &reasons);
 	log_error("calls cannot be intercepted by this kernel",
 		  "step=\"%s\" error=\"%s\" needs=\"cgroup/connect4 and 6, getpeername4 and 6, "
-		  "sockops, SO_NETNS_COOKIE: Linux 5.14\"",
+		  "sockops: Linux 5.8\"",
 		  what, buffer_text(&reasons));
 	buffer_free(&reasons);
 }
@@ -128,20 +129,19 @@ static int start(struct interception *interception, int cgroup)
 	uint32_t zero = 0;
 	/* An agent before may go on with these maps: whom it selects stands until we know better.
 	 */
-	int error = bpf_map_lookup_elem(interception->settings, &zero, state) < 0
-			    ? -errno
-			    : own_namespace(&state->agent_namespace);
+	int error = bpf_map_lookup_elem(interception->settings, &zero, state) < 0 ? -errno : 0;
+	bool known = own_namespace(&state->agent_namespace) == 0;
 
-	if (error) {
-		log_refusal("SO_NETNS_COOKIE", error);
+	if (error)
 		return error;
-	}
 	memcpy(state->agent, options->agent, sizeof(state->agent));
 	state->fail_closed = options->fail_closed;
 	if (bpf_map_update_elem(interception->settings, &zero, state, BPF_ANY) < 0)
 		error = -errno;
 	if (error == 0)
 		error = attach(interception, cgroup);
+	if (error == 0 && !known)
+		error = interception_probe_namespace(interception);
 	if (error == 0)
 		error = interception_pins_links(&interception->pins, interception->links,
 						interception->link_count, options->fail_closed);

@@ -28,6 +28,13 @@ struct interception {
 	struct lanetag_interception state; /* as it stands in the kernel */
 };
 
+/*
+ * interception_maps.c: lets the attached programs see a connect of ours, and so our network
+ * namespace. They don't if we aren't in the cgroup; then no call of ours is intercepted either. 0
+ * or a negative errno.
+ */
+int interception_probe_namespace(struct interception *interception);
+
 /* interception_pins.c: makes and locks the directory of this layout. 0 or a negative errno. */
 int interception_pins_open(struct interception_pins *pins, const char *directory, uint64_t layout);
 /* Takes maps of an agent before over, or pins the new ones when they are made. */

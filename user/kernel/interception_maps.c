@@ -2,13 +2,18 @@
 /* What the agent writes into the interception's maps, and reads from them. */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "kernel/interception_internal.h"
 #include "kernel/tagger_internal.h"
+
+#define PROBE_PORT 1
 
 static int compare_destinations(const void *left, const void *right)
 {
@@ -106,14 +111,19 @@ static struct keys pods_of(const struct interception_scope *scope)
 	return (struct keys){scope->pods, scope->pod_count, sizeof(*scope->pods), compare_pods};
 }
 
-static int set_everyone(struct interception *interception, bool everyone)
+static int write_state(struct interception *interception)
 {
 	uint32_t zero = 0;
 
-	interception->state.everyone = everyone;
 	return bpf_map_update_elem(interception->settings, &zero, &interception->state, BPF_ANY) < 0
 		       ? -errno
 		       : 0;
+}
+
+static int set_everyone(struct interception *interception, bool everyone)
+{
+	interception->state.everyone = everyone;
+	return write_state(interception);
 }
 
 int interception_narrow(struct interception *interception, const struct interception_scope *scope)
@@ -138,6 +148,40 @@ int interception_widen(struct interception *interception, const struct intercept
 	return error ? error : result;
 }
 
+/* A destination that nobody calls; nothing comes of the connect. */
+int interception_probe_namespace(struct interception *interception)
+{
+	const struct sockaddr_in nobody = {
+		.sin_family = AF_INET,
+		.sin_port = htons(PROBE_PORT),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct lanetag_destination destination = {.address = {[10] = 0xff, 0xff, 127, 0, 0, 1},
+						  .port = PROBE_PORT};
+	struct lanetag_interception *state = &interception->state;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	socklen_t length = sizeof(state->probe);
+	uint32_t zero = 0, one = 1;
+
+	if (fd < 0)
+		return -errno;
+	int error = getsockopt(fd, SOL_SOCKET, SO_COOKIE, &state->probe, &length) < 0
+			    ? -errno
+			    : write_state(interception);
+	if (error == 0 &&
+	    bpf_map_update_elem(interception->destinations, &destination, &one, BPF_ANY) < 0)
+		error = -errno;
+	if (error == 0) {
+		connect(fd, (const struct sockaddr *)&nobody, sizeof(nobody));
+		bpf_map_delete_elem(interception->destinations, &destination);
+		if (bpf_map_lookup_elem(interception->settings, &zero, state) < 0)
+			error = -errno;
+	}
+	state->probe = 0;
+	close(fd);
+	return error ? error : write_state(interception);
+}
+
 int interception_renew(struct interception *interception, unsigned milliseconds)
 {
 	uint64_t until = clock_now_ns() + milliseconds * 1000000ULL;
@@ -151,8 +195,13 @@ bool interception_take(const struct interception *interception,
 		       const struct lanetag_connection *connection,
 		       struct lanetag_intercepted *ret_intercepted)
 {
-	return bpf_map_lookup_and_delete_elem(interception->intercepted, connection,
-					      ret_intercepted) == 0;
+	int map = interception->intercepted;
+
+	if (bpf_map_lookup_and_delete_elem(map, connection, ret_intercepted) == 0)
+		return true;
+	/* ENOENT: none is there. Else a kernel that can't do both at once, before Linux 5.14. */
+	return errno != ENOENT && bpf_map_lookup_elem(map, connection, ret_intercepted) == 0 &&
+	       bpf_map_delete_elem(map, connection) == 0;
 }
 
 int interception_read_counts(const struct interception *interception,
