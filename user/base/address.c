@@ -16,7 +16,7 @@ int address_parse(const char *text, uint8_t ret_address[16])
 		memcpy(ret_address + sizeof(mapped_prefix), &ipv4, sizeof(ipv4));
 		return 0;
 	}
-	if (inet_pton(AF_INET6, text, &ipv6) != 1)
+	if (!strchr(text, ':') || inet_pton(AF_INET6, text, &ipv6) != 1)
 		return -1;
 	memcpy(ret_address, &ipv6, sizeof(ipv6));
 	return 0;

@@ -3,11 +3,6 @@
 
 #include <stdlib.h>
 
-bool span_equal_ignore_case(struct span a, struct span b)
-{
-	return a.length == b.length && span_starts_with_ignore_case(a, b);
-}
-
 bool span_starts_with(struct span text, struct span prefix)
 {
 	return text.length >= prefix.length &&

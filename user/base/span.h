@@ -23,10 +23,16 @@ static inline bool span_equal(struct span a, struct span b)
 	return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
 
-/* ASCII case only, whatever the locale (field names, hosts). */
-bool span_equal_ignore_case(struct span a, struct span b);
 bool span_starts_with(struct span text, struct span prefix);
+/* ASCII case only, whatever the locale (field names, hosts). */
 bool span_starts_with_ignore_case(struct span text, struct span prefix);
+
+/* Most comparisons of names end at the length. */
+static inline bool span_equal_ignore_case(struct span a, struct span b)
+{
+	return a.length == b.length && span_starts_with_ignore_case(a, b);
+}
+
 bool span_ends_with_ignore_case(struct span text, struct span suffix);
 
 /* Without optional white space (SP, HTAB: RFC 9110 5.6.3) at both ends. */

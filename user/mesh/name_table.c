@@ -37,6 +37,7 @@ static int grow(struct name_table *table)
 	struct name_table grown = {
 		.capacity = table->capacity ? table->capacity * 2 : NAME_TABLE_FIRST_CAPACITY,
 		.count = table->count,
+		.lengths = table->lengths,
 	};
 
 	grown.slots = calloc(grown.capacity, sizeof(*grown.slots));
@@ -61,13 +62,15 @@ int name_table_put(struct name_table *table, uint64_t scope, struct span name, v
 		return -1;
 	struct name_table_slot *slot = find_slot(table, hash, scope, name);
 	table->count += slot->value == NULL;
+	table->lengths |= 1ULL << (name.length % 64);
 	*slot = (struct name_table_slot){hash, scope, name, value};
 	return 0;
 }
 
 void *name_table_get(const struct name_table *table, uint64_t scope, struct span name)
 {
-	if (table->count == 0)
+	/* Most names that are not there are of a length that none has: no need to hash them. */
+	if (!(table->lengths >> (name.length % 64) & 1))
 		return NULL;
 	return find_slot(table, hash_of(scope, name), scope, name)->value;
 }

@@ -14,6 +14,7 @@ struct name_table {
 	struct name_table_slot *slots;
 	size_t capacity; /* a power of two, or 0 */
 	size_t count;
+	uint64_t lengths; /* bit n: a name's length is n, modulo 64 */
 };
 
 /* The name's bytes must live as long as the table. Replaces. 0, or -1 when memory is short. */

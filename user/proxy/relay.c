@@ -3,13 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "proxy/worker.h"
 
-#define RELAY_ROUNDS                                                                \
-	4 /* fair share: so many buffers or pipes full, then it is the others' turn \
-	   */
+/* Fair share: so many buffers or pipes full, then it is the others' turn. */
+#define RELAY_ROUNDS 4
+/* Up to so much goes behind a head. */
+#define RELAY_JOIN_BYTES 2048
 
 void relay_start(struct relay *relay, enum http_framing framing, uint64_t content_length)
 {
@@ -99,6 +101,27 @@ static enum relay_outcome write_pieces(struct worker *worker, struct relay *rela
 		sent = 0;
 	}
 	return RELAY_WAIT;
+}
+
+/*
+ * What is little goes behind the head, for a send(2) of one piece: that is cheaper than to have the
+ * kernel read a list of pieces. Gives the new count.
+ */
+static size_t join_pieces(struct worker *worker, struct iovec *pieces, size_t count)
+{
+	size_t length = pieces[0].iov_len, added = 0;
+
+	for (size_t i = 1; i < count; i++)
+		added += pieces[i].iov_len;
+	if (pieces[0].iov_base != worker->head_memory || added > RELAY_JOIN_BYTES ||
+	    length + added > worker->head_memory_bytes)
+		return count;
+	for (size_t i = 1; i < count; i++) {
+		memcpy(worker->head_memory + length, pieces[i].iov_base, pieces[i].iov_len);
+		length += pieces[i].iov_len;
+	}
+	pieces[0].iov_len = length;
+	return 1;
 }
 
 /* What a run of received bytes means: the part to send as it is, what to send behind it, and how
@@ -239,6 +262,7 @@ enum relay_outcome relay_push(struct worker *worker, struct relay *relay, struct
 			(struct iovec){(void *)framed.trailers.data, framed.trailers.length};
 	*ret_consumed = framed.consumed;
 	if (count) {
+		count = join_pieces(worker, pieces, count);
 		enum relay_outcome outcome = write_pieces(worker, relay, sink, pieces, count);
 
 		if (outcome != RELAY_WAIT)

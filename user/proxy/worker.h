@@ -20,8 +20,11 @@ struct session;
 
 /* The one receive buffer: large enough that bodies of 64 KiB go in one piece. */
 #define WORKER_MEMORY_BYTES (256 * 1024)
-/* Read at a request's beginning: what may be left over of it is kept per connection. */
-#define WORKER_HEAD_READ_BYTES (64 * 1024)
+/*
+ * Read at a request's beginning: a head with a body of 64 KiB in one piece. What may be left over
+ * of it is kept per connection.
+ */
+#define WORKER_HEAD_READ_BYTES (72 * 1024)
 /* Once slow readers hold this much in all, reads get small. */
 #define WORKER_PENDING_BYTES (32 * 1024 * 1024)
 #define WORKER_SMALL_READ_BYTES (16 * 1024)
