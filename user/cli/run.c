@@ -62,6 +62,7 @@ static const char usage[] =
 	"                             leads them)\n"
 	"      --intercept-port PORT  and at this port (default: 15001)\n"
 	"      --intercept-cgroup DIR whose processes (default: the root of cgroup v2, all pods)\n"
+	"      --intercept-namespace NAME  whose pods' calls; may be repeated (default: all)\n"
 	"      --intercept-fail WAY   when the agent doesn't serve: open, calls go directly; "
 	"closed, "
 	"they are\n"
@@ -96,6 +97,7 @@ enum {
 	OPTION_INTERCEPT,
 	OPTION_INTERCEPT_PORT,
 	OPTION_INTERCEPT_CGROUP,
+	OPTION_INTERCEPT_NAMESPACE,
 	OPTION_INTERCEPT_FAIL,
 	OPTION_NO_KERNEL,
 	OPTION_DRAIN_TIMEOUT,
@@ -118,6 +120,7 @@ static const struct option options[] = {
 	{"intercept", required_argument, NULL, OPTION_INTERCEPT},
 	{"intercept-port", required_argument, NULL, OPTION_INTERCEPT_PORT},
 	{"intercept-cgroup", required_argument, NULL, OPTION_INTERCEPT_CGROUP},
+	{"intercept-namespace", required_argument, NULL, OPTION_INTERCEPT_NAMESPACE},
 	{"intercept-fail", required_argument, NULL, OPTION_INTERCEPT_FAIL},
 	{"no-kernel", no_argument, NULL, OPTION_NO_KERNEL},
 	{"admin", required_argument, NULL, 'a'},
@@ -144,6 +147,8 @@ struct run_arguments {
 	size_t thread_program_count;
 	bool intercepts[LANETAG_FAMILIES];
 	unsigned intercept_port;
+	const char **intercept_namespaces;
+	size_t intercept_namespace_count;
 	struct agent_options agent;
 	bool help;
 };
@@ -208,6 +213,9 @@ static int parse_interception_option(int option, struct run_arguments *arguments
 	case OPTION_INTERCEPT_CGROUP:
 		interception->cgroup = optarg;
 		return 0;
+	case OPTION_INTERCEPT_NAMESPACE:
+		return append(&arguments->intercept_namespaces,
+			      &arguments->intercept_namespace_count, optarg);
 	case OPTION_INTERCEPT_FAIL:
 		interception->fail_closed = strcmp(optarg, "closed") == 0;
 		if (interception->fail_closed || strcmp(optarg, "open") == 0)
@@ -401,6 +409,9 @@ int command_run(int argc, char **argv)
 			arguments.agent.interception.agent[family].port =
 				arguments.intercepts[family] ? (uint16_t)arguments.intercept_port
 							     : 0;
+		arguments.agent.proxy.intercepted_namespaces = arguments.intercept_namespaces;
+		arguments.agent.proxy.intercepted_namespace_count =
+			arguments.intercept_namespace_count;
 		arguments.agent.threads.programs = arguments.thread_programs;
 		arguments.agent.threads.program_count = arguments.thread_program_count;
 		status = agent_run(&arguments.agent);
@@ -409,5 +420,6 @@ int command_run(int argc, char **argv)
 	free(arguments.interfaces);
 	free(arguments.pod_interfaces);
 	free(arguments.thread_programs);
+	free(arguments.intercept_namespaces);
 	return status;
 }

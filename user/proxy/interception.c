@@ -41,13 +41,24 @@ static int add_destinations(const struct mesh *mesh, struct interception_scope *
 	return 0;
 }
 
+static bool has_namespace(const struct proxy_options *options, const char *namespace)
+{
+	for (size_t i = 0; i < options->intercepted_namespace_count; i++) {
+		if (strcmp(options->intercepted_namespaces[i], namespace) == 0)
+			return true;
+	}
+	return options->intercepted_namespace_count == 0;
+}
+
 /* Pods that share the node's address can't be told apart: their calls stay as they are. */
-static int add_pods(const struct configuration *configuration, struct interception_scope *scope)
+static int add_pods(const struct proxy_options *options, const struct configuration *configuration,
+		    struct interception_scope *scope)
 {
 	for (size_t i = 0; i < configuration->manifests.workload_count; i++) {
 		const struct workload_manifest *workload = &configuration->manifests.workloads[i];
 
 		if (!workload->has_address || workload->shares_address ||
+		    !has_namespace(options, workload->resource.namespace) ||
 		    !propagation_selects(configuration->propagation, &workload->resource.labels))
 			continue;
 		struct lanetag_namespace_address *pod = ARRAY_APPEND(scope->pods, scope->pod_count);
@@ -58,16 +69,18 @@ static int add_pods(const struct configuration *configuration, struct intercepti
 	return 0;
 }
 
-int interceptor_scope(const struct configuration *configuration,
+int interceptor_scope(const struct proxy_options *options,
+		      const struct configuration *configuration,
 		      struct interception_scope *ret_scope)
 {
 	struct interception_scope scope = {
-		.everyone = propagation_selects(configuration->propagation, NULL),
+		.everyone = options->intercepted_namespace_count == 0 &&
+			    propagation_selects(configuration->propagation, NULL),
 	};
 	int error = add_destinations(configuration->mesh, &scope);
 
 	if (error == 0)
-		error = add_pods(configuration, &scope);
+		error = add_pods(options, configuration, &scope);
 	if (error) {
 		interceptor_free_scope(&scope);
 		return error;
@@ -92,7 +105,7 @@ static void update(const struct proxy *proxy, const struct configuration *config
 
 	if (!proxy->options.interception || !configuration)
 		return;
-	int error = interceptor_scope(configuration, &scope);
+	int error = interceptor_scope(&proxy->options, configuration, &scope);
 	if (error == 0)
 		error = act(proxy->options.interception, &scope);
 	if (error)

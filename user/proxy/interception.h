@@ -12,6 +12,7 @@
 struct heartbeat;
 struct listener;
 struct proxy;
+struct proxy_options;
 struct worker;
 
 /* The agent's listener in this family: a kind of its own, none of the mesh's. False: there is none.
@@ -19,8 +20,10 @@ struct worker;
 bool interceptor_identity(const struct proxy *proxy, enum lanetag_address_family family,
 			  struct mesh_listener *ret_identity);
 
-/* What `configuration` wants intercepted. 0 or -ENOMEM; interceptor_free_scope frees. */
-int interceptor_scope(const struct configuration *configuration,
+/* What `configuration` wants intercepted, within the namespaces of `options`. 0 or -ENOMEM;
+ * interceptor_free_scope frees. */
+int interceptor_scope(const struct proxy_options *options,
+		      const struct configuration *configuration,
 		      struct interception_scope *ret_scope);
 void interceptor_free_scope(struct interception_scope *scope);
 

@@ -10,7 +10,10 @@ struct interception;
 struct proxy_options {
 	const struct causes *causes;	   /* of calls on hops; or NULL. Outlives the proxy */
 	struct interception *interception; /* of pods' calls; or NULL. Outlives the proxy */
-	unsigned workers;		   /* 0: one per CPU that the process may use */
+	/* Whose pods' calls are intercepted; none named: of all namespaces. */
+	const char *const *intercepted_namespaces;
+	size_t intercepted_namespace_count;
+	unsigned workers; /* 0: one per CPU that the process may use */
 	/* Below: 0 takes the default (proxy_options_fill). */
 	size_t maximum_head_bytes;
 	size_t maximum_fields;
