@@ -57,7 +57,7 @@ claim_right() { # TEXT OUTCOME COUNT
 }
 
 start_server() { # COMMAND…
-  local tries=100
+  local tries=200
   start app-a-v1 server "$@"
   until in_node curl -s -o /dev/null --max-time 5 "http://$SERVER:$PORT/" || [ $((tries--)) -eq 0 ]; do sleep 0.05; done
 }
@@ -89,6 +89,22 @@ given_up() { # WHAT COMMAND…
   outcome=$(ask_nonces plain)
   claim_equal "$what: no call has any tag" "$outcome" "right=0 none=$((CONNECTIONS * ROUNDS)) wrong=0 failed=0"
   stop server
+}
+
+# Its dispatcher watches connections that its workers receive from: whether that is seen in time is chance.
+java_is_never_wrong() {
+  local way outcome
+  for way in url client; do
+    if ! command -v javac >/dev/null; then
+      skip "Java, calls by $way" "no JDK is installed"
+      continue
+    fi
+    start_server java tests/e2e/correlation/Server.java "$way" "$SERVER" "$PORT" "$CALLED"
+    outcome=$(ask_nonces plain)
+    claim "Java's HttpServer, calls by $way: no call has another request's tag ($outcome)" \
+      grep -q ' wrong=0 failed=0' <<<"$outcome"
+    stop server
+  done
 }
 
 python_server() { # WAY
@@ -133,6 +149,7 @@ thread_per_request "the C mock, a thread for each connection" "${mock[@]}"
   for way in pool stealing asyncio polling; do given_up "python, $way" $(python_server "$way"); done
   for way in kept new at-once; do given_up "node, $way" $(node_server "$way"); done
 }
+java_is_never_wrong
 only_named_programs
 the_chain_forwards_nothing
 finish
