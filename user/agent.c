@@ -294,6 +294,7 @@ static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 	snapshot->draining = agent->draining;
 	snapshot->arrivals_entries = agent->arrivals_sweep.entries;
 	snapshot->arrivals_ended = agent->arrivals_sweep.ended;
+	snapshot->arrivals_pushed_out = agent->arrivals_sweep.pushed_out;
 	pthread_mutex_unlock(&agent->lock);
 
 	proxy_read_statistics(agent->proxy, &snapshot->statistics);

@@ -331,9 +331,12 @@ static void a_full_map_forgets_the_oldest_and_stays_right(void **state)
 	char request[256], id[32], tags[32];
 	struct arrivals_sweep sweep;
 	size_t found = 0;
+	uint64_t before;
 
 	(void)state;
 	forget_arrivals();
+	assert_int_equal(arrivals_sweep(&arrivals, &sweep), 0);
+	before = sweep.pushed_out;
 	for (int i = 0; i < ENTRIES * 2; i++) {
 		snprintf(request, sizeof(request), GET "baggage: t=%d\r\nx-request-id: n%d\r\n\r\n",
 			 i, i);
@@ -353,6 +356,7 @@ static void a_full_map_forgets_the_oldest_and_stays_right(void **state)
 	assert_in_range(found, ENTRIES / 2, ENTRIES);
 	assert_int_equal(arrivals_sweep(&arrivals, &sweep), 0);
 	assert_int_equal(sweep.entries, found);
+	assert_int_equal(sweep.pushed_out - before, 2 * ENTRIES - found);
 }
 
 static void names_of_fields_are_checked(void **state)

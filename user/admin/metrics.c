@@ -226,6 +226,9 @@ static void write_causes(const struct admin_snapshot *snapshot, struct buffer *o
 		     "Arrivals that are kept, as of the latest sweep.", snapshot->arrivals_entries);
 	write_single(out, "lanetag_arrivals_ended_total", "counter",
 		     "Arrivals that were removed by their age.", snapshot->arrivals_ended);
+	write_single(out, "lanetag_arrivals_pushed_out_total", "counter",
+		     "Arrivals that newer ones took the room of: --arrivals is too small.",
+		     snapshot->arrivals_pushed_out);
 	if (snapshot->threads_active)
 		write_events(out, "lanetag_threads_total",
 			     "Requests and calls of applications' threads, and processes given up.",

@@ -13,7 +13,8 @@ struct admin_snapshot {
 	uint64_t kernel_lane_requests[LANETAG_MAX_LANES];
 	bool arrivals_active;
 	uint64_t arrivals[LANETAG_ARRIVAL_COUNTS];
-	uint64_t arrivals_entries, arrivals_ended; /* as the latest sweep found */
+	uint64_t arrivals_entries, arrivals_ended,
+		arrivals_pushed_out; /* as the latest sweep found */
 	bool threads_active;
 	uint64_t threads[LANETAG_THREAD_COUNTS];
 	bool interception_active;

@@ -199,16 +199,34 @@ static void sweep_batch(int map, const struct lanetag_arrival_key *keys,
 	}
 }
 
+/*
+ * What was `noted` before the sweep and neither stands there nor ended by age; an earlier agent's
+ * don't count. What comes during the sweep makes it less, never more: it never goes back.
+ */
+static uint64_t count_pushed_out(struct tagger *arrivals, uint64_t noted,
+				 const struct arrivals_sweep *sweep)
+{
+	uint64_t kept = sweep->entries + sweep->ended;
+
+	if (!arrivals->arrivals_swept)
+		arrivals->arrivals_noted_before = noted > kept ? noted - kept : 0;
+	arrivals->arrivals_swept = true;
+	kept += arrivals->arrivals_noted_before;
+	if (noted > kept && noted - kept > arrivals->arrivals_pushed_out)
+		arrivals->arrivals_pushed_out = noted - kept;
+	return arrivals->arrivals_pushed_out;
+}
+
 int arrivals_sweep(struct tagger *arrivals, struct arrivals_sweep *ret_sweep)
 {
-	int map = program_map(&arrivals->program, "lane_arrivals"), error = 0;
+	int map = program_map(&arrivals->program, "lane_arrivals"), error;
 	struct lanetag_arrival_key *keys = calloc(SWEEP_BATCH, sizeof(*keys));
 	struct lanetag_arrival *values = calloc(SWEEP_BATCH, sizeof(*values));
 	struct arrivals_sweep sweep = {.ended = arrivals->arrivals_ended};
+	uint64_t counts[LANETAG_ARRIVAL_COUNTS];
 	uint32_t position = 0, count = 0;
 
-	if (keys == NULL || values == NULL)
-		error = -ENOMEM;
+	error = keys && values ? arrivals_counts(arrivals, counts) : -ENOMEM;
 	for (void *from = NULL; error == 0; from = &position) {
 		count = SWEEP_BATCH;
 		if (bpf_map_lookup_batch(map, from, &position, keys, values, &count, NULL) < 0)
@@ -221,6 +239,7 @@ int arrivals_sweep(struct tagger *arrivals, struct arrivals_sweep *ret_sweep)
 	if (error != -ENOENT) /* which says that this was the last batch */
 		return error;
 	arrivals->arrivals_ended = sweep.ended;
+	sweep.pushed_out = count_pushed_out(arrivals, counts[LANETAG_ARRIVAL_NOTED], &sweep);
 	*ret_sweep = sweep;
 	return 0;
 }

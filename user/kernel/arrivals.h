@@ -59,8 +59,9 @@ enum arrivals_outcome arrivals_find(const struct tagger *arrivals,
  * milliseconds for each 10,000. 0 or a negative errno.
  */
 struct arrivals_sweep {
-	uint64_t entries; /* that stand now */
-	uint64_t ended;	  /* removed by age, in all sweeps of this process */
+	uint64_t entries;    /* that stand now */
+	uint64_t ended;	     /* removed by age, in all sweeps of this process */
+	uint64_t pushed_out; /* by newer ones, since this process's first sweep; about */
 };
 
 int arrivals_sweep(struct tagger *arrivals, struct arrivals_sweep *ret_sweep);

@@ -20,7 +20,10 @@ struct tagger {
 	void *confirmations;
 	size_t confirmations_size;
 
-	uint64_t arrivals_ended; /* by arrivals_sweep */
+	/* by arrivals_sweep */
+	uint64_t arrivals_ended, arrivals_pushed_out;
+	uint64_t arrivals_noted_before; /* and not there any more at the first sweep */
+	bool arrivals_swept;
 };
 
 /*
