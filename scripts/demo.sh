@@ -5,7 +5,7 @@
 # applications that forward nothing at all, where the kernel can follow threads. Each answer is held against
 # examples/tutorial/expected.tsv. Ends with 0 only if all agree and no request failed; leaves nothing behind.
 #
-#   scripts/demo.sh [OPTION OF lanetag run…]    such as --no-kernel
+#   scripts/demo.sh [OPTION OF lanetag run…]    such as --no-kernel, or --intercept 10.0.250.1
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 build=${LANETAG_BUILD:-build}
@@ -125,7 +125,7 @@ show_counters() {
 show_metrics() {
   title "The agent's metrics"
   printf '%s  curl %s/metrics%s\n' "$dim" "$ADMIN" "$plain"
-  metrics | grep -E '^lanetag_(lane_requests_total|decisions_total|decision_disagreements|configuration_generation)' |
+  metrics | grep -E '^lanetag_(lane_requests_total|decisions_total|decision_disagreements|configuration_generation|interception)' |
     sed 's/^/  /'
 }
 
@@ -141,6 +141,10 @@ main() {
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
   tutorial_set_up || die "no network namespaces"
+  if [[ " $* " == *" --intercept "* ]]; then
+    tutorial_make_cgroup || die "no cgroup v2"
+    set -- "$@" --intercept-cgroup "$cgroup"
+  fi
 
   printf '%slanetag: the tutorial on one node%s\n' "$bold" "$plain"
   printf 'client %s -> gateway %s:80 (the agent) -> app-a -> app-b -> app-c\n' "$CLIENT_ADDRESS" "$NODE_ADDRESS"

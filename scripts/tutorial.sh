@@ -22,9 +22,30 @@ tutorial_set_up() {
   mkdir -m 0700 "$work" "$manifests" && network_up
 }
 
+# For interception: a cgroup of the applications, so that nobody else's calls on this machine are looked at.
+tutorial_make_cgroup() {
+  local root
+  root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+  [ -n "$root" ] && cgroup=$root/$network && mkdir "$cgroup"
+}
+
+join_cgroup() { # NAME…
+  local name
+  for name in "$@"; do echo "${processes[$name]}" >"$cgroup/cgroup.procs" || return 1; done
+}
+
+tutorial_remove_cgroup() {
+  local tries=50
+  while [ -d "${cgroup:-}" ] && [ $((tries--)) -gt 0 ]; do
+    rmdir "$cgroup" 2>/dev/null || sleep 0.1
+  done
+  rm -rf "${pins:?}-interception"
+}
+
 tutorial_clean_up() {
   [ -n "${pins:-}" ] || return 0
   stop_all
+  tutorial_remove_cgroup
   network_down
   rm -rf "${pins:?}" "${pins:?}-arrivals" "${work:?}"
 }
@@ -40,7 +61,8 @@ start_app() { # APP VERSION
   { [ -e "/run/netns/$network-$app-$version" ] || network_add_pod "$app-$version" "${pod_address[$app-$version]}"; } &&
     start "$app-$version" "$app-$version" "$build/tests/apps/mock_app" --app "$app" --version "$version" \
       --address "${pod_address[$app-$version]}" --port 8000 ${next+"${next[@]}"} \
-      ${app_options+"${app_options[@]}"}
+      ${app_options+"${app_options[@]}"} &&
+    { [ -z "${cgroup:-}" ] || join_cgroup "$app-$version"; }
 }
 
 start_agent() { # OPTION…

@@ -17,30 +17,12 @@ if ! use_kernel; then
   finish
 fi
 
-cgroup_root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-cgroup=$cgroup_root/$network
-
-join() { # NAME…: the processes' calls are looked at
-  local name
-  for name in "$@"; do echo "${processes[$name]}" >"$cgroup/cgroup.procs"; done
-}
-
 # A command in a pod's namespace, and in its cgroup.
 call_from() { # POD COMMAND…
   local pod=$1
   shift
   # shellcheck disable=SC2016
   in_pod "$pod" sh -c 'echo $$ >"$0"; exec "$@"' "$cgroup/cgroup.procs" "$@"
-}
-
-clean_up() {
-  stop_all
-  if [ -d "$cgroup" ]; then
-    while read -r pid; do kill -KILL "$pid"; done <"$cgroup/cgroup.procs"
-    for _ in 1 2 3 4 5; do rmdir "$cgroup" 2>/dev/null && break || sleep 0.2; done
-  fi
-  rm -rf "${pins:?}-interception"
-  tutorial_clean_up
 }
 
 # Behind the Services' addresses stands what a cluster without lanetag would have: a server that answers itself.
@@ -71,19 +53,16 @@ add_ipv6() {
 start_intercepting_agent() { # OPTION…
   start_agent --intercept "$AGENT" --intercept "$AGENT_IPV6" --intercept-port "$AGENT_PORT" --intercept-cgroup "$cgroup" \
     --control "$work/control" "$@"
-  join agent # its own calls must not come back to it
+  join_cgroup agent # its own calls must not come back to it
 }
 
 start_everything() {
   local files step
-  [ -n "$cgroup_root" ] || give_up "cgroup v2 is mounted"
   set_up_cluster
-  trap clean_up EXIT
-  mkdir "$cgroup" || give_up "a cgroup can be made"
+  tutorial_make_cgroup || give_up "a cgroup can be made"
   add_direct_way || give_up "the direct way can be set up"
   for step in 1 2 3; do start_apps_of_step "$step"; done
   add_ipv6 || give_up "the pod can have an IPv6 address"
-  join app-a-v1 app-a-v2 app-b-v1 app-b-v2 app-c-v2 app-c-v3
   for step in 1 2 3; do
     mapfile -t files < <(manifests_of_step "$step")
     apply "${files[@]}" || give_up "manifests can be applied"
@@ -205,7 +184,7 @@ pods_are_selected() {
 nothing_passes_by() {
   local url="http://10.96.0.12:8000/?request=[1-100000]"
   start app-b-v1 calls curl -s --max-time 60 --rate 200/s -w '\nstatus %{http_code}\n' -H 'Connection: close' "$url"
-  join calls
+  join_cgroup calls
   apply_and_wait "$work/new-service.yaml"
   processes[before]=${processes[agent]}
   start_intercepting_agent --takeover

@@ -15,30 +15,17 @@ if ! use_kernel; then
   finish
 fi
 
-cgroup_root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-cgroup=$cgroup_root/$network
-
-clean_up() {
-  stop_all
-  for _ in 1 2 3 4 5; do rmdir "$cgroup" 2>/dev/null && break || sleep 0.2; done
-  rm -rf "${pins:?}-interception"
-  tutorial_clean_up
-}
-
 start_apps() { # OPTION… of the mock application
   local pod step
   app_options=("$@")
   for pod in "${PODS[@]}"; do stop "$pod"; done
   for step in 1 2 3; do start_apps_of_step "$step" || return 1; done
-  for pod in "${PODS[@]}"; do echo "${processes[$pod]}" >"$cgroup/cgroup.procs" || return 1; done
 }
 
 start_everything() {
   local files step
-  [ -n "$cgroup_root" ] || give_up "cgroup v2 is mounted"
-  mkdir "$cgroup" || give_up "a cgroup can be made"
   set_up_cluster
-  trap clean_up EXIT
+  tutorial_make_cgroup || give_up "a cgroup can be made"
   for step in 1 2 3; do
     mapfile -t files < <(manifests_of_step "$step")
     apply "${files[@]}" || give_up "manifests can be applied"
