@@ -10,7 +10,7 @@
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
 # make fuzz           the parsers under libFuzzer
 # make format, lint   the sources' form; the house's rules
-# make install        DESTDIR and PREFIX are known
+# make install        DESTDIR and PREFIX are known; make deb: a Debian package in build/
 #
 # V=1 shows the commands. SANITIZE=1 builds with ASan and UBSan into build/sanitize/.
 
@@ -167,6 +167,19 @@ lint:
 
 install: build
 	install -D -m 0755 $(BUILD)/lanetag $(DESTDIR)$(PREFIX)/sbin/lanetag
+	install -d -m 0755 $(DESTDIR)/etc/lanetag $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's#/usr/sbin/lanetag#$(PREFIX)/sbin/lanetag#' deploy/systemd/lanetag.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/lanetag.service
+	install -D -m 0644 deploy/systemd/default $(DESTDIR)/etc/default/lanetag
+	$(foreach page,$(wildcard docs/man/*.8),install -D -m 0644 $(page) \
+		$(DESTDIR)$(PREFIX)/share/man/man8/$(notdir $(page));)
+	$(foreach file,$(wildcard scripts/completion/lanetag.bash),install -D -m 0644 $(file) \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lanetag;)
+
+# A Debian package in build/.
+.PHONY: deb
+deb: build
+	$(Q)scripts/make-deb.sh $(BUILD) $(VERSION)
 
 clean:
 	rm -rf build

@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Installs what building, testing and the demo need, from Debian's packages. Does nothing, fast, where
-# all is there. Starts no service.
+# all is there. Starts no service. With --build only what building needs.
 set -euo pipefail
 
-packages=(
-  # build
+build=(
   build-essential pkg-config clang-14 libclang-rt-14-dev clang-format-14 bpftool
   libbpf-dev libelf-dev zlib1g-dev libyaml-dev libpcre2-dev libmicrohttpd-dev libjansson-dev
-  # tests and demo
-  libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 python3-yaml libcap2-bin
-  wrk nginx-light haproxy nodejs
-  # other kernels
-  qemu-system-x86 busybox-static cpio xz-utils
 )
+tests_and_demo=(
+  libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 python3-yaml libcap2-bin
+  wrk nginx-light haproxy nodejs systemd python3-jsonschema
+)
+other_kernels=(qemu-system-x86 busybox-static cpio xz-utils)
+
+packages=("${build[@]}")
+[ "${1:-}" = --build ] || packages+=("${tests_and_demo[@]}" "${other_kernels[@]}")
+
+# Where kubectl came from elsewhere, Debian's would be in its way.
+command -v kubectl >/dev/null || [ "${1:-}" = --build ] || packages+=(kubernetes-client)
 
 missing=()
 for package in "${packages[@]}"; do

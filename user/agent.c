@@ -51,6 +51,7 @@ struct agent {
 	int control; /* listens for commands; -1: off */
 
 	bool stopping;
+	bool handed_over;      /* all, to a next agent */
 	bool kernel_released;  /* to a next agent: ours only to read */
 	bool reload_now;       /* SIGHUP */
 	uint64_t changed_ns;   /* when the first change not yet reloaded was seen; 0: none */
@@ -605,7 +606,7 @@ static void obey(struct agent *agent)
 		error = hand_over(agent, connection);
 		if (error == 0) {
 			log_info("handed over", "generation=%u", agent->configuration->generation);
-			agent->stopping = true;
+			agent->stopping = agent->handed_over = true;
 		}
 	} else if (error == 0) {
 		error = unix_socket_write(connection, "error unknown command\n");
@@ -650,6 +651,17 @@ static void steer(struct agent *agent)
 	}
 }
 
+/* Drained, and of no use any more. */
+static void wait_for_stop_signal(struct agent *agent)
+{
+	struct pollfd signals = {.fd = agent->signals, .events = POLLIN};
+
+	log_info("drained", "waits_for=SIGTERM");
+	agent->stopping = false;
+	while (!agent->stopping && (poll(&signals, 1, -1) >= 0 || errno == EINTR))
+		read_signals(agent);
+}
+
 static void stop(struct agent *agent)
 {
 	pthread_mutex_lock(&agent->lock);
@@ -671,6 +683,8 @@ static void stop(struct agent *agent)
 	interception_close(agent->interception);
 	watch_close(agent->watch);
 	configuration_drop(agent->configuration);
+	if (agent->handed_over && agent->options->waits_after_handover)
+		wait_for_stop_signal(agent);
 	free(agent->last_reload_error);
 	if (agent->signals >= 0)
 		close(agent->signals);

@@ -17,8 +17,9 @@ struct agent_options {
 	struct interception_options interception; /* without a port: calls are not intercepted */
 	struct proxy_options proxy;
 	unsigned drain_timeout_ms;
-	const char *control_path; /* the Unix socket for commands; "" for none */
-	bool takeover;		  /* from the agent that listens there, if there is one */
+	const char *control_path;  /* the Unix socket for commands; "" for none */
+	bool takeover;		   /* from the agent that listens there, if there is one */
+	bool waits_after_handover; /* for SIGTERM: a supervisor would start an ended agent anew */
 };
 
 /*

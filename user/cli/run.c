@@ -83,6 +83,10 @@ static const char usage[] =
 	"      --takeover             take the work over from the agent that listens there, "
 	"without\n"
 	"                             refusing a connection; without one just start\n"
+	"      --after-handover DO    what an agent does that was taken over, once drained: exit, "
+	"or\n"
+	"                             wait for SIGTERM, where a supervisor would start it anew "
+	"(default: exit)\n"
 	"      --log-level LEVEL      error, warning, info or debug (default: info)\n"
 	"  -h, --help\n"
 	"\n"
@@ -106,7 +110,8 @@ enum {
 	OPTION_ACCESS_LOG_FORMAT,
 	OPTION_LOG_LEVEL,
 	OPTION_CONTROL,
-	OPTION_TAKEOVER
+	OPTION_TAKEOVER,
+	OPTION_AFTER_HANDOVER
 };
 
 static const struct option options[] = {
@@ -131,6 +136,7 @@ static const struct option options[] = {
 	{"access-log-format", required_argument, NULL, OPTION_ACCESS_LOG_FORMAT},
 	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"takeover", no_argument, NULL, OPTION_TAKEOVER},
+	{"after-handover", required_argument, NULL, OPTION_AFTER_HANDOVER},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -303,6 +309,13 @@ static int parse_option(int option, struct run_arguments *arguments)
 	case OPTION_CONTROL:
 		arguments->agent.control_path = optarg;
 		return 0;
+	case OPTION_AFTER_HANDOVER:
+		arguments->agent.waits_after_handover = strcmp(optarg, "wait") == 0;
+		if (arguments->agent.waits_after_handover || strcmp(optarg, "exit") == 0)
+			return 0;
+		fprintf(stderr, "lanetag run: --after-handover: '%s' is neither exit nor wait\n",
+			optarg);
+		return -1;
 	case OPTION_TAKEOVER:
 		arguments->agent.takeover = true;
 		return 0;

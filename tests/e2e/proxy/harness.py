@@ -245,6 +245,7 @@ def reply(sock, body=b"", status="200 OK", fields=()):
 
 class Proxy:
     """lanetag with a directory of manifests."""
+    processes = []  # of all, so that none outlives the tests
 
     def __init__(self, manifests, *limits, workers=2, environment=None, prefix=()):
         self.directory = tempfile.TemporaryDirectory(prefix="lanetag-proxy-")
@@ -255,6 +256,7 @@ class Proxy:
         for limit in limits:
             arguments += ["--limit", limit]
         self.process = subprocess.Popen(arguments, stderr=self.log, env=environment)
+        self.processes.append(self.process)
         self.wait_for_port()
 
     def write(self, manifests):
@@ -380,5 +382,8 @@ class Tests:
             print(f"not ok {self.count} - {name}\n# {error!r}\n# {trace}", flush=True)
 
     def end(self):
+        for process in Proxy.processes:
+            if process.poll() is None:
+                process.kill()
         print(f"1..{self.count}")
         return 1 if self.failed else 0

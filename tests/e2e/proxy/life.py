@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Reload, endpoints that come and go, drain."""
+import json
 import os
 import re
 import signal
 import sys
 import threading
 import time
+import urllib.request
 
 from harness import (GATEWAY, PROXY_PORT, Client, Closed, Proxy, Tests, Upstream, one_app, pod, reply,
                      request_bytes, routes, service, to)
@@ -126,6 +128,56 @@ def ten_thousand_routes_are_reloaded_under_traffic():
     assert proxy.stop() == 0, proxy.read_log()[-2000:]
 
 
+def wait_until(client, body):
+    for _ in range(500):
+        if client.ask("/").body == body:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the configuration with {body} is not in force")
+
+
+def a_broken_configmap_keeps_the_last_good_configuration_and_says_so():
+    """As the kubelet does it: the files are symlinks through ..data, which is swapped."""
+    proxy = Proxy(manifests("127.0.0.1"))
+    place = proxy.directory.name
+
+    def mount(number, text):
+        os.mkdir(f"{place}/..{number}")
+        with open(f"{place}/..{number}/manifests.yaml", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.symlink(f"..{number}", f"{place}/..data_tmp")
+        os.rename(f"{place}/..data_tmp", f"{place}/..data")
+
+    def admin(path):
+        with urllib.request.urlopen("http://127.0.0.1:15020" + path, timeout=5) as answer:
+            return answer.read().decode()
+
+    def wait_for(path, text):
+        for _ in range(500):
+            if text in admin(path):
+                return
+            time.sleep(0.01)
+        raise AssertionError(admin(path))
+
+    mount(1, manifests("127.0.0.1"))
+    os.symlink("..data/manifests.yaml", f"{place}/new")
+    os.rename(f"{place}/new", f"{place}/manifests.yaml")
+    with Client() as client:
+        assert client.ask("/").body == b"v1"
+        mount(2, manifests(TWO))
+        wait_until(client, b"v2")
+        mount(3, manifests(TWO) + "---\nkind: [\n")
+        wait_for("/metrics", "lanetag_configuration_last_reload_successful 0")
+        assert "manifests.yaml:" in json.loads(admin("/status"))["reloads"]["lastError"]
+        assert "refused" in admin("/readyz")
+        assert 'event="configuration refused"' in proxy.read_log()
+        assert client.ask("/").body == b"v2"
+        mount(4, manifests("127.0.0.1"))
+        wait_for("/metrics", "lanetag_configuration_last_reload_successful 1")
+        wait_until(client, b"v1")
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
 def requests_under_way_end_with_the_configuration_they_began_with():
     proxy = Proxy(manifests("127.0.0.1"))
     with Client() as client:
@@ -190,6 +242,7 @@ if __name__ == "__main__":
     tests = Tests()
     for claim in (a_reload_loses_no_request_and_takes_effect,
                   ten_thousand_routes_are_reloaded_under_traffic,
+                  a_broken_configmap_keeps_the_last_good_configuration_and_says_so,
                   requests_under_way_end_with_the_configuration_they_began_with,
                   listeners_come_and_go_with_the_configuration,
                   an_endpoint_that_dies_fails_no_request_that_need_not_fail,

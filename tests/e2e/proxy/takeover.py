@@ -163,6 +163,19 @@ def a_request_under_way_is_ended_by_the_agent_that_began_it():
     assert new.stop() == 0
 
 
+def an_agent_that_was_taken_over_may_wait_for_its_end():
+    place = Place()
+    place.command += " --after-handover wait"
+    old = place.start()
+    new = place.start()
+    wait_for(lambda: 'event="drained"' in old.read_log())
+    assert old.process.poll() is None
+    assert old.stop() == 0
+    with Client() as client:
+        assert client.ask("/").status == 200
+    assert new.stop() == 0
+
+
 def a_new_agent_whose_configuration_is_refused_leaves_the_old_one_serving():
     place = Place()
     old = place.start()
@@ -216,6 +229,7 @@ if __name__ == "__main__":
     for claim in (agents_follow_one_another_without_refusing_a_connection,
                   the_kernel_tagger_goes_over_too,
                   a_request_under_way_is_ended_by_the_agent_that_began_it,
+                  an_agent_that_was_taken_over_may_wait_for_its_end,
                   a_new_agent_whose_configuration_is_refused_leaves_the_old_one_serving,
                   a_new_agent_that_dies_on_the_way_leaves_the_old_one_serving,
                   others_may_not_use_the_control_socket):

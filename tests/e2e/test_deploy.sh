@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What deploy/ holds: manifests, the sync script, the unit, `make install` and the Debian package.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/e2e/lib.sh
+. tests/e2e/lib.sh
+work=$(mktemp -d "${TMPDIR:-/tmp}/lanetag-deploy-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+# Manifests.
+kubectl kustomize deploy/kubernetes >"$work/kubernetes.yaml" || give_up "kustomize builds deploy/kubernetes"
+kubectl kustomize deploy/kubernetes-monitoring >"$work/monitoring.yaml" || give_up "kustomize builds the monitoring"
+check() { python3 tests/e2e/deploy/check_manifests.py; }
+claim "deploy/kubernetes is valid" check <"$work/kubernetes.yaml"
+claim "deploy/kubernetes-monitoring is valid" check <"$work/monitoring.yaml"
+refuses() { ! sed "$1" "$work/monitoring.yaml" | check || { echo "it was accepted"; return 1; }; }
+for breach in 's/readOnlyRootFilesystem/readOnlyRootFilesytem/' 's/privileged: false/privileged: true/' 's/- list$/- delete/' \
+  '0,/name: lanetag-manifests/s//name: others/' 's/mountPath: .sys.fs.bpf/mountPaht: x/' 's/kind: DaemonSet/kind: DeamonSet/' \
+  's/path: .run.lanetag/path: \//'; do
+  claim "the check finds: $breach" refuses "$breach"
+done
+agent_accepts_the_manifests() {
+  kubectl kustomize deploy/kubernetes | python3 -c 'import sys, yaml
+for document in yaml.safe_load_all(sys.stdin):
+    if document["kind"] == "ConfigMap": print("\n---\n".join(document["data"].values()))' >"$work/rules.yaml"
+  "$build/lanetag" check "$work/rules.yaml"
+}
+claim "the agent accepts the ConfigMap's manifests" agent_accepts_the_manifests
+
+# Sync.
+cluster=$work/cluster
+mkdir "$cluster" "$work/out"
+list() { printf 'apiVersion: v1\nkind: List\nitems:\n%s' "$1"; }
+list '- {apiVersion: v1, kind: Service, metadata: {name: app, uid: u, resourceVersion: "1"}, spec: {clusterIP: 10.96.0.9, selector: {app: app}, ports: [{port: 80, targetPort: 8000}]}}
+' >"$cluster/services"
+list '- {apiVersion: v1, kind: Pod, metadata: {name: app-1, labels: {app: app}}, spec: {nodeName: n, containers: [{name: a, image: a}]}, status: {phase: Running, podIP: 10.0.0.7}}
+' >"$cluster/pods"
+list '' | sed 's/items:/items: []/' >"$cluster/virtualservices.networking.istio.io"
+sync_once() {
+  CLUSTER=$cluster SYNC_ROUNDS=1 PATH=$PWD/tests/e2e/deploy:$PATH deploy/sync/sync.sh "$work/out"
+}
+claim "the cluster is read" sync_once
+claim "what was read is what the agent takes" "$build/lanetag" check "$work/out"
+first=$(stat -c %i "$work/out/cluster.yaml")
+sync_once
+claim_equal "an unchanged cluster is not written again" "$(stat -c %i "$work/out/cluster.yaml")" "$first"
+sed -i 's/10.0.0.7/10.0.0.8/' "$cluster/pods"
+sync_once
+claim "a changed one is" grep -q 10.0.0.8 "$work/out/cluster.yaml"
+touch "$cluster/down"
+claim_equal "a cluster that can't be read is named" "$(sync_once 2>&1 | tail -1)" \
+  "sync: the cluster can't be read; what was read last stays"
+claim "and what was read last stays" grep -q 10.0.0.8 "$work/out/cluster.yaml"
+asks_for_no_more_than_it_may() {
+  local kind
+  while read -r kind; do
+    grep -q "${kind%%.*}" deploy/kubernetes/rbac.yaml || { echo "$kind is not in the role"; return 1; }
+  done < <(awk '$1 == "get" { print $2 }' "$cluster/calls.log" | sort -u)
+}
+claim "it asks for nothing that its role does not allow" asks_for_no_more_than_it_may
+
+# systemd.
+verify_unit() {
+  sed "s#/usr/sbin/lanetag#$(readlink -f "$build/lanetag")#; /^Documentation/d" deploy/systemd/lanetag.service >"$work/lanetag.service"
+  local said
+  said=$(systemd-analyze verify "$work/lanetag.service" 2>&1)
+  [ -z "$(grep -i 'lanetag' <<<"$said")" ] || { echo "$said"; return 1; }
+}
+claim "systemd finds nothing wrong with the unit" verify_unit
+claim "the unit is well hardened" systemd-analyze security --offline=yes --threshold=30 deploy/systemd/lanetag.service
+claim_equal "unit and DaemonSet grant the same capabilities" \
+  "$(sed -n 's/^CapabilityBoundingSet=//p' deploy/systemd/lanetag.service | sed 's/CAP_//g' | tr ' ' '\n' | sort | paste -sd,)" \
+  "$(python3 tests/e2e/image/daemonset.py capabilities | tr ',' '\n' | sort | paste -sd,)"
+
+# Installing.
+make_install() { make --no-print-directory -s BUILD="$build" DESTDIR="$work/root" PREFIX=/usr install; }
+claim "make install" make_install
+claim "what it installs runs" "$work/root/usr/sbin/lanetag" --version
+claim "with its unit" grep -q 'ExecStart=/usr/sbin/lanetag run' "$work/root/usr/lib/systemd/system/lanetag.service"
+make_package() {
+  package=$(scripts/make-deb.sh "$build" v1.2.3-test) && dpkg-deb -x "$package" "$work/package" &&
+    [ "$(dpkg-deb -f "$package" Version)" = 1.2.3.test ] && "$work/package/usr/sbin/lanetag" --version
+  local status=$?
+  rm -rf "$package" "$build/deb"
+  return $status
+}
+claim "the Debian package is made, and what is in it runs" make_package
+finish
