@@ -183,8 +183,8 @@ pods_are_selected() {
 # Calls on and on, a connection each, while an agent takes over and while hosts are added and removed.
 nothing_passes_by() {
   local url="http://10.96.0.12:8000/?request=[1-100000]"
-  start app-b-v1 calls curl -s --max-time 60 --rate 200/s -w '\nstatus %{http_code}\n' -H 'Connection: close' "$url"
-  join_cgroup calls
+  # shellcheck disable=SC2016
+  start app-b-v1 calls sh -c 'echo $$ >"$0"; exec "$@"' "$cgroup/cgroup.procs" curl -s --max-time 60 --rate 200/s -w '\nstatus %{http_code}\n' -H 'Connection: close' "$url"
   apply_and_wait "$work/new-service.yaml"
   processes[before]=${processes[agent]}
   start_intercepting_agent --takeover
