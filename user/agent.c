@@ -37,6 +37,9 @@
 /* Arrivals end by age: looked after this often. */
 #define SWEEP_MS 10000
 
+#define RELOAD_COMMAND "reload " /* and the directory of manifests */
+#define MAX_ANSWER 500		 /* bytes; what a command reads */
+
 struct agent {
 	const struct agent_options *options;
 	int signals;
@@ -590,10 +593,48 @@ static int hand_over(struct agent *agent, int connection)
 	return error;
 }
 
+static bool serves(const struct agent *agent, const char *directory)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < agent->options->path_count; i++) {
+		if (realpath(agent->options->paths[i], path) && strcmp(path, directory) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Reads the manifests now and says what came of it: "ok GENERATION", "error REASON", or "other". */
+static int reload_and_tell(struct agent *agent, int connection, const char *directory)
+{
+	struct buffer answer = {0};
+
+	if (!serves(agent, directory))
+		return unix_socket_write(connection, "other manifests are served\n");
+	if (agent->watch)
+		watch_changed(agent->watch); /* what this reads needs no second reload */
+	reload(agent);
+	if (agent->last_reload_error)
+		buffer_printf(&answer, "error %s", agent->last_reload_error);
+	else
+		buffer_printf(&answer, "ok %u", agent->configuration->generation);
+	for (size_t i = 0; i < answer.length; i++) {
+		if (answer.data[i] == '\n')
+			answer.data[i] = ' ';
+	}
+	if (answer.length > MAX_ANSWER)
+		answer.length = MAX_ANSWER;
+	buffer_append_byte(&answer, '\n');
+	const char *text = buffer_text(&answer);
+	int error = text ? unix_socket_write(connection, text) : -ENOMEM;
+	buffer_free(&answer);
+	return error;
+}
+
 static void obey(struct agent *agent)
 {
 	int connection = unix_socket_accept(agent->control);
-	char command[64];
+	char command[PATH_MAX + sizeof(RELOAD_COMMAND)];
 
 	if (connection < 0) {
 		if (connection != -EAGAIN)
@@ -608,6 +649,8 @@ static void obey(struct agent *agent)
 			log_info("handed over", "generation=%u", agent->configuration->generation);
 			agent->stopping = agent->handed_over = true;
 		}
+	} else if (error == 0 && span_starts_with(span_of(command), span_of(RELOAD_COMMAND))) {
+		error = reload_and_tell(agent, connection, command + strlen(RELOAD_COMMAND));
 	} else if (error == 0) {
 		error = unix_socket_write(connection, "error unknown command\n");
 	}

@@ -16,6 +16,10 @@ static const struct {
 	{"explain", command_explain, "which tags and versions a user meets, and why"},
 	{"simulate", command_simulate, "what share of many ids each lane gets"},
 	{"diff", command_diff, "who changes sides between two configurations"},
+	{"promote", command_promote,
+	 "everybody gets a host's subset: routes and rules in one step"},
+	{"ramp", command_ramp, "give a rule's policy another share; nobody moves back"},
+	{"rollback", command_rollback, "to one of the last 20 configurations"},
 	{"observe", command_observe, "count what rules would tag of live traffic"},
 };
 
@@ -32,7 +36,12 @@ int main(int argc, char **argv)
 		print_usage(stderr);
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+	if (strcmp(argv[1], "help") == 0 && argc > 2) {
+		argv[1] = argv[2];
+		argv[2] = (char *)"--help";
+	}
+	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+	    strcmp(argv[1], "-h") == 0) {
 		print_usage(stdout);
 		return 0;
 	}

@@ -8,9 +8,15 @@
 #define EXIT_NEGATIVE 1
 #define EXIT_USAGE 2
 
+/* Where the agent listens for commands and the commands look for it. */
+#define DEFAULT_CONTROL_PATH "/run/lanetag/control.sock"
+
 int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_diff(int argc, char **argv);
 int command_observe(int argc, char **argv);
+int command_promote(int argc, char **argv);
+int command_ramp(int argc, char **argv);
+int command_rollback(int argc, char **argv);

@@ -15,7 +15,6 @@
 
 #define DEFAULT_ADMIN_ADDRESS "127.0.0.1:15020"
 #define DEFAULT_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
-#define DEFAULT_CONTROL_PATH "/run/lanetag/control.sock"
 #define DEFAULT_DRAIN_TIMEOUT_MS 10000
 #define DEFAULT_INTERCEPT_PORT 15001
 #define DEFAULT_ARRIVALS 16384

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * What a command would make of a directory of manifests: each file's text before and after. Texts
+ * are edited where something stands, not written anew, so that comments and form stay.
+ */
+#include "base/buffer.h"
+#include "manifest/diagnostics.h"
+
+struct text_edit {
+	size_t from, to; /* bytes of the old text: from <= byte < to */
+	char *text;	 /* stands there instead */
+};
+
+struct changed_file {
+	char *name;   /* below the directory */
+	bool was, is; /* there before, there after */
+	struct buffer old, new;
+	struct text_edit *edits; /* in any order, none within another */
+	size_t edit_count;
+};
+
+struct changes {
+	const char *directory;
+	struct changed_file *files;
+	size_t file_count;
+};
+
+/* Reads all manifests of a directory: nothing changed yet. 0, or -1 (told). changes_free. */
+int changes_open(const char *command, const char *directory, struct changes *ret_changes);
+void changes_free(struct changes *changes);
+
+/* The whole text of a file that may be new; NULL when memory is short. */
+struct changed_file *changes_file(struct changes *changes, const char *name);
+
+/* The file that a place of a manifest is in, or NULL; *ret_offset is where in its old text. */
+struct changed_file *changes_find(struct changes *changes, struct source_place place,
+				  size_t *ret_offset);
+/* 0, or -1 when memory is short. */
+int changes_edit(struct changed_file *file, size_t from, size_t to, const char *text);
+/* The block item of a list ("- …" with all its lines) whose content begins at `offset`; -1: no
+ * block. */
+int changes_item(const struct changed_file *file, size_t offset, size_t *ret_from, size_t *ret_to);
+/* Makes the new texts of the edits; true if any file differs. */
+bool changes_finish(struct changes *changes);
+
+bool changed_file_differs(const struct changed_file *file);
+/* Unified diff of all files that differ. */
+void changes_diff(const struct changes *changes, struct buffer *out);
+
+/* Reads a file that is no manifest perhaps; 0 or a negative errno. */
+int read_whole_file(int directory, const char *name, struct buffer *out);
+/* 1: a name that manifests have. */
+int is_manifest_file_name(const char *name);

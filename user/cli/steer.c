@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * lanetag promote, ramp and rollback: one change of a directory of manifests each, shown first.
+ * cli/steering.c makes the edits, cli/store.c puts them in force.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/number.h"
+#include "base/unix_socket.h"
+#include "cli/commands.h"
+#include "cli/comparison.h"
+#include "cli/ids.h"
+#include "cli/output.h"
+#include "cli/steering.h"
+#include "cli/store.h"
+
+#define DEFAULT_COUNT 20000
+#define DEFAULT_EXAMPLES 5
+
+#define COMMON_OPTIONS                                                                             \
+	"  -c, --config DIR     the directory of manifests\n"                                      \
+	"      --yes            apply it; without, it is only shown\n"                             \
+	"      --users FILE     ids to tell of who changes sides, one a line; '-' is standard "    \
+	"input\n"                                                                                  \
+	"  -n, --count N        made-up ids in their place (default: 20000)\n"                     \
+	"      --control PATH   the agent's Unix socket (default: " DEFAULT_CONTROL_PATH ")\n"     \
+	"  -o, --output FORMAT  text, or json (one object)\n"                                      \
+	"  -h, --help\n"                                                                           \
+	"\n"                                                                                       \
+	"Shows the files' diff and who changes sides. Files are replaced all or none; what was "   \
+	"in\n"                                                                                     \
+	"force is kept in DIR/.lanetag/history (20 configurations). An agent that serves DIR is\n" \
+	"told to reload, and its answer is waited for.\n"                                          \
+	"\n"                                                                                       \
+	"exit status: 0 shown, or in force; 1 refused, and nothing changed (unknown names, "       \
+	"another\n"                                                                                \
+	"command at work, errors in the result), or the agent refused it; 2 wrong usage or "       \
+	"failed\n"
+
+static const char promote_usage[] =
+	"usage: lanetag promote --config DIR [OPTION…] HOST SUBSET\n"
+	"\n"
+	"Everybody gets SUBSET: routes to HOST that need no tag lead to it, the routes that led "
+	"to\n"
+	"it by a tag end, and so do the rules for tags that no route asks for any more.\n"
+	"\n" COMMON_OPTIONS "\n"
+	"examples: lanetag promote --config /etc/lanetag/manifests app-c v3\n"
+	"          lanetag promote --config /etc/lanetag/manifests --yes app-c v3\n";
+
+static const char ramp_usage[] =
+	"usage: lanetag ramp --config DIR [OPTION…] RULE PERCENT\n"
+	"\n"
+	"Gives the policy of a rule another share. RULE is TAGHEADER or TAGHEADER/TAGVALUE, with\n"
+	"PLUGIN/ in front where that is needed. Who is in stays in: a smaller share is refused.\n"
+	"\n" COMMON_OPTIONS "      --allow-back     let users move back all the same\n"
+	"\n"
+	"examples: lanetag ramp --config /etc/lanetag/manifests appver-c 75\n"
+	"          lanetag ramp --config /etc/lanetag/manifests --yes appver-c/v3 75\n";
+
+static const char rollback_usage[] =
+	"usage: lanetag rollback --config DIR [OPTION…] [N]\n"
+	"       lanetag rollback --config DIR --list\n"
+	"\n"
+	"Back to the configuration before the last change by promote, ramp or rollback, or the "
+	"N-th\n"
+	"from the last. A rollback is a change like others: it can be rolled back.\n"
+	"\n" COMMON_OPTIONS
+	"      --list           the configurations that are kept, newest first\n"
+	"\n"
+	"examples: lanetag rollback --config /etc/lanetag/manifests --list\n"
+	"          lanetag rollback --config /etc/lanetag/manifests --yes 1\n";
+
+enum { OPTION_YES = 256, OPTION_USERS, OPTION_CONTROL, OPTION_ALLOW_BACK, OPTION_LIST };
+
+static const struct option options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"yes", no_argument, NULL, OPTION_YES},
+	{"users", required_argument, NULL, OPTION_USERS},
+	{"count", required_argument, NULL, 'n'},
+	{"control", required_argument, NULL, OPTION_CONTROL},
+	{"output", required_argument, NULL, 'o'},
+	{"help", no_argument, NULL, 'h'},
+	{"allow-back", no_argument, NULL, OPTION_ALLOW_BACK},
+	{"list", no_argument, NULL, OPTION_LIST},
+	{0},
+};
+
+struct steer {
+	const char *command;
+	const char *config, *users_file, *control;
+	uint64_t count;
+	bool yes, json, help, allow_back, list;
+	char **operands;
+	int operand_count;
+
+	struct store store;
+	struct changes changes;
+	struct configuration *before, *after;
+	struct comparison *comparison;
+	struct buffer says; /* remarks, or why not */
+	struct buffer diff;
+	const char *agent; /* what became of it there; NULL: nothing was applied */
+	char answer[512];
+	int status;
+};
+
+static int parse_option(struct steer *steer, int option)
+{
+	switch (option) {
+	case 'c':
+		steer->config = optarg;
+		return 0;
+	case OPTION_YES:
+		steer->yes = true;
+		return 0;
+	case OPTION_USERS:
+		steer->users_file = optarg;
+		return 0;
+	case 'n':
+		return ids_parse_count(steer->command, optarg, &steer->count);
+	case OPTION_CONTROL:
+		steer->control = optarg;
+		return 0;
+	case 'o':
+		return output_parse_format(steer->command, optarg, &steer->json);
+	case 'h':
+		steer->help = true;
+		return 0;
+	case OPTION_ALLOW_BACK:
+		steer->allow_back = true;
+		return strcmp(steer->command, "ramp") == 0 ? 0 : -1;
+	case OPTION_LIST:
+		steer->list = true;
+		return strcmp(steer->command, "rollback") == 0 ? 0 : -1;
+	default:
+		return -1;
+	}
+}
+
+/* 0, 1 (help was printed) or -1 (told). */
+static int parse_arguments(struct steer *steer, int argc, char **argv, const char *usage,
+			   int minimum, int maximum)
+{
+	int option, error = 0;
+
+	while (!error && (option = getopt_long(argc, argv, "c:n:o:h", options, NULL)) != -1)
+		error = parse_option(steer, option);
+	if (!error && steer->help) {
+		fputs(usage, stdout);
+		return 1;
+	}
+	steer->operands = argv + optind;
+	steer->operand_count = argc - optind;
+	if (!error && !steer->config) {
+		fprintf(stderr, "lanetag %s: --config DIR is missing\n", steer->command);
+		error = -1;
+	}
+	if (!error && (steer->operand_count < minimum || steer->operand_count > maximum)) {
+		fprintf(stderr, "lanetag %s: wrong number of arguments\n", steer->command);
+		error = -1;
+	}
+	if (error)
+		fprintf(stderr, "try: lanetag %s --help\n", steer->command);
+	return error;
+}
+
+static struct configuration *load(const char *directory)
+{
+	struct diagnostics diagnostics = {0};
+	struct configuration *configuration = configuration_load(&directory, 1, 1, &diagnostics);
+
+	if (!configuration)
+		diagnostics_print(&diagnostics, stderr);
+	diagnostics_free(&diagnostics);
+	return configuration;
+}
+
+static int open_steer(struct steer *steer)
+{
+	if (store_open(steer->command, steer->config, steer->yes, &steer->store))
+		return EXIT_NEGATIVE;
+	if (changes_open(steer->command, steer->config, &steer->changes))
+		return EXIT_USAGE;
+	return 0;
+}
+
+static void close_steer(struct steer *steer)
+{
+	comparison_free(steer->comparison);
+	configuration_drop(steer->before);
+	configuration_drop(steer->after);
+	changes_free(&steer->changes);
+	store_close(&steer->store);
+	buffer_free(&steer->says);
+	buffer_free(&steer->diff);
+}
+
+/* An exit status. */
+static int refuse(struct steer *steer)
+{
+	const char *why = steer->says.length ? buffer_text(&steer->says) : "out of memory";
+
+	fprintf(stderr, "lanetag %s: nothing changed: %s\n", steer->command, why);
+	return EXIT_NEGATIVE;
+}
+
+static int write_candidate(const char *directory, const struct changed_file *file)
+{
+	struct buffer path = {0};
+
+	buffer_printf(&path, "%s/%s", directory, file->name);
+	FILE *stream = buffer_text(&path) ? fopen(path.data, "wxe") : NULL;
+	int error = stream ? 0 : -1;
+
+	if (stream) {
+		fwrite(file->new.data, 1, file->new.length, stream);
+		error = ferror(stream) ? -1 : 0;
+		error |= fclose(stream);
+	}
+	buffer_free(&path);
+	return error;
+}
+
+static void remove_candidates(const char *directory, const struct changes *changes)
+{
+	for (size_t i = 0; i < changes->file_count; i++) {
+		struct buffer path = {0};
+
+		buffer_printf(&path, "%s/%s", directory, changes->files[i].name);
+		if (buffer_text(&path))
+			unlink(path.data);
+		buffer_free(&path);
+	}
+	rmdir(directory);
+}
+
+/* The result is read as the agent will, before any of it is in place. */
+static struct configuration *load_result(const struct steer *steer)
+{
+	char directory[] = "/tmp/lanetag-result-XXXXXX";
+	struct configuration *configuration = NULL;
+	int error = mkdtemp(directory) ? 0 : -1;
+
+	for (size_t i = 0; i < steer->changes.file_count && !error; i++) {
+		if (steer->changes.files[i].is)
+			error = write_candidate(directory, &steer->changes.files[i]);
+	}
+	if (error)
+		fprintf(stderr, "lanetag %s: %s: %s\n", steer->command, directory, strerror(errno));
+	else
+		configuration = load(directory);
+	remove_candidates(directory, &steer->changes);
+	return configuration;
+}
+
+static int compare(struct steer *steer)
+{
+	struct id_source source;
+	struct span id;
+	int next = ids_open(&source, steer->command, steer->users_file, steer->count);
+
+	source.shows_progress = true;
+	steer->comparison =
+		next ? NULL : comparison_new(steer->before, steer->after, DEFAULT_EXAMPLES);
+	if (!steer->comparison)
+		next = -1;
+	while (next == 0 && (next = ids_next(&source, &id)) > 0)
+		next = comparison_add(steer->comparison, id);
+	ids_close(&source);
+	return next < 0 ? EXIT_USAGE : 0;
+}
+
+/* Tells the agent and takes its answer: "in force", "absent", "other" or the reason why not. */
+static int tell_agent(struct steer *steer)
+{
+	char directory[PATH_MAX];
+	struct buffer command = {0};
+	int fd = steer->control[0] ? unix_socket_connect(steer->control) : -ENOENT;
+
+	steer->agent = "none";
+	if (fd < 0) {
+		snprintf(steer->answer, sizeof(steer->answer), "no agent at %s: %s", steer->control,
+			 strerror(-fd));
+		return 0;
+	}
+	buffer_printf(&command, "reload %s\n", realpath(steer->config, directory) ? directory : "");
+	int error = buffer_text(&command) ? unix_socket_write(fd, command.data) : -ENOMEM;
+	if (!error)
+		error = unix_socket_read_line(fd, steer->answer, sizeof(steer->answer));
+	close(fd);
+	buffer_free(&command);
+	if (error)
+		snprintf(steer->answer, sizeof(steer->answer), "error %s", strerror(-error));
+	if (strncmp(steer->answer, "other", 5) == 0)
+		return 0;
+	steer->agent = strncmp(steer->answer, "ok ", 3) == 0 ? "in force" : "refused";
+	return error || strcmp(steer->agent, "in force") != 0 ? EXIT_NEGATIVE : 0;
+}
+
+static int apply(struct steer *steer)
+{
+	struct buffer why = {0};
+
+	buffer_append_text(&why, steer->command);
+	for (int i = 0; i < steer->operand_count; i++)
+		buffer_printf(&why, " %s", steer->operands[i]);
+	const char *text = buffer_text(&why);
+	int error = !text || store_apply(&steer->store, steer->command, &steer->changes, text);
+	buffer_free(&why);
+	if (error)
+		return EXIT_USAGE;
+	steer->agent = "none";
+	return tell_agent(steer);
+}
+
+static int print_json(const struct steer *steer)
+{
+	json_t *files = json_array();
+
+	for (size_t i = 0; i < steer->changes.file_count; i++) {
+		const struct changed_file *file = &steer->changes.files[i];
+
+		if (changed_file_differs(file))
+			json_array_append_new(files, output_json_text(span_of(file->name), NULL));
+	}
+	return output_json(
+		steer->command,
+		json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:s?, s:s?}", "command", steer->command,
+			  "applied", steer->agent != NULL, "files", files, "diff",
+			  output_json_text(buffer_span(&steer->diff), NULL), "remarks",
+			  output_json_text(buffer_span(&steer->says), NULL), "users",
+			  steer->comparison ? comparison_json(steer->comparison) : json_null(),
+			  "agent", steer->agent, "answer",
+			  steer->answer[0] ? steer->answer : NULL));
+}
+
+static void print_text(const struct steer *steer)
+{
+	if (steer->diff.length == 0)
+		puts("nothing to change: it is so already");
+	fwrite(steer->diff.data ? steer->diff.data : "", 1, steer->diff.length, stdout);
+	fwrite(steer->says.data ? steer->says.data : "", 1, steer->says.length, stdout);
+	if (steer->comparison)
+		comparison_print(steer->comparison);
+	if (steer->agent)
+		printf("applied; agent: %s%s%s\n", steer->agent, steer->answer[0] ? ": " : "",
+		       steer->answer);
+	else if (steer->diff.length)
+		puts("not applied: --yes does");
+}
+
+/* Checks, compares, applies and tells. An exit status. */
+static int carry_out(struct steer *steer)
+{
+	int status = 0;
+
+	if (changes_finish(&steer->changes)) {
+		changes_diff(&steer->changes, &steer->diff);
+		steer->after = load_result(steer);
+		if (!steer->after) {
+			buffer_clear(&steer->says);
+			buffer_append_text(&steer->says, "the result would have errors");
+			return refuse(steer);
+		}
+		if (steer->before)
+			status = compare(steer);
+		if (!status && steer->comparison && strcmp(steer->command, "ramp") == 0 &&
+		    !steer->allow_back && comparison_moves_back(steer->comparison)) {
+			buffer_clear(&steer->says);
+			buffer_append_text(&steer->says, "users would move back");
+			return refuse(steer);
+		}
+		if (!status && steer->yes)
+			status = apply(steer);
+		if (status == EXIT_USAGE)
+			return status;
+	}
+	if (steer->json) {
+		if (print_json(steer))
+			return EXIT_USAGE;
+	} else {
+		print_text(steer);
+	}
+	return output_flush(steer->command) ? status : EXIT_USAGE;
+}
+
+static int load_before(struct steer *steer)
+{
+	steer->before = load(steer->config);
+	if (steer->before)
+		return 0;
+	buffer_append_text(&steer->says, "the manifests have errors");
+	return refuse(steer);
+}
+
+static int promote(struct steer *steer)
+{
+	int status = open_steer(steer);
+
+	if (!status)
+		status = load_before(steer);
+	if (!status && steering_promote(steer->before, &steer->changes, steer->operands[0],
+					steer->operands[1], &steer->says))
+		return refuse(steer);
+	return status ? status : carry_out(steer);
+}
+
+static int parse_percent(const char *text, uint32_t *ret_percent)
+{
+	uint64_t whole, fraction = 0;
+	struct span head, tail;
+	bool point = span_cut(span_of(text), '.', &head, &tail);
+
+	if (parse_unsigned(head, 100, &whole) ||
+	    (point && (tail.length > 2 || parse_unsigned(tail, 99, &fraction))))
+		return -1;
+	if (tail.length == 1)
+		fraction *= 10;
+	*ret_percent = (uint32_t)(whole * 100 + fraction);
+	return *ret_percent <= 10000 ? 0 : -1;
+}
+
+static int ramp(struct steer *steer)
+{
+	uint32_t percent;
+
+	if (parse_percent(steer->operands[1], &percent)) {
+		fprintf(stderr,
+			"lanetag ramp: '%s' is no percentage from 0 to 100 in steps of 0.01\n",
+			steer->operands[1]);
+		return EXIT_USAGE;
+	}
+	int status = open_steer(steer);
+	if (!status)
+		status = load_before(steer);
+	if (!status && steering_ramp(steer->before, &steer->changes, steer->operands[0], percent,
+				     steer->allow_back, &steer->says))
+		return refuse(steer);
+	return status ? status : carry_out(steer);
+}
+
+static int list_history(const struct steer *steer, const struct history_entry *entries,
+			size_t count)
+{
+	json_t *list = steer->json ? json_array() : NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		char time_text[32] = "";
+		time_t time = entries[i].time;
+		struct tm fields;
+
+		if (gmtime_r(&time, &fields))
+			strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H:%M:%SZ", &fields);
+		if (list)
+			json_array_append_new(
+				list, json_pack("{s:I, s:s, s:o}", "n", (json_int_t)i + 1, "until",
+						time_text, "before",
+						output_json_text(span_of(entries[i].why), NULL)));
+		else
+			printf("%2zu  until %s, before: %s\n", i + 1, time_text, entries[i].why);
+	}
+	if (!list && count == 0)
+		puts("no configuration is kept: nothing was changed yet by promote or ramp");
+	if (list)
+		return output_json("rollback", json_pack("{s:o}", "history", list)) ? EXIT_USAGE
+										    : 0;
+	return output_flush("rollback") ? 0 : EXIT_USAGE;
+}
+
+static int recall(struct steer *steer, const struct history_entry *entries, size_t count)
+{
+	uint64_t number = 1;
+
+	if (steer->operand_count &&
+	    (parse_unsigned(span_of(steer->operands[0]), UINT32_MAX, &number) || number == 0)) {
+		fprintf(stderr, "lanetag rollback: '%s' is no number from 1 on\n",
+			steer->operands[0]);
+		return EXIT_USAGE;
+	}
+	if (number > count) {
+		buffer_printf(&steer->says, "of the configurations before, %zu are kept", count);
+		return refuse(steer);
+	}
+	if (store_recall(&steer->store, steer->command, &entries[number - 1], &steer->changes))
+		return EXIT_USAGE;
+	steer->before = load(steer->config); /* broken ones are what one rolls back from */
+	return carry_out(steer);
+}
+
+static int rollback(struct steer *steer)
+{
+	struct history_entry *entries = NULL;
+	size_t count = 0;
+	int status;
+
+	if (steer->list)
+		steer->yes = false;
+	status = open_steer(steer);
+	if (!status && store_history(&steer->store, steer->command, &entries, &count))
+		status = EXIT_USAGE;
+	if (!status)
+		status = steer->list ? list_history(steer, entries, count)
+				     : recall(steer, entries, count);
+	history_free(entries, count);
+	return status;
+}
+
+static int run(int argc, char **argv, const char *usage, int minimum, int maximum,
+	       int (*work)(struct steer *steer))
+{
+	struct steer steer = {
+		.command = argv[0],
+		.control = DEFAULT_CONTROL_PATH,
+		.count = DEFAULT_COUNT,
+		.store = {-1, -1, -1},
+	};
+	int error = parse_arguments(&steer, argc, argv, usage, minimum, maximum);
+
+	if (error)
+		return error < 0 ? EXIT_USAGE : 0;
+	int status = work(&steer);
+	close_steer(&steer);
+	return status;
+}
+
+int command_promote(int argc, char **argv)
+{
+	return run(argc, argv, promote_usage, 2, 2, promote);
+}
+
+int command_ramp(int argc, char **argv)
+{
+	return run(argc, argv, ramp_usage, 2, 2, ramp);
+}
+
+int command_rollback(int argc, char **argv)
+{
+	return run(argc, argv, rollback_usage, 0, 1, rollback);
+}

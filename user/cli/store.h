@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * Changing a directory of manifests, one command at a time and wholly or not at all. Beside the
+ * manifests, in DIRECTORY/.lanetag (which the agent doesn't read):
+ *   lock       held while a command works; says which
+ *   history/   the configurations before each change, N the newest the highest
+ *   pending/   a change that is decided: the next command finishes it if this one could not
+ */
+#include "cli/changes.h"
+
+#define STORE_HISTORY 20 /* configurations that are kept */
+
+struct store {
+	int directory; /* the manifests */
+	int own;       /* DIRECTORY/.lanetag; -1: not there yet */
+	int lock;
+};
+
+/*
+ * Opens and locks. `make`: also makes .lanetag where there is none, and finishes what an earlier
+ * command began. 0, or -1 (told, also who holds it); store_close in both cases.
+ */
+int store_open(const char *command, const char *directory, bool make, struct store *ret_store);
+void store_close(struct store *store);
+
+/* Keeps the old texts in the history, then puts the new ones in force. `why`: the command line. */
+int store_apply(struct store *store, const char *command, const struct changes *changes,
+		const char *why);
+
+struct history_entry {
+	unsigned number; /* of its directory */
+	char *why;	 /* the change that ended it */
+	long time;	 /* when, seconds since 1970 */
+};
+
+/* Newest first. -1 (told). The caller frees with history_free. */
+int store_history(struct store *store, const char *command, struct history_entry **ret_entries,
+		  size_t *ret_count);
+void history_free(struct history_entry *entries, size_t count);
+/* Makes the entry's texts the new ones of `changes`. 0, or -1 (told). */
+int store_recall(struct store *store, const char *command, const struct history_entry *entry,
+		 struct changes *changes);
