@@ -4,132 +4,42 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "admin/exposition.h"
+#include "admin/lane_metrics.h"
 #include "base/array.h"
-
-static void write_family(struct buffer *out, const char *name, const char *type, const char *help)
-{
-	buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-/* Label values: backslash, quote and line feed are escaped. */
-static void write_label_value(struct buffer *out, struct span value)
-{
-	for (size_t i = 0; i < value.length; i++) {
-		char byte = value.data[i];
-
-		if (byte == '\\' || byte == '"')
-			buffer_append_byte(out, '\\');
-		if (byte == '\n')
-			buffer_append_text(out, "\\n");
-		else
-			buffer_append_byte(out, byte);
-	}
-}
-
-static void write_single(struct buffer *out, const char *name, const char *type, const char *help,
-			 uint64_t value)
-{
-	write_family(out, name, type, help);
-	buffer_printf(out, "%s %" PRIu64 "\n", name, value);
-}
 
 static void write_configuration(const struct admin_snapshot *snapshot, struct buffer *out)
 {
-	write_family(out, "lanetag_build_info", "gauge", "The build that runs.");
+	exposition_family(out, "lanetag_build_info", "gauge", "The build that runs.");
 	buffer_printf(out, "lanetag_build_info{version=\"%s\"} 1\n", LANETAG_VERSION);
-	write_single(out, "lanetag_configuration_generation", "gauge",
-		     "Generation of the configuration in force.",
-		     snapshot->configuration->generation);
-	write_family(out, "lanetag_configuration_reloads_total", "counter",
-		     "Reloads of the manifests by result.");
+	exposition_single(out, "lanetag_configuration_generation", "gauge",
+			  "Generation of the configuration in force.",
+			  snapshot->configuration->generation);
+	exposition_family(out, "lanetag_configuration_reloads_total", "counter",
+			  "Reloads of the manifests by result.");
 	buffer_printf(out, "lanetag_configuration_reloads_total{result=\"success\"} %" PRIu64 "\n",
 		      snapshot->reloads_succeeded);
 	buffer_printf(out, "lanetag_configuration_reloads_total{result=\"failure\"} %" PRIu64 "\n",
 		      snapshot->reloads_failed);
-	write_single(out, "lanetag_configuration_last_reload_successful", "gauge",
-		     "1 if the configuration in force is the newest one, 0 if that was refused.",
-		     !snapshot->last_reload_failed);
-	write_single(out, "lanetag_kernel_tagger_active", "gauge",
-		     "1 if the kernel tagger is loaded, 0 if the agent decides alone.",
-		     snapshot->kernel_active);
+	exposition_single(
+		out, "lanetag_configuration_last_reload_successful", "gauge",
+		"1 if the configuration in force is the newest one, 0 if that was refused.",
+		!snapshot->last_reload_failed);
+	exposition_single(out, "lanetag_kernel_tagger_active", "gauge",
+			  "1 if the kernel tagger is loaded, 0 if the agent decides alone.",
+			  snapshot->kernel_active);
 }
 
-static void write_lane(struct buffer *out, const char *name, struct span header, struct span value,
-		       const char *decided_by, uint64_t count)
+static void write_decisions(const struct proxy_statistics *statistics, struct buffer *out)
 {
-	buffer_printf(out, "%s{rule=\"", name);
-	write_label_value(out, header);
-	buffer_append_text(out, "\",tag_value=\"");
-	write_label_value(out, value);
-	buffer_append_byte(out, '"');
-	if (decided_by)
-		buffer_printf(out, ",decided_by=\"%s\"", decided_by);
-	buffer_printf(out, "} %" PRIu64 "\n", count);
-}
-
-struct lane_family {
-	const char *name;
-	const char *decided_by; /* label, or NULL */
-	const uint64_t *counts; /* by lane */
-};
-
-/* Policies with the same tag value share a lane: it is written once. */
-static bool lane_is_repeated(const struct lanetag_rule *rule, uint8_t policy)
-{
-	for (uint8_t i = 0; i < policy; i++) {
-		if (rule->policies[i].lane == rule->policies[policy].lane)
-			return true;
-	}
-	return false;
-}
-
-static void write_lanes(const struct tag_rules *rules, const struct lane_family *family,
-			struct buffer *out)
-{
-	const struct lanetag_ruleset *ruleset = tag_rules_ruleset(rules);
-
-	for (size_t i = 0; i < tag_rules_count(rules); i++) {
-		const struct lanetag_rule *rule = &ruleset->rules[i];
-		struct span header = tag_rules_header(rules, i);
-
-		for (uint8_t j = 0; j < rule->policy_count; j++) {
-			if (lane_is_repeated(rule, j))
-				continue;
-			write_lane(out, family->name, header, tag_rules_value(rules, i, j),
-				   family->decided_by, family->counts[rule->policies[j].lane]);
-		}
-		write_lane(out, family->name, header, span_of("untagged"), family->decided_by,
-			   family->counts[rule->untagged_lane]);
-	}
-}
-
-static void write_decisions(const struct admin_snapshot *snapshot, struct buffer *out)
-{
-	const struct proxy_statistics *statistics = &snapshot->statistics;
-	const struct tag_rules *rules = snapshot->configuration->tag_rules;
-	const struct lane_family by_kernel = {"lanetag_lane_requests_total", "kernel",
-					      statistics->lane_by_kernel};
-	const struct lane_family by_agent = {"lanetag_lane_requests_total", "agent",
-					     statistics->lane_by_agent};
-	const struct lane_family kernel_counts = {"lanetag_kernel_lane_requests_total", NULL,
-						  snapshot->kernel_lane_requests};
-
-	write_family(out, "lanetag_lane_requests_total", "counter",
-		     "Requests at the gateway per rule and tag value, by who decided.");
-	write_lanes(rules, &by_kernel, out);
-	write_lanes(rules, &by_agent, out);
-	if (snapshot->kernel_active) {
-		write_family(out, "lanetag_kernel_lane_requests_total", "counter",
-			     "Requests per rule and tag value as the kernel tagger counted them.");
-		write_lanes(rules, &kernel_counts, out);
-	}
-	write_family(out, "lanetag_decisions_total", "counter",
-		     "Requests at the gateway by who made the tag decision.");
+	exposition_family(out, "lanetag_decisions_total", "counter",
+			  "Requests at the gateway by who made the tag decision.");
 	buffer_printf(out, "lanetag_decisions_total{by=\"kernel\"} %" PRIu64 "\n",
 		      statistics->decided_by_kernel);
 	buffer_printf(out, "lanetag_decisions_total{by=\"agent\"} %" PRIu64 "\n",
 		      statistics->decided_by_agent);
-	write_family(out, "lanetag_responses_total", "counter", "Responses by class of status.");
+	exposition_family(out, "lanetag_responses_total", "counter",
+			  "Responses by class of status.");
 	for (size_t class = 1; class < ARRAY_LENGTH(statistics->responses); class ++)
 		buffer_printf(out, "lanetag_responses_total{class=\"%zuxx\"} %" PRIu64 "\n", class,
 			      statistics->responses[class]);
@@ -197,8 +107,8 @@ static const struct {
 
 static void write_propagation(const struct proxy_statistics *statistics, struct buffer *out)
 {
-	write_family(out, "lanetag_propagation_total", "counter",
-		     "Requests on hops by the way in which their tags came.");
+	exposition_family(out, "lanetag_propagation_total", "counter",
+			  "Requests on hops by the way in which their tags came.");
 	for (size_t i = 0; i <= PROPAGATION_WAYS; i++)
 		buffer_printf(out, "lanetag_propagation_total{by=\"%s\"} %" PRIu64 "\n",
 			      i < PROPAGATION_WAYS ? propagation_way_name(i) : "none",
@@ -209,7 +119,7 @@ static void write_propagation(const struct proxy_statistics *statistics, struct 
 static void write_events(struct buffer *out, const char *name, const char *help,
 			 const uint64_t *counts, size_t count, const char *(*names)(size_t))
 {
-	write_family(out, name, "counter", help);
+	exposition_family(out, name, "counter", help);
 	for (size_t i = 0; i < count; i++)
 		buffer_printf(out, "%s{event=\"%s\"} %" PRIu64 "\n", name, names(i), counts[i]);
 }
@@ -222,13 +132,14 @@ static void write_causes(const struct admin_snapshot *snapshot, struct buffer *o
 	write_events(out, "lanetag_arrivals_total",
 		     "Requests that the kernel saw arrive at pods, by what it could note.",
 		     snapshot->arrivals, LANETAG_ARRIVAL_COUNTS, arrivals_count_name);
-	write_single(out, "lanetag_arrivals_entries", "gauge",
-		     "Arrivals that are kept, as of the latest sweep.", snapshot->arrivals_entries);
-	write_single(out, "lanetag_arrivals_ended_total", "counter",
-		     "Arrivals that were removed by their age.", snapshot->arrivals_ended);
-	write_single(out, "lanetag_arrivals_pushed_out_total", "counter",
-		     "Arrivals that newer ones took the room of: --arrivals is too small.",
-		     snapshot->arrivals_pushed_out);
+	exposition_single(out, "lanetag_arrivals_entries", "gauge",
+			  "Arrivals that are kept, as of the latest sweep.",
+			  snapshot->arrivals_entries);
+	exposition_single(out, "lanetag_arrivals_ended_total", "counter",
+			  "Arrivals that were removed by their age.", snapshot->arrivals_ended);
+	exposition_single(out, "lanetag_arrivals_pushed_out_total", "counter",
+			  "Arrivals that newer ones took the room of: --arrivals is too small.",
+			  snapshot->arrivals_pushed_out);
 	if (snapshot->threads_active)
 		write_events(out, "lanetag_threads_total",
 			     "Requests and calls of applications' threads, and processes given up.",
@@ -245,21 +156,23 @@ static void write_interception(const struct admin_snapshot *snapshot, struct buf
 	write_events(out, "lanetag_interception_total",
 		     "Connects of pods to Services' addresses by what the kernel did.",
 		     interception->counts, LANETAG_INTERCEPTION_COUNTS, interception_count_name);
-	write_single(out, "lanetag_interception_destinations", "gauge",
-		     "Services' addresses whose calls are intercepted.",
-		     interception->destinations);
-	write_single(out, "lanetag_interception_accepted_total", "counter",
-		     "Intercepted connections that the agent accepted.",
-		     snapshot->statistics.calls_intercepted);
-	write_single(out, "lanetag_interception_strangers_total", "counter",
-		     "Connections to the port of interception that were not intercepted, refused.",
-		     snapshot->statistics.strangers_refused);
+	exposition_single(out, "lanetag_interception_destinations", "gauge",
+			  "Services' addresses whose calls are intercepted.",
+			  interception->destinations);
+	exposition_single(out, "lanetag_interception_accepted_total", "counter",
+			  "Intercepted connections that the agent accepted.",
+			  snapshot->statistics.calls_intercepted);
+	exposition_single(
+		out, "lanetag_interception_strangers_total", "counter",
+		"Connections to the port of interception that were not intercepted, refused.",
+		snapshot->statistics.strangers_refused);
 }
 
 void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	write_configuration(snapshot, out);
-	write_decisions(snapshot, out);
+	lane_metrics_write(snapshot, out);
+	write_decisions(&snapshot->statistics, out);
 	write_propagation(&snapshot->statistics, out);
 	write_causes(snapshot, out);
 	write_interception(snapshot, out);
@@ -268,7 +181,7 @@ void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 		uint64_t value;
 
 		memcpy(&value, base + plain_metrics[i].offset, sizeof(value));
-		write_single(out, plain_metrics[i].name, plain_metrics[i].type,
-			     plain_metrics[i].help, value);
+		exposition_single(out, plain_metrics[i].name, plain_metrics[i].type,
+				  plain_metrics[i].help, value);
 	}
 }

@@ -159,7 +159,6 @@ void access_log_begin(struct worker *worker, struct exchange *exchange,
 
 	if (worker->proxy->access_log_fd < 0)
 		return;
-	exchange->began_ns = clock_now_ns();
 	address_print(request->connection->remote_address, client);
 	if (worker->proxy->options.access_log_is_common)
 		begin_common(&exchange->log, request, client);
@@ -174,7 +173,6 @@ void access_log_begin_refused(struct worker *worker, struct exchange *exchange,
 
 	if (worker->proxy->access_log_fd < 0)
 		return;
-	exchange->began_ns = clock_now_ns();
 	address_print(connection->remote_address, client);
 	if (worker->proxy->options.access_log_is_common) {
 		append_common_start(&exchange->log, client);

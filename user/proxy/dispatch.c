@@ -87,6 +87,19 @@ static bool is_last_request(const struct worker *worker, const struct session *s
 	       (maximum && session->requests >= maximum);
 }
 
+/* For the counters: which of its lanes are how well off is what a release is judged by. */
+static void note_lanes(struct exchange *exchange, const struct request *request)
+{
+	const struct tag_rules *rules = request->configuration->tag_rules;
+
+	if (request->listener->kind != MESH_LISTENER_GATEWAY)
+		return;
+	exchange->lane_count = (uint8_t)tag_rules_count(rules);
+	for (size_t i = 0; i < exchange->lane_count; i++)
+		exchange->lanes[i] =
+			(uint16_t)(request->decision.rules[i].lane % LANETAG_MAX_LANES);
+}
+
 enum exchange_progress dispatch_request(struct worker *worker, struct session *session, char *data,
 					size_t length, uint64_t position, size_t *ret_consumed)
 {
@@ -101,6 +114,7 @@ enum exchange_progress dispatch_request(struct worker *worker, struct session *s
 		return EXCHANGE_ABORTED;
 	struct request_verdict verdict = run_request_stage(worker, session, position);
 
+	note_lanes(exchange, &worker->request);
 	access_log_begin(worker, exchange, &worker->request);
 	if (verdict.status || worker->request.route.action != ROUTE_FORWARD)
 		return answer_here(worker, session, verdict);

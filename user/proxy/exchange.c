@@ -30,6 +30,7 @@
 
 #include "http/answer.h"
 #include "mesh/apply.h"
+#include "base/clock.h"
 #include "proxy/access_log.h"
 #include "proxy/attempt.h"
 #include "proxy/mirror.h"
@@ -65,6 +66,7 @@ struct exchange *exchange_open(struct worker *worker, struct session *session)
 		.phase_deadline_ms = TIMER_NEVER,
 		.try_deadline_ms = TIMER_NEVER,
 		.deadline_ms = TIMER_NEVER,
+		.began_ns = clock_now_ns(),
 	};
 	relay_start(&exchange->request, HTTP_FRAMING_NONE, 0);
 	relay_start(&exchange->response, HTTP_FRAMING_NONE, 0);
@@ -80,8 +82,25 @@ void exchange_free(struct exchange *exchange)
 	free(exchange);
 }
 
+static void note_outcome(struct worker *worker, const struct exchange *exchange)
+{
+	if (exchange->lane_count == 0)
+		return;
+	const struct request_outcome outcome = {
+		.status = exchange->status,
+		.request_bytes = exchange->request.bytes,
+		.response_bytes = exchange->response.bytes,
+		.duration_us = (clock_now_ns() - exchange->began_ns) / 1000,
+	};
+
+	for (size_t i = 0; i < exchange->lane_count; i++)
+		statistics_note_outcome(&worker->statistics.lane_outcomes[exchange->lanes[i]],
+					&outcome);
+}
+
 void exchange_close(struct worker *worker, struct exchange *exchange)
 {
+	note_outcome(worker, exchange);
 	if (exchange->log.length)
 		access_log_write(worker, exchange);
 	attempt_abandon(worker, exchange);

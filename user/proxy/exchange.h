@@ -76,6 +76,8 @@ struct exchange {
 
 	struct buffer log; /* what the access log will say of the request; empty: no log */
 	uint64_t began_ns;
+	uint16_t lanes[LANETAG_MAX_RULES]; /* that a gateway put the request into */
+	uint8_t lane_count;
 };
 
 /* How far it came. */

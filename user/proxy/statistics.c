@@ -3,6 +3,24 @@
 
 #include <stddef.h>
 
+const uint64_t outcome_bounds_us[OUTCOME_BUCKETS] = {
+	500,	1000,	2500,	5000,	 10000,	  25000,   50000,
+	100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000,
+};
+
+void statistics_note_outcome(struct lane_outcomes *lane, const struct request_outcome *outcome)
+{
+	size_t bucket = 0;
+
+	while (bucket < OUTCOME_BUCKETS && outcome->duration_us > outcome_bounds_us[bucket])
+		bucket++;
+	statistics_count(&lane->responses[outcome->status / 100 % 6]);
+	statistics_add(&lane->request_bytes, outcome->request_bytes);
+	statistics_add(&lane->response_bytes, outcome->response_bytes);
+	statistics_count(&lane->durations[bucket]);
+	statistics_add(&lane->duration_us, outcome->duration_us);
+}
+
 void statistics_sum(const struct proxy_statistics *from, struct proxy_statistics *sum)
 {
 	const uint64_t *source = (const uint64_t *)from;

@@ -8,6 +8,19 @@
 #include <lanetag/rules.h>
 #include "policy/propagation.h"
 
+#define OUTCOME_BUCKETS 14
+/* Upper bounds in microseconds; the last one is followed by all that took longer. */
+extern const uint64_t outcome_bounds_us[OUTCOME_BUCKETS];
+
+/* How the requests of a lane ended, as the gateway's client saw it. */
+struct lane_outcomes {
+	uint64_t responses[6];	/* by class; [0]: the client or the upstream left before */
+	uint64_t request_bytes; /* of bodies */
+	uint64_t response_bytes;
+	uint64_t durations[OUTCOME_BUCKETS + 1]; /* each by the first bound that it does not pass */
+	uint64_t duration_us;			 /* the sum */
+};
+
 struct proxy_statistics {
 	uint64_t connections_accepted;
 	uint64_t connections_open; /* a gauge: opened less closed */
@@ -50,7 +63,18 @@ struct proxy_statistics {
 	/* requests at gateway listeners per lane, by who decided */
 	uint64_t lane_by_kernel[LANETAG_MAX_LANES];
 	uint64_t lane_by_agent[LANETAG_MAX_LANES];
+	struct lane_outcomes lane_outcomes[LANETAG_MAX_LANES];
 };
+
+/* One request that came to its end. */
+struct request_outcome {
+	unsigned status; /* 0: no response was begun */
+	uint64_t request_bytes;
+	uint64_t response_bytes;
+	uint64_t duration_us;
+};
+
+void statistics_note_outcome(struct lane_outcomes *lane, const struct request_outcome *outcome);
 
 /* One writer, any readers: no lock prefix is needed, only a store that does not tear. */
 static inline void statistics_add(uint64_t *counter, uint64_t amount)

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "admin/lane_metrics.h"
+
+#include <inttypes.h>
+
+#include "admin/exposition.h"
+#include "base/array.h"
+
+/* One lane of the rules in force, while lanes are stepped through. */
+struct lane {
+	struct span rule;  /* its tag header */
+	struct span value; /* or "untagged" */
+	uint32_t number;
+};
+
+typedef void lane_writer(const struct admin_snapshot *snapshot, const struct lane *lane,
+			 struct buffer *out);
+
+/* Policies with the same tag value share a lane: it is written once. */
+static bool lane_is_repeated(const struct lanetag_rule *rule, uint8_t policy)
+{
+	for (uint8_t i = 0; i < policy; i++) {
+		if (rule->policies[i].lane == rule->policies[policy].lane)
+			return true;
+	}
+	return false;
+}
+
+static void write_each_lane(const struct admin_snapshot *snapshot, lane_writer *writer,
+			    struct buffer *out)
+{
+	const struct tag_rules *rules = snapshot->configuration->tag_rules;
+	const struct lanetag_ruleset *ruleset = tag_rules_ruleset(rules);
+
+	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+		const struct lanetag_rule *rule = &ruleset->rules[i];
+		struct lane lane = {.rule = tag_rules_header(rules, i)};
+
+		for (uint8_t j = 0; j < rule->policy_count; j++) {
+			if (lane_is_repeated(rule, j))
+				continue;
+			lane.value = tag_rules_value(rules, i, j);
+			lane.number = rule->policies[j].lane;
+			writer(snapshot, &lane, out);
+		}
+		lane.value = span_of("untagged");
+		lane.number = rule->untagged_lane;
+		writer(snapshot, &lane, out);
+	}
+}
+
+/* NAME{rule="…",tag_value="…"EXTRA} VALUE; `extra` begins with a comma, or is empty. */
+static void write_sample(struct buffer *out, const char *name, const struct lane *lane,
+			 const char *extra, uint64_t value)
+{
+	buffer_printf(out, "%s{rule=\"", name);
+	exposition_label_value(out, lane->rule);
+	buffer_append_text(out, "\",tag_value=\"");
+	exposition_label_value(out, lane->value);
+	buffer_printf(out, "\"%s} %" PRIu64 "\n", extra, value);
+}
+
+static void write_requests(const struct admin_snapshot *snapshot, const struct lane *lane,
+			   struct buffer *out)
+{
+	const struct proxy_statistics *statistics = &snapshot->statistics;
+
+	write_sample(out, "lanetag_lane_requests_total", lane, ",decided_by=\"kernel\"",
+		     statistics->lane_by_kernel[lane->number]);
+	write_sample(out, "lanetag_lane_requests_total", lane, ",decided_by=\"agent\"",
+		     statistics->lane_by_agent[lane->number]);
+}
+
+static void write_kernel_requests(const struct admin_snapshot *snapshot, const struct lane *lane,
+				  struct buffer *out)
+{
+	write_sample(out, "lanetag_kernel_lane_requests_total", lane, "",
+		     snapshot->kernel_lane_requests[lane->number]);
+}
+
+static void write_responses(const struct admin_snapshot *snapshot, const struct lane *lane,
+			    struct buffer *out)
+{
+	static const char *const classes[] = {
+		",class=\"none\"", ",class=\"1xx\"", ",class=\"2xx\"",
+		",class=\"3xx\"",  ",class=\"4xx\"", ",class=\"5xx\"",
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(classes); i++)
+		write_sample(out, "lanetag_lane_responses_total", lane, classes[i],
+			     snapshot->statistics.lane_outcomes[lane->number].responses[i]);
+}
+
+static void write_request_bytes(const struct admin_snapshot *snapshot, const struct lane *lane,
+				struct buffer *out)
+{
+	write_sample(out, "lanetag_lane_request_bytes_total", lane, "",
+		     snapshot->statistics.lane_outcomes[lane->number].request_bytes);
+}
+
+static void write_response_bytes(const struct admin_snapshot *snapshot, const struct lane *lane,
+				 struct buffer *out)
+{
+	write_sample(out, "lanetag_lane_response_bytes_total", lane, "",
+		     snapshot->statistics.lane_outcomes[lane->number].response_bytes);
+}
+
+static void write_durations(const struct admin_snapshot *snapshot, const struct lane *lane,
+			    struct buffer *out)
+{
+	const struct lane_outcomes *outcomes = &snapshot->statistics.lane_outcomes[lane->number];
+	uint64_t count = 0;
+	char bound[32];
+
+	for (size_t i = 0; i < OUTCOME_BUCKETS; i++) {
+		count += outcomes->durations[i];
+		snprintf(bound, sizeof(bound), ",le=\"%g\"", (double)outcome_bounds_us[i] / 1e6);
+		write_sample(out, "lanetag_lane_request_duration_seconds_bucket", lane, bound,
+			     count);
+	}
+	count += outcomes->durations[OUTCOME_BUCKETS];
+	write_sample(out, "lanetag_lane_request_duration_seconds_bucket", lane, ",le=\"+Inf\"",
+		     count);
+	buffer_append_text(out, "lanetag_lane_request_duration_seconds_sum{rule=\"");
+	exposition_label_value(out, lane->rule);
+	buffer_append_text(out, "\",tag_value=\"");
+	exposition_label_value(out, lane->value);
+	buffer_printf(out, "\"} %.6f\n", (double)outcomes->duration_us / 1e6);
+	write_sample(out, "lanetag_lane_request_duration_seconds_count", lane, "", count);
+}
+
+static const struct {
+	const char *name;
+	const char *type;
+	const char *help;
+	lane_writer *writer;
+	bool of_kernel; /* only where the tagger runs */
+} families[] = {
+	{"lanetag_lane_requests_total", "counter",
+	 "Requests at the gateway per rule and tag value, by who decided.", write_requests, false},
+	{"lanetag_kernel_lane_requests_total", "counter",
+	 "Requests per rule and tag value as the kernel tagger counted them.",
+	 write_kernel_requests, true},
+	{"lanetag_lane_responses_total", "counter",
+	 "Requests at the gateway that came to their end, by class of status; none: the client or "
+	 "the upstream left before.",
+	 write_responses, false},
+	{"lanetag_lane_request_bytes_total", "counter", "Bytes of requests' bodies at the gateway.",
+	 write_request_bytes, false},
+	{"lanetag_lane_response_bytes_total", "counter",
+	 "Bytes of responses' bodies at the gateway.", write_response_bytes, false},
+	{"lanetag_lane_request_duration_seconds", "histogram",
+	 "From a request's head to the end of its response, at the gateway.", write_durations,
+	 false},
+};
+
+void lane_metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(families); i++) {
+		if (families[i].of_kernel && !snapshot->kernel_active)
+			continue;
+		exposition_family(out, families[i].name, families[i].type, families[i].help);
+		write_each_lane(snapshot, families[i].writer, out);
+	}
+}
