@@ -7,7 +7,6 @@ set -euo pipefail
 build=(
   build-essential pkg-config clang-14 libclang-rt-14-dev clang-format-14 bpftool
   libbpf-dev libelf-dev zlib1g-dev libyaml-dev libpcre2-dev libmicrohttpd-dev libjansson-dev
- patch
 )
 tests_and_demo=(
   libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 python3-yaml libcap2-bin

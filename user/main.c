@@ -20,6 +20,8 @@ static const struct {
 	 "everybody gets a host's subset: routes and rules in one step"},
 	{"ramp", command_ramp, "give a rule's policy another share; nobody moves back"},
 	{"rollback", command_rollback, "to one of the last 20 configurations"},
+	{"status", command_status, "what a running agent says of itself"},
+	{"top", command_top, "each lane's requests a second, live"},
 	{"observe", command_observe, "count what rules would tag of live traffic"},
 };
 

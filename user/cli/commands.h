@@ -10,6 +10,7 @@
 
 /* Where the agent listens for commands and the commands look for it. */
 #define DEFAULT_CONTROL_PATH "/run/lanetag/control.sock"
+#define DEFAULT_ADMIN_ADDRESS "127.0.0.1:15020"
 
 int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
@@ -20,3 +21,5 @@ int command_observe(int argc, char **argv);
 int command_promote(int argc, char **argv);
 int command_ramp(int argc, char **argv);
 int command_rollback(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_top(int argc, char **argv);

@@ -13,7 +13,6 @@
 #include "base/number.h"
 #include "cli/commands.h"
 
-#define DEFAULT_ADMIN_ADDRESS "127.0.0.1:15020"
 #define DEFAULT_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
 #define DEFAULT_DRAIN_TIMEOUT_MS 10000
 #define DEFAULT_INTERCEPT_PORT 15001

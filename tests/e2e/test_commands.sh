@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What people read of the commands agrees with the commands: --help, the man page, bash completion; status and top.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/e2e/lib.sh
+. tests/e2e/lib.sh
+
+lanetag=$build/lanetag
+manual=docs/man/lanetag.8
+
+commands() { "$lanetag" --help | awk '/^  [a-z]/ { print $1 }'; }
+
+options_of_help() { # COMMAND
+  "$lanetag" "$1" --help | grep -oE -- '(^|[[:space:]|[])--[a-z][a-z-]+' | grep -oE -- '--[a-z-]+'
+}
+
+manual_agrees() {
+  local command
+  claim_equal "the man page has each command, and no other" \
+    "$(sed -n 's/^\.SS \([a-z]*\).*/\1/p' "$manual" | sort)" "$(commands | sort)"
+  claim_equal "the man page has each option of each --help, and no other" \
+    "$(tr -d '\\' <"$manual" | grep -oE -- '--[a-z][a-z-]+' | sort -u)" \
+    "$({ echo --version; for command in $(commands); do options_of_help "$command"; done; } | sort -u)"
+  claim_equal "groff has nothing to say of the man page" "$(groff -man -ww -Tutf8 "$manual" 2>&1 >/dev/null)" ''
+  for command in $(commands); do
+    claim "lanetag help $command is its --help, with an example" \
+      bash -c "'$lanetag' help $command | cmp - <('$lanetag' $command --help) && '$lanetag' $command --help | grep -q '^example'"
+    "$lanetag" "$command" --no-such-option >/dev/null 2>&1
+    claim_equal "$command: an unknown option is wrong usage" $? 2
+  done
+}
+
+complete_words() { # WORD…: the last is completed
+  PATH="$PWD/$build:$PATH" bash -c '. scripts/completion/lanetag.bash
+    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _lanetag; printf "%s " "${COMPREPLY[@]}"' bash "$@"
+}
+
+completes() {
+  claim_equal "commands are completed" "$(complete_words lanetag ro)" 'rollback '
+  claim_equal "options are completed" "$(complete_words lanetag ramp --al)" '--allow-back '
+  claim_equal "formats are completed" "$(complete_words lanetag diff -o j)" 'json '
+  claim_equal "files are completed" "$(complete_words lanetag check READM)" 'README.md '
+}
+
+tells_status() {
+  local step files
+  for step in 1 2 3; do
+    start_apps_of_step "$step"
+    mapfile -t files < <(manifests_of_step "$step")
+    apply "${files[@]}"
+  done
+  start_agent --no-kernel --control "$work/control.sock"
+  wait_for_configuration 0 || give_up "the agent serves step 3"
+  for user in 0001 0003 0005; do ask "$user" >/dev/null; done
+  claim_equal "status tells the lanes with their requests" \
+    "$(in_node "$lanetag" status | awk '$1 ~ /^appver/ { print $1, $2, $NF }' | sort | tr '\n' ';')" \
+    'appver-a (no 2;appver-a v2 1;appver-b (no 2;appver-b v2 1;appver-c (no 1;appver-c v3 2;'
+  claim_equal "and as JSON" "$(in_node "$lanetag" status -o json | jq -c '[.requests > 0, .kernelTagger]')" '[true,false]'
+  start_background_clients
+  claim "top tells requests a second, a line per lane, and ends after -n rounds" \
+    awk '$1 == "appver-a" && $2 == "v2" && $NF + 0 > 0 { found++ } END { exit found != 2 }' <(in_node "$lanetag" top -n 2)
+  claim_equal "top's JSON is an object a round" \
+    "$(in_node "$lanetag" top -n 1 -o json | jq -c '[.rules[].lanes[].requestsPerSecond] | length')" 6
+  stop_background_clients >/dev/null
+  printf 'kind: [\n' >"$manifests/broken.yaml"
+  local tries=100
+  while in_node "$lanetag" status >"$work/status" && [ $((tries--)) -gt 0 ]; do sleep 0.1; done
+  claim "status names a refused configuration and ends with 1" grep -q '^last error .*broken.yaml' "$work/status"
+  in_node "$lanetag" status --admin 127.0.0.1:1 2>/dev/null
+  claim_equal "status without an agent ends with 2" $? 2
+}
+
+set_up_cluster
+manual_agrees
+completes
+tells_status
+finish
