@@ -47,13 +47,10 @@ kernel_has() { # TRACEPOINT
   [ "$(bpftool btf dump file /sys/kernel/btf/vmlinux | grep -c "btf_trace_$1'")" -gt 0 ]
 }
 
-# All, but where calls may come before the kernel has said whose they are.
+# None wrong, ever. The kernel may abstain: two processors on one connection at once, calls that come too early.
 claim_right() { # TEXT OUTCOME COUNT
-  if grep -q 'threads are followed.*calls=early' "$work/agent.log"; then
-    claim_equal "$1" "$2" "right=$3 none=0 wrong=0 failed=0"
-  else
-    claim "$1, or none ($2)" grep -q '^right=[1-9].* wrong=0 failed=0' <<<"$2"
-  fi
+  local right=${2#right=}
+  claim "$1 ($2)" test "${right%% *}" -ge $(($3 * 95 / 100)) -a "${2#* wrong=}" = "0 failed=0"
 }
 
 start_server() { # COMMAND…
