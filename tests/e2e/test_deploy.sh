@@ -60,6 +60,14 @@ asks_for_no_more_than_it_may() {
 }
 claim "it asks for nothing that its role does not allow" asks_for_no_more_than_it_may
 
+# Monitoring.
+claim "promtool accepts the rules" promtool check rules deploy/prometheus/rules.yaml
+claim "the alerts fire when they should, and only then" promtool test rules deploy/prometheus/rules.test.yaml
+queries_parse() {
+  python3 tests/e2e/deploy/queries.py >"$work/queries.yaml" && promtool check rules "$work/queries.yaml"
+}
+claim "the queries of the dashboard and the analysis template parse" queries_parse
+
 # systemd.
 verify_unit() {
   sed "s#/usr/sbin/lanetag#$(readlink -f "$build/lanetag")#; /^Documentation/d" deploy/systemd/lanetag.service >"$work/lanetag.service"

@@ -115,9 +115,44 @@ def promtool_has_no_complaint():
     assert proxy.stop() == 0
 
 
+def families():
+    """Name -> type, of all that an agent prints here and, with the kernel, elsewhere."""
+    return dict(re.findall(r"^# TYPE (\w+) (\w+)$", scrape(), re.MULTILINE))
+
+
+def dashboards_and_alerts_ask_for_what_there_is():
+    proxy = Proxy(one_app() + RULES)
+    with Client() as client:
+        client.ask("/x/0/200", fields=["x-user-id: 0005"])
+    known = families()
+    assert proxy.stop() == 0
+    asked = set()
+    for path in ("deploy/grafana/lanes.json", "deploy/prometheus/rules.yaml", "deploy/examples/argo-analysis-template.yaml"):
+        with open(path, encoding="utf-8") as file:
+            asked |= set(re.findall(r"lanetag_\w+", file.read()))
+    assert len(asked) > 10, asked
+    unknown = [name for name in asked if name not in known and name.removesuffix("_bucket") not in known]
+    assert not unknown, unknown
+
+
+def the_operations_guide_names_each_metric():
+    proxy = Proxy(one_app() + RULES)
+    known = families()
+    assert proxy.stop() == 0
+    with open("docs/operations.md", encoding="utf-8") as file:
+        text = file.read()
+    rows = set(re.findall(r"^\| `(lanetag_\w+)` \|", text, re.MULTILINE))
+    missing = set(known) - rows
+    assert not missing, sorted(missing)
+    kernel = {name for name in rows if name.startswith(("lanetag_kernel_", "lanetag_arrivals_", "lanetag_threads_",
+                                                        "lanetag_interception_"))}
+    assert rows - kernel <= set(known), sorted(rows - kernel - set(known))
+
+
 if __name__ == "__main__":
     assert Closed
     tests = Tests()
-    for claim in (each_lane_counts_its_requests_exactly_also_across_reloads, promtool_has_no_complaint):
+    for claim in (each_lane_counts_its_requests_exactly_also_across_reloads, promtool_has_no_complaint,
+                  dashboards_and_alerts_ask_for_what_there_is, the_operations_guide_names_each_metric):
         tests.run(claim)
     sys.exit(tests.end())
