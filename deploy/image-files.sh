@@ -12,6 +12,6 @@ for library in $(ldd "$binary" | awk '$2 == "=>" { print $3 } $1 ~ /^\// { print
   install -D -m 0755 "$(readlink -f "$library")" "$root$library"
 done
 # Where volumes are mounted; the root itself stays read-only.
-mkdir -p "$root/etc/lanetag" "$root/run/lanetag" "$root/sys/fs/bpf" "$root/sys/fs/cgroup" "$root/proc" "$root/dev" "$root/tmp"
+mkdir -p "$root/etc/lanetag" "$root/run/lanetag" "$root/sys" "$root/proc" "$root/dev" "$root/tmp"
 printf 'root:x:0:0::/:/nonexistent\n' >"$root/etc/passwd"
 printf 'root:x:0:\n' >"$root/etc/group"

@@ -17,6 +17,11 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 tutorial_set_up || give_up "the network is set up"
 root=$work/image
+interception=()
+if use_kernel; then
+  tutorial_make_cgroup || give_up "a cgroup can be made"
+  interception=(--intercept "$POD_GATEWAY" --intercept-cgroup "$cgroup" --pod-interface 'app-*')
+fi
 mkdir "$work/run"
 
 make_image() {
@@ -30,7 +35,8 @@ claim "the Dockerfile's step makes the image's files" make_image
 start_agent() {
   start node agent tests/e2e/image/run.sh "$root" "$manifests" "$work/run" "$capabilities" \
     run --config /etc/lanetag --takeover --after-handover=wait --admin "$ADMIN" --drain-timeout 2000 \
-    --pin-directory "$pins" --interface '*'
+    --pin-directory "$pins" --interface '*' \
+    ${interception+"${interception[@]}"}
 }
 
 arguments_are_known() { # the DaemonSet's options are the agent's
@@ -38,7 +44,7 @@ arguments_are_known() { # the DaemonSet's options are the agent's
   while read -r argument; do
     case $argument in
       run) ;;
-      --config=* | --admin=*) ;;
+      --config=* | --admin=* | --intercept=* | --pod-interface=*) ;;
       *) [[ " --takeover --after-handover=wait --drain-timeout=20000 " == *" $argument "* ]] || { echo "$argument"; return 1; } ;;
     esac
   done < <(python3 tests/e2e/image/daemonset.py args)
@@ -62,6 +68,8 @@ done
 if use_kernel; then
   kernel_decides() { [ "$(metric 'lanetag_decisions_total{by="kernel"}')" -gt 0 ]; }
   claim "the kernel decides: the capabilities suffice" kernel_decides
+  intercepts() { [ "$(metric lanetag_interception_accepted_total)" -gt 0 ] && [ "$(metric 'lanetag_arrivals_total{event="requests"}')" -gt 0 ]; }
+  claim "and for interception and arrivals too" intercepts
 fi
 claim_equal "the process holds them and no other" \
   "$(capsh --decode="$(awk '/^CapEff/ { print $2 }' "/proc/$(in_node pgrep -f "$pins" | head -1)/status")" | cut -d= -f2 | tr ',' '\n' | sort | tr '\n' ' ')" \

@@ -24,6 +24,7 @@ SECURITY = strict(["allowPrivilegeEscalation", "readOnlyRootFilesystem", "capabi
                   seccompProfile=strict(["type"], type={"enum": ["Unconfined", "RuntimeDefault"]}))
 CONTAINER = strict(["name", "image", "args", "securityContext", "resources", "volumeMounts"],
                    name=STRING, image=STRING, imagePullPolicy=STRING, args=STRINGS, securityContext=SECURITY,
+                   env={"type": "array", "items": strict(["name"], name=STRING, value=STRING, valueFrom={"type": "object"})},
                    livenessProbe=PROBE, readinessProbe=PROBE,
                    resources=strict(["requests", "limits"], requests=MAP, limits=MAP),
                    volumeMounts={"type": "array", "items": strict(["name", "mountPath"], name=STRING, mountPath=STRING, readOnly=FLAG)})
