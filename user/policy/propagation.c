@@ -7,6 +7,7 @@
 struct propagation {
 	const struct header_propagation_manifest *manifests;
 	size_t count;
+	unsigned all_ways; /* of all of them */
 };
 
 int propagation_compile(const struct manifest_set *manifests, struct diagnostics *diagnostics,
@@ -21,6 +22,8 @@ int propagation_compile(const struct manifest_set *manifests, struct diagnostics
 	}
 	propagation->manifests = manifests->header_propagations;
 	propagation->count = manifests->header_propagation_count;
+	for (size_t i = 0; i < propagation->count; i++)
+		propagation->all_ways |= propagation->manifests[i].ways;
 	*ret_propagation = propagation;
 	return 0;
 }
@@ -33,6 +36,11 @@ void propagation_free(struct propagation *propagation)
 bool propagation_is_empty(const struct propagation *propagation)
 {
 	return propagation->count == 0;
+}
+
+bool propagation_uses(const struct propagation *propagation, enum propagation_way way)
+{
+	return propagation->all_ways & PROPAGATION_WAY(way);
 }
 
 static bool names_header(const struct header_propagation_manifest *manifest, struct span name)

@@ -26,4 +26,6 @@ static inline bool propagation_matches(const struct propagation *propagation, st
 }
 /* True if any header travels to and from a workload with `labels`; NULL: from every workload. */
 bool propagation_selects(const struct propagation *propagation, const struct labels *labels);
+/* True if some header travels by this way, to or from some workload. */
+bool propagation_uses(const struct propagation *propagation, enum propagation_way way);
 bool propagation_is_empty(const struct propagation *propagation);

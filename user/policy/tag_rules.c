@@ -8,11 +8,6 @@
 #include "http/values.h"
 #include "policy/tag_rules_internal.h"
 
-struct found_ids {
-	struct span ids[LANETAG_MAX_SOURCES];
-	char decoded[LANETAG_MAX_SOURCES][LANETAG_MAX_VALUE]; /* query parameters with escapes */
-};
-
 void tag_rules_free(struct tag_rules *rules)
 {
 	if (!rules)
@@ -104,7 +99,7 @@ static void note_id(struct span value, enum tag_id_state *state, struct span *id
 }
 
 static void find_in_fields(const struct tag_rules *rules, const struct http_request_head *head,
-			   struct found_ids *found, enum tag_id_state *states)
+			   struct tag_ids *found)
 {
 	const struct lanetag_ruleset *ruleset = &rules->ruleset;
 
@@ -118,7 +113,7 @@ static void find_in_fields(const struct tag_rules *rules, const struct http_requ
 			    source->name_length != name.length ||
 			    !span_equal_ignore_case(name, (struct span){source->name, name.length}))
 				continue;
-			note_id(head->fields[i].value, &states[j], &found->ids[j]);
+			note_id(head->fields[i].value, &found->states[j], &found->ids[j]);
 		}
 	}
 }
@@ -161,25 +156,25 @@ static void find_in_query(const struct lanetag_source *source, struct span query
 	}
 }
 
-static void find_ids(const struct tag_rules *rules, const struct http_request_head *head,
-		     struct found_ids *found, enum tag_id_state *states)
+void tag_rules_find_ids(const struct tag_rules *rules, const struct http_request_head *head,
+			struct tag_ids *found)
 {
 	const struct lanetag_ruleset *ruleset = &rules->ruleset;
 
 	for (size_t i = 0; i < ruleset->source_count; i++)
-		states[i] = TAG_ID_MISSING;
-	find_in_fields(rules, head, found, states);
+		found->states[i] = TAG_ID_MISSING;
+	find_in_fields(rules, head, found);
 	for (size_t i = 0; i < ruleset->source_count; i++) {
 		const struct lanetag_source *source = &ruleset->sources[i];
 		struct span name = {source->name, source->name_length}, value;
 
 		if (source->kind == LANETAG_SOURCE_QUERY_PARAM)
-			find_in_query(source, head->query, found->decoded[i], &states[i],
+			find_in_query(source, head->query, found->decoded[i], &found->states[i],
 				      &found->ids[i]);
 		for (size_t j = 0;
 		     source->kind == LANETAG_SOURCE_COOKIE && http_cookie(head, name, j, &value);
 		     j++)
-			note_id(value, &states[i], &found->ids[i]);
+			note_id(value, &found->states[i], &found->ids[i]);
 	}
 }
 
@@ -215,6 +210,25 @@ static uint8_t choose_policy(const struct tag_rules *rules, size_t rule, struct 
 			return entry->policy;
 	}
 	return lanetag_rule_policy(&rules->ruleset.rules[rule], remainder);
+}
+
+size_t tag_rules_id_keys(const struct tag_rules *rules, const struct tag_ids *ids,
+			 uint64_t ret_keys[LANETAG_MAX_SOURCES])
+{
+	const struct lanetag_ruleset *ruleset = &rules->ruleset;
+	size_t count = 0;
+
+	for (size_t i = 0; i < ruleset->source_count; i++) {
+		const struct lanetag_source *source = &ruleset->sources[i];
+
+		if (ids->states[i] != TAG_ID_PRESENT)
+			continue;
+		__u64 name = lanetag_xxh64((const __u8 *)source->name, source->name_length,
+					   source->kind);
+		ret_keys[count++] = lanetag_xxh64((const __u8 *)ids->ids[i].data,
+						  (__u32)ids->ids[i].length, name);
+	}
+	return count;
 }
 
 static void decide(const struct tag_rules *rules, const struct span *ids,
@@ -253,10 +267,18 @@ static void decide(const struct tag_rules *rules, const struct span *ids,
 void tag_rules_decide(const struct tag_rules *rules, const struct http_request_head *head,
 		      struct tag_decision *ret_decision)
 {
-	struct found_ids found;
+	struct tag_ids ids;
 
-	find_ids(rules, head, &found, ret_decision->sources);
-	decide(rules, found.ids, ret_decision);
+	tag_rules_find_ids(rules, head, &ids);
+	tag_rules_decide_ids(rules, &ids, ret_decision);
+}
+
+void tag_rules_decide_ids(const struct tag_rules *rules, const struct tag_ids *ids,
+			  struct tag_decision *ret_decision)
+{
+	memcpy(ret_decision->sources, ids->states,
+	       rules->ruleset.source_count * sizeof(ids->states[0]));
+	decide(rules, ids->ids, ret_decision);
 }
 
 void tag_rules_decide_id(const struct tag_rules *rules, struct span id,

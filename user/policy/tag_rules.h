@@ -62,6 +62,13 @@ enum tag_id_state {
 	TAG_ID_CONFLICTING, /* twice with different values */
 };
 
+/* The ids in one request, one per source of the rules; spans into the head or into `decoded`. */
+struct tag_ids {
+	enum tag_id_state states[LANETAG_MAX_SOURCES];
+	struct span ids[LANETAG_MAX_SOURCES]; /* where the state is TAG_ID_PRESENT */
+	char decoded[LANETAG_MAX_SOURCES][LANETAG_MAX_VALUE]; /* parameters with escapes */
+};
+
 struct tag_decision {
 	enum tag_id_state sources[LANETAG_MAX_SOURCES];
 	struct tag_rule_decision {
@@ -74,9 +81,20 @@ struct tag_decision {
 };
 
 /*
- * Decides every rule for a request. Never fails, never allocates. A query parameter's value is
- * percent-decoded; a broken escape stands as it is. A cookie's value is taken as sent.
+ * Decides every rule for a request, in two steps or in one. Never fails, never allocates. A query
+ * parameter's value is percent-decoded; a broken escape stands as it is. A cookie's value is taken
+ * as sent.
  */
+void tag_rules_find_ids(const struct tag_rules *rules, const struct http_request_head *head,
+			struct tag_ids *ret_ids);
+void tag_rules_decide_ids(const struct tag_rules *rules, const struct tag_ids *ids,
+			  struct tag_decision *ret_decision);
+/*
+ * Numbers for the ids that are present, equal where source and id are; at most LANETAG_MAX_SOURCES,
+ * gives how many. No secret: who chooses ids can choose numbers that are equal.
+ */
+size_t tag_rules_id_keys(const struct tag_rules *rules, const struct tag_ids *ids,
+			 uint64_t ret_keys[LANETAG_MAX_SOURCES]);
 void tag_rules_decide(const struct tag_rules *rules, const struct http_request_head *head,
 		      struct tag_decision *ret_decision);
 

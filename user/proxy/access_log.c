@@ -102,7 +102,7 @@ static void begin_common(struct buffer *out, const struct request *request, cons
 /* The tags that go upstream: decided here, or restored on a hop. */
 static void append_tags(struct buffer *out, const struct request *request)
 {
-	const struct tag_rules *rules = request->configuration->tag_rules;
+	const struct tag_rules *rules = request->rules;
 	bool first = true;
 
 	buffer_append_text(out, ",\"tags\":{");

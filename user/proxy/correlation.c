@@ -12,11 +12,6 @@ static unsigned ways_of(const struct request *request, struct span name)
 	return propagation_ways(request->configuration->propagation, name, request->source_labels);
 }
 
-static bool is_tag(const struct request *request, struct span name)
-{
-	return tag_rules_owns_header(request->configuration->tag_rules, name);
-}
-
 /* Adds a field unless it is there. Without room it is left out, as is everything after it. */
 static void add_field(struct request *request, struct span name, struct span value)
 {
@@ -43,7 +38,7 @@ static enum correlation_outcome by_header(struct request *request)
 		if (field->kind != HTTP_FIELD_OTHER || request_is_baggage(field))
 			continue;
 		unsigned ways = ways_of(request, field->name);
-		bool tag = is_tag(request, field->name);
+		bool tag = request_owns_tag(request, field->name);
 		if (tag && ways && !(ways & PROPAGATION_WAY(PROPAGATION_HEADER)))
 			http_edit_remove(&request->edit, i);
 		else if (tag)
@@ -70,7 +65,7 @@ static enum correlation_outcome restore_member(struct request *request, enum pro
 	}
 	add_field(request, member->key,
 		  (struct span){request->values.data + start, request->values.length - start});
-	return is_tag(request, member->key) ? CORRELATION_DECIDED : CORRELATION_FOUND;
+	return request_owns_tag(request, member->key) ? CORRELATION_DECIDED : CORRELATION_FOUND;
 }
 
 enum correlation_outcome correlation_restore_baggage(struct request *request,
@@ -110,7 +105,7 @@ static enum correlation_outcome by_baggage(struct request *request)
 /* The rules know the user: that none of them tags it is an answer too. */
 static enum correlation_outcome by_user_id(struct request *request)
 {
-	const struct tag_rules *rules = request->configuration->tag_rules;
+	const struct tag_rules *rules = request->rules;
 	enum correlation_outcome outcome = CORRELATION_NOTHING;
 
 	for (size_t i = 0; i < tag_rules_count(rules); i++) {

@@ -3,6 +3,7 @@
 
 #include "proxy/access_log.h"
 #include "proxy/answer.h"
+#include "proxy/generation.h"
 #include "proxy/listener.h"
 #include "proxy/mirror.h"
 #include "proxy/session.h"
@@ -36,6 +37,7 @@ static struct request_verdict run_request_stage(struct worker *worker, struct se
 	request->position = position;
 	request->statistics = &worker->statistics;
 	request->random_state = &worker->random_state;
+	generation_choose(worker, request, &session->exchange->hold);
 	struct request_verdict verdict =
 		request_tag_and_route(request, find_mark(worker, session, position, &mark));
 
@@ -90,7 +92,7 @@ static bool is_last_request(const struct worker *worker, const struct session *s
 /* For the counters: which of its lanes are how well off is what a release is judged by. */
 static void note_lanes(struct exchange *exchange, const struct request *request)
 {
-	const struct tag_rules *rules = request->configuration->tag_rules;
+	const struct tag_rules *rules = request->rules;
 
 	if (request->listener->kind != MESH_LISTENER_GATEWAY)
 		return;

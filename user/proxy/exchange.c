@@ -107,6 +107,7 @@ void exchange_close(struct worker *worker, struct exchange *exchange)
 	relay_stop(worker, &exchange->request);
 	relay_stop(worker, &exchange->response);
 	buffer_free(&exchange->response_start);
+	holds_release(worker->proxy->holds, &exchange->hold);
 	lease_drop(worker, exchange->lease);
 	if (exchange->replay.capacity > WORKER_KEPT_BUFFER_BYTES)
 		buffer_free(&exchange->replay);

@@ -4,6 +4,7 @@
  * A request under way and its response. See exchange.c for how it lives; attempt.c chooses and
  * replaces upstream connections, response.c reads what comes from them.
  */
+#include "proxy/holds.h"
 #include "proxy/lease.h"
 #include "proxy/relay.h"
 
@@ -74,6 +75,7 @@ struct exchange {
 	uint64_t try_deadline_ms;   /* retries.perTryTimeout */
 	uint64_t deadline_ms;	    /* the route's timeout */
 
+	struct hold hold;  /* the user's ids, until the exchange ends */
 	struct buffer log; /* what the access log will say of the request; empty: no log */
 	uint64_t began_ns;
 	uint16_t lanes[LANETAG_MAX_RULES]; /* that a gateway put the request into */

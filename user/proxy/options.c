@@ -46,6 +46,8 @@ static const struct {
 	       MAXIMUM_TIMEOUT_MS, "ms to a response's head (then 504), and between its pieces"),
 	OPTION(upstream_idle_timeout_ms, OPTION_UNSIGNED, "upstream-idle-timeout", 60000, 1,
 	       MAXIMUM_TIMEOUT_MS, "ms that an upstream connection is kept unused"),
+	OPTION(rules_kept_ms, OPTION_UNSIGNED, "rules-kept", 5000, 1, MAXIMUM_TIMEOUT_MS,
+	       "ms after a reload that users keep rules while requests of theirs are under way"),
 	OPTION(maximum_connections, OPTION_SIZE, "connections", 50000, 1, SIZE_MAX / 2,
 	       "of all clients"),
 	OPTION(maximum_connections_per_client, OPTION_SIZE, "connections-per-client", 0, 0,

@@ -26,6 +26,7 @@ struct proxy_options {
 	unsigned connect_timeout_ms; /* to one endpoint */
 	unsigned upstream_response_timeout_ms; /* to the response's head, and between its pieces */
 	unsigned upstream_idle_timeout_ms;     /* of pooled connections */
+	unsigned rules_kept_ms; /* after a reload, for users with requests under way */
 	size_t maximum_connections;
 	size_t maximum_connections_per_client;	/* 0: as many as it likes */
 	size_t maximum_requests_per_connection; /* 0: as many as it likes */

@@ -185,6 +185,8 @@ static int apply(struct proxy *proxy, struct configuration *configuration,
 	for (unsigned i = 0; i < proxy->worker_count; i++)
 		worker_post_lease(&proxy->workers[i], leases[i]);
 	free(leases);
+	/* Only now can every worker find it. */
+	holds_set_current(proxy->holds, configuration->generation, worker_clock_ms());
 	configuration_take(configuration);
 	configuration_drop(proxy->configuration);
 	proxy->configuration = configuration;
@@ -226,6 +228,7 @@ static void end_workers(struct proxy *proxy)
 		close(proxy->access_log_fd);
 	configuration_drop(proxy->configuration);
 	clients_free(&proxy->clients);
+	free(proxy->holds);
 	free(proxy->workers);
 	free(proxy);
 }
@@ -263,7 +266,8 @@ int proxy_start_with_sockets(const struct proxy_options *options, struct tagger 
 	}
 	clients_start(&proxy->clients);
 	proxy->workers = calloc(proxy->options.workers, sizeof(*proxy->workers));
-	if (!error && !proxy->workers)
+	proxy->holds = holds_new(proxy->options.rules_kept_ms);
+	if (!error && (!proxy->workers || !proxy->holds))
 		error = -ENOMEM;
 	while (!error && proxy->worker_count < proxy->options.workers) {
 		error = worker_start(&proxy->workers[proxy->worker_count], proxy,

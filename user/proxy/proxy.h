@@ -13,6 +13,7 @@
 #include "proxy/takeover.h"
 
 struct heartbeat;
+struct holds;
 struct worker;
 
 /* Private to the room. */
@@ -21,6 +22,7 @@ struct proxy {
 	struct http_limits request_limits;
 	struct http_limits response_limits;
 	struct tagger *tagger; /* or NULL */
+	struct holds *holds;
 	struct configuration *configuration;
 	int access_log_fd; /* -1: none */
 	struct worker *workers;

@@ -28,14 +28,13 @@ static bool reserve_values(struct request *request)
 /* The member's key as it stands, or decoded: an application may write it anew, decoded. */
 static bool is_tag_member(struct request *request, struct span key)
 {
-	const struct tag_rules *rules = request->configuration->tag_rules;
 	size_t start = request->values.length;
 
 	if (!memchr(key.data, '%', key.length))
-		return tag_rules_owns_header(rules, key);
+		return request_owns_tag(request, key);
 	bool is_tag = baggage_decode(key, &request->values) == 0 &&
-		      tag_rules_owns_header(rules, (struct span){request->values.data + start,
-								 request->values.length - start});
+		      request_owns_tag(request, (struct span){request->values.data + start,
+							      request->values.length - start});
 	request->values.length = start;
 	return is_tag;
 }
@@ -96,7 +95,7 @@ struct request_verdict request_remove_forged_tags(struct request *request)
 
 		if (field->kind != HTTP_FIELD_OTHER)
 			continue;
-		if (tag_rules_owns_header(request->configuration->tag_rules, field->name)) {
+		if (request_owns_tag(request, field->name)) {
 			http_edit_remove(&request->edit, i);
 			statistics_count(&request->statistics->forged_tags_removed);
 		} else if (request_is_baggage(field) && baggage_has_tag(request, field->value)) {
@@ -123,8 +122,7 @@ static bool kernel_differs(const struct lanetag_mark *mark, size_t rule, uint8_t
 
 static void count_ids(struct request *request)
 {
-	const struct lanetag_ruleset *ruleset =
-		tag_rules_ruleset(request->configuration->tag_rules);
+	const struct lanetag_ruleset *ruleset = tag_rules_ruleset(request->rules);
 
 	for (size_t i = 0; i < ruleset->source_count; i++) {
 		if (request->decision.sources[i] == TAG_ID_MISSING)
@@ -136,8 +134,7 @@ static void count_ids(struct request *request)
 
 static void count_decisions(struct request *request, const struct lanetag_mark *mark)
 {
-	const struct lanetag_ruleset *ruleset =
-		tag_rules_ruleset(request->configuration->tag_rules);
+	const struct lanetag_ruleset *ruleset = tag_rules_ruleset(request->rules);
 	struct proxy_statistics *statistics = request->statistics;
 	bool by_kernel = mark, differs = false;
 
@@ -162,9 +159,9 @@ static void count_decisions(struct request *request, const struct lanetag_mark *
 
 void request_decide(struct request *request, const struct lanetag_mark *mark)
 {
-	const struct tag_rules *rules = request->configuration->tag_rules;
+	const struct tag_rules *rules = request->rules;
 
-	tag_rules_decide(rules, &request->head, &request->decision);
+	tag_rules_decide_ids(rules, &request->ids, &request->decision);
 	if (mark && mark->generation != tag_rules_ruleset(rules)->generation) {
 		statistics_count(&request->statistics->marks_stale);
 		mark = NULL;
@@ -177,7 +174,7 @@ void request_decide(struct request *request, const struct lanetag_mark *mark)
 
 struct request_verdict request_inject_tags(struct request *request)
 {
-	const struct tag_rules *rules = request->configuration->tag_rules;
+	const struct tag_rules *rules = request->rules;
 	size_t count = tag_rules_count(rules);
 
 	for (size_t i = 0; i < count; i++) {
@@ -322,7 +319,7 @@ struct request_verdict request_propagate(struct request *request, const struct l
 /* Equal hashes, equal side of the weights: the user's where an id is known. */
 static uint64_t routing_hash(struct request *request)
 {
-	size_t count = tag_rules_count(request->configuration->tag_rules);
+	size_t count = tag_rules_count(request->rules);
 
 	for (size_t i = 0; i < count; i++) {
 		if (request->decision.rules[i].has_remainder)
@@ -381,8 +378,7 @@ struct request_verdict request_tag_and_route(struct request *request,
 			verdict = request_inject_tags(request);
 	} else {
 		find_caller(request);
-		tag_rules_decide(request->configuration->tag_rules, &request->head,
-				 &request->decision);
+		tag_rules_decide_ids(request->rules, &request->ids, &request->decision);
 		correlation_restore_tags(request);
 		verdict = all_is_well;
 	}

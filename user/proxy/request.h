@@ -24,6 +24,9 @@ struct request {
 	uint64_t *random_state;
 
 	struct http_request_head head; /* parsed */
+	/* To decide by: the configuration's, or older ones that the user is held with. */
+	const struct tag_rules *rules;
+	struct tag_ids ids; /* in the head, by these rules */
 
 	/* Worked out */
 	struct http_edit edit;
@@ -64,6 +67,15 @@ struct request_verdict request_remove_forged_tags(struct request *request);
 void request_decide(struct request *request, const struct lanetag_mark *mark);
 struct request_verdict request_inject_tags(struct request *request);
 struct request_verdict request_propagate(struct request *request, const struct labels *destination);
+
+/* A tag by the rules in force, or by those that this request is decided by. */
+static inline bool request_owns_tag(const struct request *request, struct span name)
+{
+	const struct tag_rules *in_force = request->configuration->tag_rules;
+
+	return tag_rules_owns_header(in_force, name) ||
+	       (request->rules != in_force && tag_rules_owns_header(request->rules, name));
+}
 
 #define REQUEST_BAGGAGE "baggage"
 

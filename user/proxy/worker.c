@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "proxy/access_log.h"
 #include "proxy/exchange.h"
+#include "proxy/generation.h"
 #include "proxy/listener.h"
 #include "proxy/mirror.h"
 #include "proxy/session.h"
@@ -142,8 +143,10 @@ static void adopt_lease(struct worker *worker, struct lease *lease)
 	adopt_listeners(worker, lease);
 	lease->is_current = true;
 	worker->lease = lease;
-	if (previous)
+	if (previous) {
+		generation_keep(worker, previous->configuration);
 		retire_lease(worker, previous);
+	}
 }
 
 static void close_listeners(struct worker *worker)
@@ -277,14 +280,23 @@ static void handle_timer(void *context, struct timer *timer)
 		mirror_expired(worker, (struct mirror *)timed);
 }
 
+static int sleep_ms(struct worker *worker)
+{
+	int timers = timer_wheel_sleep(&worker->timers, worker->now_ms);
+	int generations = generation_expire(worker);
+
+	if (worker->again)
+		return 0;
+	return timers < 0 || (generations >= 0 && generations < timers) ? generations : timers;
+}
+
 static void loop(struct worker *worker)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	bool go_on = true;
 
 	while (go_on) {
-		int sleep = worker->again ? 0 : timer_wheel_sleep(&worker->timers, worker->now_ms);
-		int count = epoll_wait(worker->epoll_fd, events, EVENTS_AT_ONCE, sleep);
+		int count = epoll_wait(worker->epoll_fd, events, EVENTS_AT_ONCE, sleep_ms(worker));
 
 		worker->now_ms = worker_clock_ms();
 		atomic_fetch_add_explicit(&worker->rounds, 1, memory_order_relaxed);
@@ -340,6 +352,7 @@ static void free_exchanges(struct worker *worker)
 static void free_worker(struct worker *worker)
 {
 	free_exchanges(worker);
+	generation_drop_all(worker);
 	if (worker->lease)
 		lease_free(worker, worker->lease);
 	while (worker->mailbox) {

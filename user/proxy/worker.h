@@ -6,6 +6,7 @@
  * which nobody changes. Only the mailbox is touched from outside.
  */
 #include <pthread.h>
+#include "proxy/holds.h"
 #include "proxy/lease.h"
 #include "proxy/pipe_pool.h"
 #include "proxy/proxy.h"
@@ -60,6 +61,8 @@ struct worker {
 
 	struct lease *lease; /* the current one */
 	struct lease *old_leases;
+	struct configuration *kept[HOLDS_GENERATIONS]; /* replaced ones; generation.c */
+	size_t kept_count;
 	struct listener *listeners;
 	struct session *sessions;
 	struct exchange *spare_exchanges;

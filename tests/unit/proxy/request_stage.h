@@ -82,6 +82,8 @@ static struct request_verdict run(struct stage *stage, enum mesh_listener_kind k
 	assert_int_equal(http_request_parse(text, (size_t)length, 0, &http_default_limits,
 					    &stage->request.head, &refusal),
 			 HTTP_PARSE_COMPLETE);
+	stage->request.rules = stage->configuration->tag_rules;
+	tag_rules_find_ids(stage->request.rules, &stage->request.head, &stage->request.ids);
 	struct request_verdict verdict = request_tag_and_route(&stage->request, mark);
 	if (!verdict.status)
 		verdict = request_prepare(&stage->request);
