@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """
-Holds what user/http makes of requests against Node, nginx and HAProxy, in two ways:
+Holds what user/http makes of requests against Node, nginx and HAProxy, in three ways:
   raw        the client's bytes go to the peer: who takes what, and how framed?
   forwarded  the bytes that lanetag would send on go to the peer: it must see the very requests that lanetag
              saw, or refuse; anything else is smuggling and fails, whatever the table says.
+  proxied    the client's bytes go to the running agent, whose next hop is Node: the agent must refuse what we
+             refuse, and Node must see the very requests that we saw.
 Every difference must stand with its reason in differences.tsv, beside this file. Prints TAP.
 
-usage: compare.py PATH-OF-http_verdict CORPUS REPORT [--update]
+usage: compare.py PATH-OF-http_verdict PATH-OF-lanetag CORPUS REPORT [--update]
   REPORT    every difference of this run, one a line (phase, case, peer, ours, theirs)
   --update  adds what is not in differences.tsv yet. Delete it first to be rid of what is no more; run several
             times: HAProxy's answer to bad trailers depends on whether the upstream answers first.
@@ -26,6 +28,7 @@ import peers
 TABLE = pathlib.Path(__file__).with_name('differences.tsv')
 END = b'GET /end HTTP/1.1\r\nHost: end\r\nConnection: close\r\n\r\n'
 EMPTY = '0 811c9dc5'
+NO_HOST = {'host/value/aaaaaaaaaaaa', 'host/old/aaaaaaaaaaaa'}  # 404: longer than any host's name, so no route has it
 AT_ONCE = 64
 PATIENCE = 0.4       # seconds without a byte until a peer counts as waiting for more …
 MORE_PATIENCE = 4.0  # … and where this alone makes a difference
@@ -209,11 +212,11 @@ def write_table(found, rows, reasons, versions):
     TABLE.write_text('\n'.join(lines) + '\n')
 
 
-async def run(program, corpus):
+async def run(program, agent, corpus):
     names, streams = zip(*cases.all_cases(corpus))
     verdicts = list(judge(program, streams))
     with tempfile.TemporaryDirectory(prefix='lanetag-verdicts-') as directory:
-        async with peers.Peers(directory) as running:
+        async with peers.Peers(directory, agent) as running:
             differences = [('raw', *difference) for difference in
                            await hold(names, streams, verdicts, running.ports, raw_difference)]
             # Equal streams once: many cases are refused at once and forward nothing.
@@ -223,12 +226,13 @@ async def run(program, corpus):
             differences += [('forwarded', *difference) for difference in
                             await hold(names_sent, [forwarded_stream(ours)[0] for ours in sent], sent, running.ports,
                                        forwarded_difference)]
-    return names, verdicts, len(sent), differences, running.versions
+            proxied = await hold(names, streams, verdicts, {'node': running.proxy}, raw_difference)
+    return names, verdicts, len(sent), differences, proxied, running.versions
 
 
 def main():
-    program, corpus, report = sys.argv[1:4]
-    names, verdicts, forwarded, differences, versions = asyncio.run(run(program, corpus))
+    program, agent, corpus, report = sys.argv[1:5]
+    names, verdicts, forwarded, differences, proxied, versions = asyncio.run(run(program, agent, corpus))
     found = tabulate(differences)
     rows, reasons = read_table()
     pathlib.Path(report).write_text(''.join('\t'.join(difference) + '\n' for difference in differences))
@@ -254,6 +258,10 @@ def main():
           [(name, ours.cuts[0]) for name, ours in zip(names, verdicts) if ours.cuts])
     claim('no peer frames differently what we forward',
           [d for d in differences if d[0] == 'forwarded' and d[4] == 'frames otherwise'])
+    node_refuses = {name for _, name, peer, _, theirs, _ in differences if peer == 'node' and theirs in ('refuses', 'closed')}
+    claim('the running agent refuses what we refuse, and its next hop sees the requests that we saw, or refuses them itself',
+          [row for row in proxied if not (row[2] == 'takes' and row[3] == 'refuses' and row[0] in node_refuses | NO_HOST)])
+    claim('hardly any case fails to get through for the next hop\'s sake', [len(proxied)] if len(proxied) * 20 > len(names) else [])
     claim('every difference stands in the table with its reason',
           [(key, cases_[:3]) for key, cases_ in found.items() if key not in rows or reasons[key].startswith('NO REASON')])
     if rows.get('versions') != version_line(versions):

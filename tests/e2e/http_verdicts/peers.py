@@ -47,6 +47,29 @@ http {{
 }}
 '''
 
+LANETAG = '''
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: edge}}
+spec: {{servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ["*"]}}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: next}}
+spec: {{clusterIP: None, selector: {{app: next}}, ports: [{{name: http, port: 80, targetPort: {next_hop}}}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: next, labels: {{app: next}}}}
+spec: {{containers: [{{name: next, image: next}}]}}
+status: {{podIP: 127.0.0.1}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: edge}}
+spec: {{hosts: ["*"], gateways: [edge], http: [{{route: [{{destination: {{host: next}}}}]}}]}}
+'''
+
 HAPROXY = '''
 global
   maxconn 4000
@@ -135,9 +158,14 @@ def version(*command):
 
 
 class Peers:
-    """`async with Peers(directory) as peers`: peers.ports by name; all processes end with it."""
+    """
+    `async with Peers(directory, agent) as peers`: peers.ports by name, and peers.proxy, the port of the agent, whose
+    next hop is Node; all processes end with it.
+    """
 
-    def __init__(self, directory):
+    def __init__(self, directory, agent):
+        self.agent = pathlib.Path(agent).resolve()
+        self.proxy = None
         self.directory = pathlib.Path(directory)
         self.processes = []
         self.ports = {}
@@ -159,8 +187,12 @@ class Peers:
         self.start('node', 'node', '-e', NODE, str(self.ports['node']))
         self.start('nginx', nginx, '-p', str(self.directory), '-c', str(self.directory / 'nginx.conf'))
         self.start('haproxy', haproxy, '-db', '-f', str(self.directory / 'haproxy.cfg'))
+        self.proxy = free_port()
+        (self.directory / 'lanetag.yaml').write_text(LANETAG.format(port=self.proxy, next_hop=self.ports['node']))
+        self.start('lanetag', self.agent, 'run', '--no-kernel', '--admin', '', '--control', '', '--config',
+                   str(self.directory / 'lanetag.yaml'))
         try:
-            for port in self.ports.values():
+            for port in (*self.ports.values(), self.proxy):
                 await wait_for(port)
         except BaseException:
             await self.__aexit__()
