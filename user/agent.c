@@ -643,7 +643,9 @@ static void obey(struct agent *agent)
 		return;
 	}
 	int error = unix_socket_read_line(connection, command, sizeof(command));
-	if (error == 0 && strcmp(command, HANDOVER_COMMAND) == 0) {
+	if (error == -ECONNRESET) {
+		error = 0; /* somebody looked whether we are there */
+	} else if (error == 0 && strcmp(command, HANDOVER_COMMAND) == 0) {
 		error = hand_over(agent, connection);
 		if (error == 0) {
 			log_info("handed over", "generation=%u", agent->configuration->generation);

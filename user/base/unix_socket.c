@@ -57,12 +57,24 @@ static int bind_and_rename(int fd, const char *path)
 	return error;
 }
 
+static bool is_served(const char *path)
+{
+	int fd = unix_socket_connect(path);
+
+	if (fd < 0)
+		return fd != -ENOENT && fd != -ECONNREFUSED;
+	close(fd);
+	return true;
+}
+
 int unix_socket_listen(const char *path)
 {
 	int error = make_directory(path);
 
 	if (error)
 		return error;
+	if (is_served(path))
+		return -EADDRINUSE;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;

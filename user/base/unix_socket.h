@@ -13,7 +13,7 @@
 
 /*
  * Listens at `path` (mode 0600; its directory is made if absent) in place of what was there, in one
- * step. The descriptor does not block.
+ * step; -EADDRINUSE if somebody still listens there. The descriptor does not block.
  */
 int unix_socket_listen(const char *path);
 /* A peer with the rights, blocking with a timeout; -EACCES: one without was turned away. */

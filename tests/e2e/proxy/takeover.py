@@ -11,18 +11,10 @@ import threading
 import time
 import urllib.request
 
-from harness import PROXY_PORT, Client, Closed, Proxy, Tests, Upstream, one_app, reply, request_bytes
+from harness import PROXY_PORT, Client, Closed, Proxy, Tests, Upstream, one_app, reply, request_bytes, tag_rules
 
 COMMAND = os.environ["LANETAG_PROXY_COMMAND"]
-RULES = """---
-apiVersion: extensions.istio.io/v1alpha1
-kind: WasmPlugin
-metadata: {name: hash-tagging}
-spec:
-  pluginConfig:
-    rules:
-    - {header: x-user-id, modulo: 100, tagHeader: appver-a, policies: [{range: 10, tagValue: v2}]}
-"""
+RULES = tag_rules(("appver-a", "v2", 10))
 
 
 def handle(request, sock):
@@ -207,6 +199,20 @@ def a_new_agent_that_dies_on_the_way_leaves_the_old_one_serving():
     assert new.stop() == 0
 
 
+def an_agent_beside_another_leaves_it_its_control_socket():
+    place = Place()
+    first = place.start()
+    beside = Place()
+    beside.command = (place.command.replace("--takeover ", "").replace(":15020", ":15021"))
+    other = beside.start()
+    assert "control socket not opened" in other.read_log(), other.read_log()
+    assert other.stop() == 0
+    assert os.path.exists(place.control)
+    assert "control command failed" not in first.read_log()
+    following = place.follow(first)
+    assert following.stop() == 0
+
+
 def others_may_not_use_the_control_socket():
     place = Place()
     proxy = place.start()
@@ -232,6 +238,7 @@ if __name__ == "__main__":
                   an_agent_that_was_taken_over_may_wait_for_its_end,
                   a_new_agent_whose_configuration_is_refused_leaves_the_old_one_serving,
                   a_new_agent_that_dies_on_the_way_leaves_the_old_one_serving,
+                  an_agent_beside_another_leaves_it_its_control_socket,
                   others_may_not_use_the_control_socket):
         tests.run(claim)
     sys.exit(tests.end())
