@@ -15,6 +15,7 @@
 
 #include <lanetag/interception.h>
 
+#include "counters.h"
 #define AF_INET 2
 #define PASS 1
 #define REFUSE 0
@@ -86,10 +87,7 @@ struct {
 
 static __always_inline void count(__u32 what)
 {
-	__u64 *number = bpf_map_lookup_elem(&lane_interceptions, &what);
-
-	if (number)
-		(*number)++;
+	count_in(&lane_interceptions, what);
 }
 
 static __always_inline void copy_address(void *to, const void *from)

@@ -11,6 +11,7 @@
 #include <lanetag/mark.h>
 #include <lanetag/rules.h>
 
+#include "counters.h"
 #include "ports.h"
 
 /* One ruleset; the agent makes a new map for each generation and swaps it in. */
@@ -53,10 +54,7 @@ struct {
 
 static __always_inline void count_event(__u32 event)
 {
-	__u64 *count = bpf_map_lookup_elem(&lane_events, &event);
-
-	if (count)
-		(*count)++;
+	count_in(&lane_events, event);
 }
 
 /* The rules in force, or NULL: none yet. */

@@ -2,6 +2,7 @@
 #pragma once
 /* The tagger's part: draws numbers for ids, decides by the rules, writes the mark. */
 #include <lanetag/decision.h>
+#include "counters.h"
 #include "request.h"
 
 #define RULES_PER_STEP 4U
@@ -169,10 +170,7 @@ static __always_inline enum step end_head(const struct context *context)
 
 static __always_inline void count_lane(__u32 lane)
 {
-	__u64 *requests = bpf_map_lookup_elem(&lane_counters, &lane);
-
-	if (requests)
-		(*requests)++;
+	count_in(&lane_counters, lane);
 }
 
 static __always_inline void mark_rule(const struct context *context, struct lanetag_mark *mark,

@@ -13,6 +13,7 @@
 const volatile struct lanetag_arrival_settings settings = {LANETAG_FLOW_SLOTS - 1, 0};
 #define FLOW_MASK settings.flow_mask
 
+#include "counters.h"
 #include "request.h"
 
 #define CUT_HEADS 1024
@@ -79,10 +80,7 @@ struct {
 
 static __always_inline void count_arrival(__u32 which)
 {
-	__u64 *count = bpf_map_lookup_elem(&lane_arrival_counts, &which);
-
-	if (count)
-		(*count)++;
+	count_in(&lane_arrival_counts, which);
 }
 
 static __always_inline struct head *own_head(void)

@@ -21,6 +21,7 @@
 
 #include <lanetag/call.h>
 
+#include "counters.h"
 #include "ports.h"
 
 /* BPF_PROG names the context, which none of these needs. */
@@ -139,10 +140,7 @@ struct {
 
 static __always_inline void count_thread(__u32 which)
 {
-	__u64 *count = bpf_map_lookup_elem(&lane_thread_counts, &which);
-
-	if (count)
-		(*count)++;
+	count_in(&lane_thread_counts, which);
 }
 
 static __always_inline int is_tcp(const struct sock *sk)

@@ -142,6 +142,15 @@ manifests_of_step() { # STEP
   esac
 }
 
+# All manifests of the steps up to LAST, into a directory.
+apply_steps() { # DIRECTORY LAST
+  local step files
+  for step in $(seq 1 "$2"); do
+    mapfile -t files < <(manifests_of_step "$step")
+    scripts/apply.sh "$1" "${files[@]}" || return 1
+  done
+}
+
 # Clients that ask on and on, one on a single connection, one with a new connection for each request. Each answer's
 # status stands on a line of its own.
 start_background_clients() {

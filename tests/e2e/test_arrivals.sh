@@ -19,13 +19,10 @@ fi
 app_options=(--forward traceparent --forward b3 --forward x-request-id --forward x-datadog-trace-id)
 
 start_everything() {
-  local files step
+  local step
   set_up_cluster
   for step in 1 2 3; do start_apps_of_step "$step"; done
-  for step in 1 2 3; do
-    mapfile -t files < <(manifests_of_step "$step")
-    apply "${files[@]}" || give_up "manifests can be applied"
-  done
+  apply_steps "$manifests" 3 || give_up "manifests can be applied"
   start_agent --pod-interface 'app-*' --control "$work/control"
   claim "the agent starts with the pods' interfaces" wait_for_configuration 0
 }

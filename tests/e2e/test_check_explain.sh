@@ -18,11 +18,8 @@ explain_rows() { # CONFIG: "user tag-a tag-b tag-c remainder", a dash for no tag
 }
 
 versions_of_step() { # STEP: as explain's routes tell them
-  local directory=$work/step$1 step file files
-  for step in $(seq 1 "$1"); do
-    mapfile -t files < <(manifests_of_step "$step")
-    for file in "${files[@]}"; do scripts/apply.sh "$directory" "$file"; done
-  done
+  local directory=$work/step$1
+  apply_steps "$directory" "$1"
   printf '%s\n' 0001 0002 0003 0004 0005 | "$lanetag" explain --config "$directory" --users - -o json |
     jq -r --arg step "$1" '[$step, .user, .routes[].subset] | @tsv'
 }

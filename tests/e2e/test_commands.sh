@@ -44,12 +44,9 @@ completes() {
 }
 
 tells_status() {
-  local step files
-  for step in 1 2 3; do
-    start_apps_of_step "$step"
-    mapfile -t files < <(manifests_of_step "$step")
-    apply "${files[@]}"
-  done
+  local step
+  for step in 1 2 3; do start_apps_of_step "$step"; done
+  apply_steps "$manifests" 3
   start_agent --no-kernel --control "$work/control.sock"
   wait_for_configuration 0 || give_up "the agent serves step 3"
   for user in 0001 0003 0005; do ask "$user" >/dev/null; done

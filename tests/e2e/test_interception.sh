@@ -57,16 +57,13 @@ start_intercepting_agent() { # OPTION…
 }
 
 start_everything() {
-  local files step
+  local step
   set_up_cluster
   tutorial_make_cgroup || give_up "a cgroup can be made"
   add_direct_way || give_up "the direct way can be set up"
   for step in 1 2 3; do start_apps_of_step "$step"; done
   add_ipv6 || give_up "the pod can have an IPv6 address"
-  for step in 1 2 3; do
-    mapfile -t files < <(manifests_of_step "$step")
-    apply "${files[@]}" || give_up "manifests can be applied"
-  done
+  apply_steps "$manifests" 3 || give_up "manifests can be applied"
   start_intercepting_agent
   claim "the agent starts with interception" wait_for_configuration 0
 }

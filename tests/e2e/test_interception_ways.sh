@@ -23,13 +23,10 @@ start_apps() { # OPTION… of the mock application
 }
 
 start_everything() {
-  local files step
+  local step
   set_up_cluster
   tutorial_make_cgroup || give_up "a cgroup can be made"
-  for step in 1 2 3; do
-    mapfile -t files < <(manifests_of_step "$step")
-    apply "${files[@]}" || give_up "manifests can be applied"
-  done
+  apply_steps "$manifests" 3 || give_up "manifests can be applied"
   apply examples/forward-nothing/header-propagation.yaml
   start_apps --forward traceparent || give_up "the applications start"
   start_agent --control "$work/control" --pod-interface 'app-*' --correlate-threads mock_app \

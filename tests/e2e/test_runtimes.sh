@@ -17,15 +17,11 @@ if ! use_kernel; then
 fi
 
 start_everything() {
-  local files step
   set_up_cluster
   app_options=(--echo)
   start_app app-b v1
   network_add_pod app-a-v1 "$SERVER"
-  for step in 1 2 3; do
-    mapfile -t files < <(manifests_of_step "$step")
-    apply "${files[@]}" || give_up "manifests can be applied"
-  done
+  apply_steps "$manifests" 3 || give_up "manifests can be applied"
   apply examples/forward-nothing/header-propagation.yaml
   start_agent --control "$work/control" --pod-interface 'app-*' --correlate-threads '*'
   wait_for_configuration 0 || give_up "the agent starts"

@@ -28,11 +28,7 @@ rules() { # FILE RULE…
 }
 
 step_directory() { # STEP: all manifests up to it
-  local step file files
-  for step in $(seq 1 "$1"); do
-    mapfile -t files < <(manifests_of_step "$step")
-    for file in "${files[@]}"; do scripts/apply.sh "$work/step$1" "$file"; done
-  done
+  apply_steps "$work/step$1" "$1"
 }
 
 simulate() { "$lanetag" simulate "$@" 2>"$work/err"; }

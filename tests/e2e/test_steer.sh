@@ -29,12 +29,8 @@ claim_refused() { # WHAT PATTERN COMMAND…
 }
 
 make_folder() { # NAME: the tutorial's manifests up to step 3
-  local step files
   folder=$work/$1
-  for step in 1 2 3; do
-    mapfile -t files < <(manifests_of_step "$step")
-    for file in "${files[@]}"; do scripts/apply.sh "$folder" "$file"; done
-  done
+  apply_steps "$folder" 3
 }
 
 subsets() { # what the tutorial's users meet
@@ -166,11 +162,8 @@ one_at_a_time() {
 with_an_agent() {
   local step generation
   folder=$manifests control=$work/control.sock
-  for step in 1 2 3; do
-    start_apps_of_step "$step"
-    mapfile -t files < <(manifests_of_step "$step")
-    apply "${files[@]}"
-  done
+  for step in 1 2 3; do start_apps_of_step "$step"; done
+  apply_steps "$manifests" 3
   start_agent --no-kernel --control "$control"
   wait_for_configuration 0 || give_up "the agent serves step 3"
   claim_equal "user 0001 meets app-c v2 before" "$(ask 0001)" "$(expected_line 3 0001)"

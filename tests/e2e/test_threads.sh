@@ -19,15 +19,12 @@ if ! use_kernel; then
 fi
 
 start_everything() {
-  local files step
+  local step
   set_up_cluster
   app_options=(--echo)
   start_app app-b v1
   network_add_pod app-a-v1 "$SERVER"
-  for step in 1 2 3; do
-    mapfile -t files < <(manifests_of_step "$step")
-    apply "${files[@]}" || give_up "manifests can be applied"
-  done
+  apply_steps "$manifests" 3 || give_up "manifests can be applied"
   sed 's/^metadata:/&\n  annotations: {lanetag.io\/propagation-ways: "header, baggage, thread"}/' \
     "$TUTORIAL/step2/header-propagation.yaml" >"$work/ways.yaml"
   apply "$work/ways.yaml"

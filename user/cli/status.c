@@ -125,30 +125,24 @@ static json_int_t number_at(const json_t *object, const char *outer, const char 
 	return json_integer_value(json_object_get(json_object_get(object, outer), inner));
 }
 
-/* Rates need a round before; NULL: counts only. */
-static void print_lanes(const json_t *status, const json_t *before, double seconds)
+static void print_lanes(const json_t *status)
 {
 	size_t i, j;
 	json_t *rule, *lane;
 
 	json_array_foreach(json_object_get(status, "rules"), i, rule)
 	{
-		const json_t *old = json_array_get(json_object_get(before, "rules"), i);
-
 		json_array_foreach(json_object_get(rule, "lanes"), j, lane)
 		{
-			const json_t *was = json_array_get(json_object_get(old, "lanes"), j);
 			const char *value = json_string_value(json_object_get(lane, "tagValue"));
-			json_int_t requests = json_integer_value(json_object_get(lane, "requests"));
+			const json_t *rate = json_object_get(lane, "requestsPerSecond");
 
 			printf("  %-16s %-12s %12" JSON_INTEGER_FORMAT,
 			       json_string_value(json_object_get(rule, "tagHeader")),
-			       value ? value : "(no tag)", requests);
-			if (before)
-				printf(" %10.1f/s",
-				       (double)(requests - json_integer_value(json_object_get(
-								   was, "requests"))) /
-					       seconds);
+			       value ? value : "(no tag)",
+			       json_integer_value(json_object_get(lane, "requests")));
+			if (rate)
+				printf(" %10.1f/s", json_real_value(rate));
 			putchar('\n');
 		}
 	}
@@ -175,7 +169,7 @@ static void print_status(const json_t *status)
 	printf("requests       %" JSON_INTEGER_FORMAT "\n",
 	       json_integer_value(json_object_get(status, "requests")));
 	puts("lanes");
-	print_lanes(status, NULL, 0);
+	print_lanes(status);
 }
 
 int command_status(int argc, char **argv)
@@ -239,19 +233,16 @@ static bool is_comparable(const json_t *status, const json_t *before)
 static int show_round(const struct status_arguments *arguments, json_t *status,
 		      const json_t *before, double seconds)
 {
-	if (!is_comparable(status, before))
-		before = NULL;
-	if (arguments->json) {
-		if (before)
-			add_rates(status, before, seconds);
+	if (is_comparable(status, before))
+		add_rates(status, before, seconds);
+	if (arguments->json)
 		return output_json("top", json_incref(status));
-	}
 	if (isatty(STDOUT_FILENO))
 		fputs("\033[H\033[2J", stdout);
 	printf("generation %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT " requests\n",
 	       json_integer_value(json_object_get(status, "generation")),
 	       json_integer_value(json_object_get(status, "requests")));
-	print_lanes(status, before, seconds);
+	print_lanes(status);
 	return output_flush("top") ? 0 : -1;
 }
 

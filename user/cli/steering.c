@@ -170,6 +170,32 @@ static int promote_route(struct promotion *promotion,
 	return there ? 0 : set_subset(promotion, to);
 }
 
+/* True if one of the route's destinations is the subset that is promoted. */
+static bool leads_to_promoted(const struct promotion *promotion,
+			      const struct virtual_service_manifest *service,
+			      const struct http_route_manifest *route)
+{
+	const struct destination_manifest *to = destination_to(promotion, service, route);
+
+	return to && to->subset && strcmp(to->subset, promotion->subset) == 0;
+}
+
+/* True if a match asks for this tag; `value` NULL: whatever its value. */
+static bool asks_for_tag(const struct promotion *promotion, const struct http_route_manifest *route,
+			 const char *header, const char *value)
+{
+	for (size_t i = 0; i < route->match_count; i++) {
+		const struct named_match_manifest *tag =
+			tag_of_match(promotion, &route->matches[i]);
+
+		if (tag && strcasecmp(tag->name, header) == 0 &&
+		    (!value || tag->match.kind != STRING_MATCH_EXACT ||
+		     strcmp(tag->match.text, value) == 0))
+			return true;
+	}
+	return false;
+}
+
 /* True if a route that stays asks for this tag. */
 static bool is_tag_needed(const struct promotion *promotion, const char *header, const char *value)
 {
@@ -180,21 +206,11 @@ static bool is_tag_needed(const struct promotion *promotion, const char *header,
 
 		for (size_t j = 0; j < service->http_count; j++) {
 			const struct http_route_manifest *route = &service->http[j];
-			const struct destination_manifest *to =
-				destination_to(promotion, service, route);
+			bool ends = route->destination_count == 1 &&
+				    leads_to_promoted(promotion, service, route);
 
-			if (to && to->subset && strcmp(to->subset, promotion->subset) == 0 &&
-			    route->destination_count == 1)
-				continue; /* it ends */
-			for (size_t k = 0; k < route->match_count; k++) {
-				const struct named_match_manifest *tag =
-					tag_of_match(promotion, &route->matches[k]);
-
-				if (tag && strcasecmp(tag->name, header) == 0 &&
-				    (tag->match.kind != STRING_MATCH_EXACT ||
-				     strcmp(tag->match.text, value) == 0))
-					return true;
-			}
+			if (!ends && asks_for_tag(promotion, route, header, value))
+				return true;
 		}
 	}
 	return false;
@@ -210,18 +226,10 @@ static bool was_for(const struct promotion *promotion, const struct tag_rule_man
 
 		for (size_t j = 0; j < service->http_count; j++) {
 			const struct http_route_manifest *route = &service->http[j];
-			const struct destination_manifest *to =
-				destination_to(promotion, service, route);
 
-			if (!to || !to->subset || strcmp(to->subset, promotion->subset))
-				continue;
-			for (size_t k = 0; k < route->match_count; k++) {
-				const struct named_match_manifest *tag =
-					tag_of_match(promotion, &route->matches[k]);
-
-				if (tag && strcasecmp(tag->name, rule->tag_header) == 0)
-					return true;
-			}
+			if (leads_to_promoted(promotion, service, route) &&
+			    asks_for_tag(promotion, route, rule->tag_header, NULL))
+				return true;
 		}
 	}
 	return false;

@@ -93,9 +93,8 @@ static void note_outcome(struct worker *worker, const struct exchange *exchange)
 		.duration_us = (clock_now_ns() - exchange->began_ns) / 1000,
 	};
 
-	for (size_t i = 0; i < exchange->lane_count; i++)
-		statistics_note_outcome(&worker->statistics.lane_outcomes[exchange->lanes[i]],
-					&outcome);
+	statistics_note_outcome(&worker->statistics, exchange->lanes, exchange->lane_count,
+				&outcome);
 }
 
 void exchange_close(struct worker *worker, struct exchange *exchange)

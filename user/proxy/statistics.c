@@ -1,24 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "proxy/statistics.h"
 
-#include <stddef.h>
-
 const uint64_t outcome_bounds_us[OUTCOME_BUCKETS] = {
 	500,	1000,	2500,	5000,	 10000,	  25000,   50000,
 	100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000,
 };
 
-void statistics_note_outcome(struct lane_outcomes *lane, const struct request_outcome *outcome)
+static size_t bucket_of(uint64_t duration_us)
 {
 	size_t bucket = 0;
 
-	while (bucket < OUTCOME_BUCKETS && outcome->duration_us > outcome_bounds_us[bucket])
+	while (bucket < OUTCOME_BUCKETS && duration_us > outcome_bounds_us[bucket])
 		bucket++;
-	statistics_count(&lane->responses[outcome->status / 100 % 6]);
-	statistics_add(&lane->request_bytes, outcome->request_bytes);
-	statistics_add(&lane->response_bytes, outcome->response_bytes);
-	statistics_count(&lane->durations[bucket]);
-	statistics_add(&lane->duration_us, outcome->duration_us);
+	return bucket;
+}
+
+void statistics_note_outcome(struct proxy_statistics *statistics, const uint16_t *lanes,
+			     size_t lane_count, const struct request_outcome *outcome)
+{
+	size_t class = outcome->status / 100 % 6, bucket = bucket_of(outcome->duration_us);
+
+	for (size_t i = 0; i < lane_count; i++) {
+		struct lane_outcomes *lane = &statistics->lane_outcomes[lanes[i]];
+
+		statistics_count(&lane->responses[class]);
+		statistics_add(&lane->request_bytes, outcome->request_bytes);
+		statistics_add(&lane->response_bytes, outcome->response_bytes);
+		statistics_count(&lane->durations[bucket]);
+		statistics_add(&lane->duration_us, outcome->duration_us);
+	}
 }
 
 void statistics_sum(const struct proxy_statistics *from, struct proxy_statistics *sum)

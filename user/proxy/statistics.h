@@ -4,6 +4,7 @@
  * What the proxy counts. Each worker writes its own copy (relaxed stores, one writer); readers sum.
  * All fields are 64-bit counters so that the sum is a loop.
  */
+#include <stddef.h>
 #include <stdint.h>
 #include <lanetag/rules.h>
 #include "policy/propagation.h"
@@ -74,7 +75,9 @@ struct request_outcome {
 	uint64_t duration_us;
 };
 
-void statistics_note_outcome(struct lane_outcomes *lane, const struct request_outcome *outcome);
+/* In each of the lanes that the request was in. */
+void statistics_note_outcome(struct proxy_statistics *statistics, const uint16_t *lanes,
+			     size_t lane_count, const struct request_outcome *outcome);
 
 /* One writer, any readers: no lock prefix is needed, only a store that does not tear. */
 static inline void statistics_add(uint64_t *counter, uint64_t amount)

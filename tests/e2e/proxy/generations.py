@@ -8,21 +8,13 @@ import threading
 import time
 import urllib.request
 
-from harness import (GATEWAY, Client, Closed, Proxy, Tests, Upstream, pod, reply, routes, service, to)
+from harness import (GATEWAY, Client, Closed, Proxy, Tests, Upstream, pod, reply, routes, service, tag_rules, to)
 
 SERVICE_B, SERVICE_C = "127.1.0.2", "127.1.0.3"
 HOP_PORT = 8081
 SOURCES = {"header": "header: x-user-id", "cookie": "cookie: account", "parameter": "queryParam: who"}
 
-RULES = """---
-apiVersion: extensions.istio.io/v1alpha1
-kind: WasmPlugin
-metadata: {name: tags}
-spec:
-  pluginConfig:
-    rules:
-    - {%(source)s, modulo: 100, tagHeader: %(header)s, policies: [{range: 100, tagValue: %(value)s}]}
----
+PROPAGATION = """---
 apiVersion: istio.alibabacloud.com/v1beta1
 kind: ASMHeaderPropagation
 metadata: {name: tags}
@@ -32,8 +24,8 @@ spec: {headerPrefixes: [lane-]}
 
 def manifests(generation, source="header"):
     """The tag's value tells the generation, and so does its name now and then."""
-    rules = RULES % {"source": SOURCES[source], "value": f"g{generation}",
-                     "header": "lane-one" if generation % 4 < 2 else "lane-two"}
+    header = "lane-one" if generation % 4 < 2 else "lane-two"
+    rules = tag_rules((header, f"g{generation}", 100, SOURCES[source])) + PROPAGATION
     return (GATEWAY + rules + "".join(service(name, HOP_PORT, address=address) + pod(name + "-1", name, pod_address)
                                       for name, address, pod_address in
                                       (("app-a", "127.1.0.1", "127.0.0.2"), ("app-b", SERVICE_B, "127.0.0.3"),

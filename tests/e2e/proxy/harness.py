@@ -342,6 +342,16 @@ spec:
 """
 
 
+TAG_RULES = """---
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: tags}
+spec:
+  pluginConfig:
+    rules:
+"""
+
+
 def service(name, port=80, target=UPSTREAM_PORT, address="None"):
     return SERVICE % {"name": name, "port": port, "target": target, "address": address}
 
@@ -357,6 +367,17 @@ def routes(*entries):
 def to(host, match=None):
     route = f"route: [{{destination: {{host: {host}}}}}]"
     return f"{{match: [{{uri: {{prefix: {match}}}}}], {route}}}" if match else f"{{{route}}}"
+
+
+def tag_rules(*rules):
+    """A WasmPlugin with these rules: (tag header, tag value, range), or with `source` in place of the header's name."""
+    return TAG_RULES + "".join(tag_rule(*rule) for rule in rules)
+
+
+def tag_rule(header, value, maximum, source="header: x-user-id"):
+    quoted = value.replace("'", "''")
+    return (f"    - {{{source}, modulo: 100, tagHeader: {header}, "
+            f"policies: [{{range: {maximum}, tagValue: '{quoted}'}}]}}\n")
 
 
 def one_app():

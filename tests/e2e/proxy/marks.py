@@ -7,17 +7,9 @@ import sys
 import time
 import urllib.request
 
-from harness import Client, Proxy, Tests, Upstream, chunked, one_app, pattern, reply, request_bytes
+from harness import Client, Proxy, Tests, Upstream, chunked, one_app, pattern, reply, request_bytes, tag_rules
 
-RULES = """---
-apiVersion: extensions.istio.io/v1alpha1
-kind: WasmPlugin
-metadata: {name: tags}
-spec:
-  pluginConfig:
-    rules:
-    - {header: x-user-id, modulo: 100, tagHeader: appver-a, policies: [{range: 50, tagValue: v2}]}
-"""
+RULES = tag_rules(("appver-a", "v2", 50))
 
 
 def handle(request, sock):

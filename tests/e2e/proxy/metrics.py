@@ -6,18 +6,9 @@ import sys
 import time
 import urllib.request
 
-from harness import Client, Closed, Proxy, Tests, Upstream, one_app, pattern, reply, request_bytes
+from harness import Client, Closed, Proxy, Tests, Upstream, one_app, pattern, reply, request_bytes, tag_rules
 
-RULES = """---
-apiVersion: extensions.istio.io/v1alpha1
-kind: WasmPlugin
-metadata: {name: hash-tagging}
-spec:
-  pluginConfig:
-    rules:
-    - {header: x-user-id, modulo: 100, tagHeader: appver-a, policies: [{range: 10, tagValue: 'v"2\\'}]}
-    - {header: x-user-id, modulo: 100, tagHeader: appver-c, policies: [{range: 50, tagValue: v3}]}
-"""
+RULES = tag_rules(("appver-a", 'v"2\\', 10), ("appver-c", "v3", 50))
 
 
 def handle(request, sock):

@@ -9,7 +9,7 @@ import threading
 import time
 
 from harness import (GATEWAY, Client, Closed, Reader, Request, Tests, Upstream, chunked, digest, pattern, pod, reply,
-                     request_bytes, service)
+                     request_bytes, service, tag_rules)
 from takeover import Place, wait_for
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
@@ -39,14 +39,6 @@ metadata: {name: app}
 spec:
   host: app
   subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
----
-apiVersion: extensions.istio.io/v1alpha1
-kind: WasmPlugin
-metadata: {name: hash-tagging}
-spec:
-  pluginConfig:
-    rules:
-    - {header: x-user-id, modulo: 100, tagHeader: appver-a, policies: [{range: %d, tagValue: v2}]}
 """
 
 
@@ -57,7 +49,7 @@ def manifests(round_number):
         if round_number % 3 or i < 2:
             text += pod(f"app-{i}", "app", address, "v1")
             text += pod(f"app-v2-{i}", "app", address.replace(".0.0.", ".0.1."), "v2")
-    return text + ROUTE % (20 + round_number % 50)
+    return text + ROUTE + tag_rules(("appver-a", "v2", 20 + round_number % 50))
 
 
 class Mortal(Upstream):
