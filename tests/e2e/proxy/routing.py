@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 from harness import (GATEWAY, Client, Proxy, Tests, Upstream, pod, reply, request_bytes, service)
 
@@ -46,6 +47,8 @@ CONFIG = GATEWAY + service("one") + pod("one-1", "one", "127.0.0.1", "v1") + pod
     + service("three") + pod("three-1", "three", "127.0.0.3") \
     + service("limited") + pod("limited-1", "limited", "127.0.0.1") \
     + service("hashed") + pod("h-1", "hashed", "127.0.0.1") + pod("h-2", "hashed", "127.0.0.2") + pod("h-3", "hashed", "127.0.0.3") \
+    + service("least") + pod("l-1", "least", "127.0.0.1") + pod("l-2", "least", "127.0.0.2") \
+    + service("random") + pod("r-1", "random", "127.0.0.1") + pod("r-2", "random", "127.0.0.2") + pod("r-3", "random", "127.0.0.3") \
     + service("outlier") + pod("o-1", "outlier", "127.0.0.1") + pod("o-2", "outlier", "127.0.0.2") + """---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -75,6 +78,9 @@ spec:
   - {match: [{uri: {prefix: /dark}}], route: [{destination: {host: one, subset: dark}}]}
   - {match: [{uri: {prefix: /limited}}], rewrite: {uri: /slow}, route: [{destination: {host: limited}}]}
   - {match: [{uri: {prefix: /hashed}}], route: [{destination: {host: hashed}}]}
+  - {match: [{uri: {prefix: /least-slow}}], rewrite: {uri: /slow}, route: [{destination: {host: least}}]}
+  - {match: [{uri: {prefix: /least}}], route: [{destination: {host: least}}]}
+  - {match: [{uri: {prefix: /random}}], route: [{destination: {host: random}}]}
   - {match: [{uri: {prefix: /outlier}}], route: [{destination: {host: outlier}}]}
   - {match: [{uri: {prefix: /robin}}], route: [{destination: {host: all}}]}
 ---
@@ -92,6 +98,16 @@ apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: hashed}
 spec: {host: hashed, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user-id}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: least}
+spec: {host: least, trafficPolicy: {loadBalancer: {simple: LEAST_REQUEST}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: random}
+spec: {host: random, trafficPolicy: {loadBalancer: {simple: RANDOM}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -192,6 +208,8 @@ def a_subset_without_a_healthy_endpoint_falls_back():
     for _ in range(5):
         answer = ask("/dark")
         assert answer.status == 200 and answer.json["app"] == "one"
+    with urllib.request.urlopen("http://127.0.0.1:15020/metrics", timeout=5) as answer:
+        assert "\nlanetag_fallbacks_total 5\n" in answer.read().decode()
 
 
 def requests_above_a_pools_limit_wait_or_are_refused():
@@ -213,6 +231,25 @@ def round_robin_goes_round():
     with Client() as client:
         names = [json.loads(client.ask("/robin").body)["app"] for _ in range(9)]
     assert sorted(names[:3]) == ["one", "three", "two"] and names == names[:3] * 3, names
+
+
+def least_request_prefers_the_endpoint_with_fewer_requests_under_way():
+    with Client() as slow, Client() as client:
+        slow.send(request_bytes("/least-slow/4"))
+        while not any(app.seen and app.seen[-1].target.startswith("/slow/4") for app in (one, two)):
+            time.sleep(0.01)
+        busy = "one" if one.seen[-1].target.startswith("/slow/4") else "two"
+        names = [json.loads(client.ask("/least").body)["app"] for _ in range(200)]
+        # Of two draws the busy one gets a quarter; of one it would get half.
+        assert names.count(busy) < 75, (busy, names.count(busy))
+        assert slow.response().status == 200
+
+
+def random_draws_all_endpoints():
+    with Client() as client:
+        names = [json.loads(client.ask("/random").body)["app"] for _ in range(120)]
+    assert all(names.count(app.name) > 15 for app in apps), names
+    assert names != names[:3] * 40
 
 
 def a_consistent_hash_keeps_users_at_their_endpoint():
@@ -266,7 +303,8 @@ if __name__ == "__main__":
                   retries_follow_the_policy, each_try_has_its_timeout, faults_abort_and_delay,
                   a_mirror_gets_a_copy_and_the_client_does_not_notice,
                   a_subset_without_a_healthy_endpoint_falls_back, requests_above_a_pools_limit_wait_or_are_refused,
-                  round_robin_goes_round, a_consistent_hash_keeps_users_at_their_endpoint,
+                  round_robin_goes_round, least_request_prefers_the_endpoint_with_fewer_requests_under_way, random_draws_all_endpoints,
+                  a_consistent_hash_keeps_users_at_their_endpoint,
                   an_endpoint_with_errors_is_left_out_for_a_while, the_access_log_says_what_happened):
         tests.run(claim)
 
