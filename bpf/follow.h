@@ -180,8 +180,7 @@ static __always_inline void finish(const struct context *context)
 	__u32 state = window->state;
 
 	if (state == LANETAG_FLOW_FIELD)
-		state = LANETAG_FLOW_LINE_START; /* it is looked at again when there is more of it
-						  */
+		state = LANETAG_FLOW_LINE_START; /* looked at again when there is more of it */
 	flow->carried = 0;
 	end_segment(context);
 	if (state == LANETAG_FLOW_UNSYNCHRONISED) {

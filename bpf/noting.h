@@ -281,7 +281,8 @@ static __always_inline void take_value(const struct context *context, __u32 fiel
 		keep_id(context, field, from, length);
 }
 
-/* For the thread that will receive it. The head ends at the window's place. Global, as keep_value.
+/*
+ * For the thread that will receive it. The head ends at the window's place. Global, as keep_value.
  */
 __attribute__((noinline)) int note_delivery(void)
 {

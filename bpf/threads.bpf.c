@@ -287,7 +287,8 @@ static __always_inline int begin_work(struct process *process, struct thread *th
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(threads_receive, struct sock *sk, int result, int flags)
 {
-	/* A connection that was there before us: its requests can't be told apart, but they count.
+	/*
+	 * A connection that was there before us: its requests can't be told apart, but they count.
 	 */
 	struct inbound unseen = {.pipelined = 1};
 

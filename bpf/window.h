@@ -12,9 +12,7 @@
 
 #define WINDOW_LOAD 1024U /* bytes copied at a time: the cheapest on measured kernels */
 #define WINDOW_MASK 2047U
-#define WINDOW_BYTES                                                                \
-	(WINDOW_MASK + 1 + 512) /* reads up to 512 bytes behind any masked position \
-				 */
+#define WINDOW_BYTES (WINDOW_MASK + 1 + 512) /* up to 512 are read behind any masked position */
 #define SCAN_BYTES 64U
 
 struct window {

@@ -156,7 +156,8 @@ static void tell_kernel_hop_ports(struct agent *agent, const struct mesh *mesh)
 	free(ports);
 }
 
-/* Requests that go to endpoints of the mesh are noted; other traffic of the pods isn't looked into.
+/*
+ * Requests that go to endpoints of the mesh are noted; other traffic of the pods isn't looked into.
  */
 static void tell_kernel_pod_ports(struct agent *agent, const struct mesh *mesh)
 {

@@ -11,10 +11,8 @@
 #include <lanetag/connection.h>
 #include <lanetag/rules.h>
 
-#define LANETAG_ARRIVAL_MAX_ID 64 /* bytes of an id; longer ones are not noted */
-#define LANETAG_ARRIVAL_MAX_TAGS                                        \
-	256 /* bytes of a baggage field; of longer ones no tag is known \
-	     */
+#define LANETAG_ARRIVAL_MAX_ID 64    /* bytes of an id; longer ones are not noted */
+#define LANETAG_ARRIVAL_MAX_TAGS 256 /* bytes of a baggage field; of longer ones no tag is known */
 #define LANETAG_ARRIVAL_ID_WORDS (LANETAG_ARRIVAL_MAX_ID / 8)
 #define LANETAG_ARRIVAL_TAG_WORDS (LANETAG_ARRIVAL_MAX_TAGS / 8)
 #define LANETAG_ARRIVAL_BAGGAGE 0 /* the source of that number */

@@ -61,20 +61,19 @@ struct lanetag_flow {
 
 /* What the tagger counts besides lanes (map `lane_events`). */
 enum lanetag_event {
-	LANETAG_EVENT_MARKS,	      /* marks written */
-	LANETAG_EVENT_UNKNOWN_SOURCE, /* requests with an id too long, or there twice */
-	LANETAG_EVENT_GAP,	      /* flows that lost their place by a missing segment */
-	LANETAG_EVENT_RESYNCHRONISED, /* flows that found it again */
-	LANETAG_EVENT_RETRANSMISSION, /* segments seen before, passed over */
-	LANETAG_EVENT_NOT_FOLLOWED,   /* segments of flows whose start was not seen */
-	LANETAG_EVENT_CONTENDED,      /* two CPUs on one flow at once */
-	LANETAG_EVENT_TABLE_FULL,     /* flows that took another one's slot */
-	LANETAG_EVENT_HTTP2,	      /* connections that begin with the HTTP/2 preface */
-	LANETAG_EVENT_TLS,	      /* connections that begin with a TLS record */
-	LANETAG_EVENT_NOT_HTTP,	      /* requests that begin with no method */
-	LANETAG_EVENT_AMBIGUOUS, /* framing or a line that the agent refuses or may read otherwise
-				  */
-	LANETAG_EVENT_UPGRADE,	 /* requests behind which the stream may leave HTTP */
+	LANETAG_EVENT_MARKS,		  /* marks written */
+	LANETAG_EVENT_UNKNOWN_SOURCE,	  /* requests with an id too long, or there twice */
+	LANETAG_EVENT_GAP,		  /* flows that lost their place by a missing segment */
+	LANETAG_EVENT_RESYNCHRONISED,	  /* flows that found it again */
+	LANETAG_EVENT_RETRANSMISSION,	  /* segments seen before, passed over */
+	LANETAG_EVENT_NOT_FOLLOWED,	  /* segments of flows whose start was not seen */
+	LANETAG_EVENT_CONTENDED,	  /* two CPUs on one flow at once */
+	LANETAG_EVENT_TABLE_FULL,	  /* flows that took another one's slot */
+	LANETAG_EVENT_HTTP2,		  /* connections that begin with the HTTP/2 preface */
+	LANETAG_EVENT_TLS,		  /* connections that begin with a TLS record */
+	LANETAG_EVENT_NOT_HTTP,		  /* requests that begin with no method */
+	LANETAG_EVENT_AMBIGUOUS,	  /* framing or a line that the agent may read otherwise */
+	LANETAG_EVENT_UPGRADE,		  /* requests behind which the stream may leave HTTP */
 	LANETAG_EVENT_GENERATION_CHANGED, /* heads read with two rulesets: no mark */
 	LANETAG_EVENT_SLOT_BUSY,	  /* marks lost because two CPUs wanted one slot */
 	LANETAG_EVENT_FRAGMENT,		  /* IP fragments, passed over */

@@ -8,7 +8,8 @@
 #include <lanetag/connection.h>
 #include <lanetag/types.h>
 
-/* lane_destinations: keys, the Services' addresses whose calls are for the agent; the value is 1.
+/*
+ * lane_destinations: keys, the Services' addresses whose calls are for the agent; the value is 1.
  */
 struct lanetag_destination {
 	__u8 address[16];

@@ -107,8 +107,7 @@ struct lanetag_ruleset {
 	struct lanetag_draw draws[LANETAG_MAX_DRAWS];
 	struct lanetag_rule rules[LANETAG_MAX_RULES];
 	/* An index for the kernel, made by lanetag_ruleset_index from the above. */
-	__u16 candidates[32]; /* by a line's first byte & 31 (case falls away): which patterns to
-				 try */
+	__u16 candidates[32]; /* by a line's first byte & 31 (case falls away): patterns to try */
 	struct lanetag_pattern patterns[LANETAG_FIELDS];
 };
 

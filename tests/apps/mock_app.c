@@ -296,7 +296,8 @@ static bool read_answer(struct exchange *exchange, unsigned *ret_status)
 	}
 }
 
-/* Calls the next application. A connection that was kept may have been closed meanwhile: then anew.
+/*
+ * Calls the next application. A connection that was kept may have been closed meanwhile: then anew.
  */
 static bool call_next(struct exchange *exchange, unsigned *ret_status)
 {

@@ -3,9 +3,10 @@
  * What the tagger's program costs: `make bench-tagger`, as root.
  *
  *   made packets   BPF_PROG_TEST_RUN, linear and in warm caches. A SYN with data is repeated, so
- * that each run begins the connection anew and reads a request: that beginning is counted too live
- * packets   requests through a veth pair, one send each; the kernel's own clock (BPF_ENABLE_STATS),
- * which adds its two readings, some 20 to 40 ns
+ *                  that each run begins the connection anew and reads a request: that beginning is
+ *                  counted too
+ *   live packets   requests through a veth pair, one send each; the kernel's own clock
+ *                  (BPF_ENABLE_STATS), which adds its two readings, some 20 to 40 ns
  *
  * Each number is the lowest of ROUNDS: the least disturbed by what else the machine does.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* `make fuzz`: the parsers of user/http under libFuzzer, from the inputs in tests/fuzz/corpus/http.
+/*
+ * `make fuzz`: the parsers of user/http under libFuzzer, from the inputs in tests/fuzz/corpus/http.
  */
 #include "fuzz/http_properties.h"
 

@@ -19,7 +19,8 @@ static inline void property_failed(const char *file, int line, const char *condi
 	abort();
 }
 
-/* A head's first parse at `cut`, then at its whole length: the verdict must be that of one parse.
+/*
+ * A head's first parse at `cut`, then at its whole length: the verdict must be that of one parse.
  */
 static inline void check_request_cut(const char *data, size_t length, size_t cut,
 				     const struct http_limits *limits, enum http_parse whole,

@@ -3,9 +3,8 @@
 /*
  * Log lines to standard error, one event a line, as logfmt:
  *   time=2026-11-23T21:40:01.123Z level=info event="configuration loaded" generation=3 rules=2
- * `format` gives the pairs behind the event; values with white space are quoted by the caller (%s
- * in
- * \"…\"). Thread-safe: a line is one write(2). User ids never go into a log line.
+ * `format` gives the pairs behind the event; values with white space are quoted by the caller
+ * (%s in \"…\"). Thread-safe: a line is one write(2). User ids never go into a log line.
  */
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 

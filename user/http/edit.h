@@ -4,6 +4,7 @@
  * A head as the next hop shall see it: the received head less what was removed, plus what was set.
  * The tag rules, propagation and routing work on this view; serialised once, at the end. Serves
  * requests and responses.
+ *
  * Fixed size, no allocation; strings are spans that live as long as the head's buffer or the
  * configuration. Give http_edit_start memory as it is: there is no need to zero it.
  */

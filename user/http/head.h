@@ -73,8 +73,7 @@ struct http_request_head {
 	struct span target; /* as sent; origin-form or absolute-form or "*" */
 	struct span path;   /* of the target, without query, never empty; "*" for asterisk-form */
 	struct span query;  /* behind '?', without it; data == NULL if there is none */
-	struct span authority; /* of an absolute-form target, else the Host field's value; may be
-				  empty */
+	struct span authority; /* of an absolute-form target, else Host's value; may be empty */
 	uint8_t minor_version; /* 0 or 1 */
 	size_t length;	       /* bytes of the head, a leading and the last empty line included */
 
@@ -124,7 +123,8 @@ struct http_response_head {
 	const char *fields_end;
 	bool has_bare_lf;
 
-	/* RFC 9112 6.3. NONE for HEAD, 1xx, 204 and 304, whatever the fields say, and for length 0.
+	/*
+	 * RFC 9112 6.3. NONE for HEAD, 1xx, 204 and 304, whatever the fields say, and for length 0.
 	 */
 	enum http_framing framing;
 	uint64_t content_length;

@@ -22,7 +22,8 @@ static enum http_parse read_status(struct http_reader *reader, struct http_respo
 	head->status = (uint16_t)status;
 	head->reason = (struct span){"", 0};
 	reader->at = at;
-	/* Many servers leave out the space in front of an empty reason phrase: nothing to misread.
+	/*
+	 * Many servers leave out the space in front of an empty reason phrase: nothing to misread.
 	 */
 	if (at < reader->end && *at == ' ') {
 		reader->at = http_skip_field_bytes(at + 1, reader->end);

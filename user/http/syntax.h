@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Private to this room: which bytes may stand where (RFC 9110 5.6, RFC 3986), and lines of fields.
+/*
+ * Private to this room: which bytes may stand where (RFC 9110 5.6, RFC 3986), and lines of fields.
  */
 #include <endian.h>
 #include "http/head.h"

@@ -22,7 +22,8 @@ struct http_parameter {
 
 /* The parameters of a query ("a=1&b=2"), as sent; empty ones passed over. False at the end. */
 bool http_query_next(struct span *rest, struct http_parameter *ret_parameter);
-/* The index-th parameter of this name (case-sensitive, compared as sent); false if there is none.
+/*
+ * The index-th parameter of this name (case-sensitive, compared as sent); false if there is none.
  */
 bool http_query_parameter(struct span query, struct span name, size_t index,
 			  struct span *ret_value);
@@ -32,12 +33,14 @@ bool http_query_parameter(struct span query, struct span name, size_t index,
  * around a value are part of it. A pair without '=' is passed over. False at the end.
  */
 bool http_cookie_next(struct span *rest, struct http_parameter *ret_cookie);
-/* The index-th cookie of this name (case-sensitive) over all Cookie fields; false if there is none.
+/*
+ * The index-th cookie of this name (case-sensitive) over all Cookie fields; false if there is none.
  */
 bool http_cookie(const struct http_request_head *head, struct span name, size_t index,
 		 struct span *ret_value);
 
-/* Appends `text` with %XX decoded ('+' stays); false and nothing appended if an escape is broken.
+/*
+ * Appends `text` with %XX decoded ('+' stays); false and nothing appended if an escape is broken.
  */
 bool http_percent_decode(struct span text, struct buffer *out);
 

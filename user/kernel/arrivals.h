@@ -23,7 +23,8 @@ int arrivals_add_field(struct arrivals_fields *fields, struct span name);
 /* The field of this name (in any case), or fields->count. */
 size_t arrivals_field(const struct arrivals_fields *fields, struct span name);
 
-/* What the program looks for; tagger_set_ports says at which ports of pods. 0 or a negative errno.
+/*
+ * What the program looks for; tagger_set_ports says at which ports of pods. 0 or a negative errno.
  */
 int arrivals_set_fields(struct tagger *arrivals, const struct arrivals_fields *fields,
 			uint32_t generation);

@@ -127,7 +127,8 @@ static int start(struct interception *interception, int cgroup)
 	const struct interception_options *options = &interception->options;
 	struct lanetag_interception *state = &interception->state;
 	uint32_t zero = 0;
-	/* An agent before may go on with these maps: whom it selects stands until we know better.
+	/*
+	 * An agent before may go on with these maps: whom it selects stands until we know better.
 	 */
 	int error = bpf_map_lookup_elem(interception->settings, &zero, state) < 0 ? -errno : 0;
 	bool known = own_namespace(&state->agent_namespace) == 0;

@@ -5,9 +5,10 @@
  * directory itself). Every name in it says what the pin is:
  *
  *   lane_marks …                            a map, under its own name
- *   program, program-new                    the program in force; -new while a take-over is under
- * way link-NETNS-IFINDEX                      a TCX link filter-NETNS-IFINDEX-PRIORITY-QDISC the
- * program of a clsact filter; QDISC is "made" where the qdisc is ours too, else "found"
+ *   program, program-new                    the program in force; -new during a take-over
+ *   link-NETNS-IFINDEX                      a TCX link
+ *   filter-NETNS-IFINDEX-PRIORITY-QDISC     the program of a clsact filter; QDISC is "made" where
+ *                                           the qdisc is ours too, else "found"
  *
  * NETNS is the inode of the network namespace. Everything here works unpinned too (path is then
  * empty).
@@ -47,7 +48,8 @@ void pins_remove(const struct pins *pins, const char *name);
 int pins_each(const struct pins *pins, const char *prefix,
 	      int (*visit)(const char *name, void *context), void *context);
 
-/* The inode of this thread's network namespace, as in the names of links and filters; 0 if unknown.
+/*
+ * The inode of this thread's network namespace, as in the names of links and filters; 0 if unknown.
  */
 uint64_t pins_network_namespace(void);
 

@@ -124,7 +124,8 @@ int program_set_constant(struct bpf_object *object, const char *name, const void
 	return -ENOENT;
 }
 
-/* Room for as many requests as the options say: many bear two ids, the agent's own and a trace's.
+/*
+ * Room for as many requests as the options say: many bear two ids, the agent's own and a trace's.
  */
 static int set_up_arrivals(struct bpf_object *object, const struct program_options *options)
 {

@@ -7,7 +7,8 @@
 
 #include "base/array.h"
 
-/* Manifests are quoted in what is said: no byte of theirs may steer a terminal or end a log line.
+/*
+ * Manifests are quoted in what is said: no byte of theirs may steer a terminal or end a log line.
  */
 static void make_printable(struct buffer *text)
 {

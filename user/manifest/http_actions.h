@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* What an http[] entry does to requests besides forwarding them. Each reads one field of `route`.
+/*
+ * What an http[] entry does to requests besides forwarding them. Each reads one field of `route`.
  */
 #include "manifest/builder.h"
 #include "manifest/virtual_service.h"

@@ -194,7 +194,8 @@ static int compare_keys(const void *left, const void *right)
 		return order;
 	if (a->text.length != b->text.length)
 		return a->text.length < b->text.length ? -1 : 1;
-	/* In the order of the text, so that the later of two equal keys is the one that is named.
+	/*
+	 * In the order of the text, so that the later of two equal keys is the one that is named.
 	 */
 	if (a->place.line != b->place.line)
 		return a->place.line < b->place.line ? -1 : 1;

@@ -447,7 +447,8 @@ static void read_rules(const struct builder *builder, const struct node *config,
 static void read_spec(const struct builder *builder, const struct node *document,
 		      struct wasm_plugin_manifest *manifest)
 {
-	/* How and where the plug-in's own binary runs: there is none here, the agent does its job.
+	/*
+	 * How and where the plug-in's own binary runs: there is none here, the agent does its job.
 	 */
 	static const struct field_rule fields[] = {
 		{"pluginConfig", FIELD_READ},

@@ -39,8 +39,7 @@ struct route_result {
 	const struct mesh_route
 		*route; /* NULL where none was chosen (a Service without VirtualService) */
 	const struct mesh_destination *destination; /* of `route`, the one that the weights chose */
-	size_t matched_prefix; /* bytes of the path that a `prefix` match took: what rewrite.uri
-				  replaces */
+	size_t matched_prefix; /* bytes of the path that `prefix` took: rewrite.uri replaces them */
 	bool fell_back;	       /* `cluster` is the fallback of a destination that has no endpoint */
 };
 

@@ -39,8 +39,7 @@ struct mesh_rewrite {
 
 struct mesh_redirect {
 	uint16_t status; /* 301, 302, 303, 307, 308 */
-	struct span uri; /* in place of the path, and of the query if it has one; data == NULL: as
-			    received */
+	struct span uri; /* for the path, and the query if it has one; data == NULL: as received */
 	struct span authority;	/* data == NULL: as received */
 	struct span scheme;	/* data == NULL: http */
 	uint16_t port;		/* 0: none is written */

@@ -5,10 +5,13 @@
  * Two relays run side by side, `request` from the client to the upstream and `response` back. What
  * has happened stands in `events` as bits:
  *
- *     forward ─▶ attempt ─▶ connecting ─▶ REQUEST_SENT ─▶ RESPONSE_STARTED ─▶ RESPONSE_READ ─▶
- * finished │          ▲            │              │                 │ DELAYED ──────┤            │
- * │                 └─ 101 ─▶ TUNNEL ─▶ both ends ─▶ closed PENDING ──────┤            │ │ └── lost
- * ◀───┴──────────────┘
+ *     forward ──▶ attempt ──▶ connecting ──▶ REQUEST_SENT ──▶ RESPONSE_STARTED ──▶ RESPONSE_READ
+ *       │            ▲            │               │              │                       │
+ *       ├▶ DELAYED ──┤            │               │              │                   finished
+ *       └▶ PENDING ──┤            │               │              │
+ *                    └── lost ◀───┴───────────────┘              └─ 101 ─▶ TUNNEL ─▶ both ends
+ *                                                                                        │
+ *                                                                                     closed
  *
  * The order in the middle is not fixed: an upstream may answer before it has all of the request.
  * REQUEST_CUT says that it takes no more; then what it has to say is still read.

@@ -15,7 +15,8 @@ struct proxy;
 struct proxy_options;
 struct worker;
 
-/* The agent's listener in this family: a kind of its own, none of the mesh's. False: there is none.
+/*
+ * The agent's listener in this family: a kind of its own, none of the mesh's. False: there is none.
  */
 bool interceptor_identity(const struct proxy *proxy, enum lanetag_address_family family,
 			  struct mesh_listener *ret_identity);

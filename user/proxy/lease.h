@@ -37,7 +37,8 @@ struct lease {
 	int *listener_fds; /* by mesh_listener.index: a new socket of this worker, or -1 */
 	size_t listener_count;
 	struct listener **listeners; /* the worker's, by mesh_listener.index; NULL: not open */
-	/* Of no listener of the mesh, or taken over from another process beyond one per listener.
+	/*
+	 * Of no listener of the mesh, or taken over from another process beyond one per listener.
 	 */
 	struct proxy_socket *extra_sockets;
 	size_t extra_count;

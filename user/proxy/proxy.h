@@ -64,7 +64,8 @@ int proxy_apply(struct proxy *proxy, struct configuration *configuration);
 /* Sums over all workers, while they run. */
 void proxy_read_statistics(const struct proxy *proxy, struct proxy_statistics *ret_statistics);
 
-/* Stops accepting, waits for requests under way up to `timeout_ms`, then closes. Frees the proxy.
+/*
+ * Stops accepting, waits for requests under way up to `timeout_ms`, then closes. Frees the proxy.
  */
 void proxy_stop(struct proxy *proxy, unsigned timeout_ms);
 

@@ -289,7 +289,8 @@ struct request_verdict request_propagate(struct request *request, const struct l
 	for (size_t i = 0; i < own.count; i++) {
 		size_t before = out->length;
 
-		/* A value encodes to at most three times its size: the room that was made holds it.
+		/*
+		 * A value encodes to at most three times its size: the room that was made holds it.
 		 */
 		if (out->length - start + own.fields[i]->name.length + 2 +
 			    3 * own.fields[i]->value.length >

@@ -49,7 +49,8 @@ void session_handle_event(struct worker *worker, struct session *session, uint32
 /* Goes on as far as its sockets let it. */
 void session_drive(struct worker *worker, struct session *session);
 void session_expired(struct worker *worker, struct session *session);
-/* Closes at once, whatever is under way; with `reset` the client learns that something is missing.
+/*
+ * Closes at once, whatever is under way; with `reset` the client learns that something is missing.
  */
 void session_abort(struct worker *worker, struct session *session, bool reset);
 /* Keeps bytes that came behind a request for the next one. False: out of memory. */

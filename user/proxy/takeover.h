@@ -25,6 +25,7 @@ void proxy_sockets_free(struct proxy_sockets *sockets);
  * its own descriptors. 0 or a negative errno.
  */
 int takeover_send(int unix_socket, const struct proxy_sockets *sockets);
-/* Receives what takeover_send sent. 0 and *ret_sockets, or a negative errno: -EPROTO for nonsense.
+/*
+ * Receives what takeover_send sent. 0 and *ret_sockets, or a negative errno: -EPROTO for nonsense.
  */
 int takeover_receive(int unix_socket, struct proxy_sockets *ret_sockets);

@@ -62,7 +62,8 @@ struct upstream *upstream_connect(struct worker *worker, struct backend *backend
  */
 void upstream_keep(struct worker *worker, struct upstream *upstream, uint32_t idle_timeout_ms);
 void upstream_close(struct worker *worker, struct upstream *upstream);
-/* Closes the idle connection that nobody needed for longest in some backend; false: there is none.
+/*
+ * Closes the idle connection that nobody needed for longest in some backend; false: there is none.
  */
 bool upstream_close_some_idle(struct worker *worker);
 
