@@ -115,7 +115,7 @@ struct inbound {
 	__u32 unanswered; /* bytes were received and nothing was answered since */
 	__u32 in_hand;	  /* … a whole head among them */
 	__u32 pipelined;  /* requests that can't be told apart */
-	int thread;	  /* that received last */
+	int thread;	  /* that received last; 0: none that was seen */
 };
 
 struct {
@@ -187,7 +187,10 @@ static __always_inline int is_named(struct task_struct *leader)
 	       bpf_map_lookup_elem(&lane_programs, &any) != NULL;
 }
 
-/* The process of this thread if it may be looked at, or NULL. */
+/*
+ * The process of this thread if it may be looked at, or NULL. Also where the kernel has no room for
+ * it just now: it refuses to make some while another task of this processor is at it.
+ */
 static __always_inline struct process *own_process(struct task_struct *task)
 {
 	struct task_struct *leader = task->group_leader;
@@ -232,7 +235,8 @@ static __always_inline int shows_other_ways(const struct sock *sk, int flags,
 
 /*
  * The thread has received up to `end` of the connection, `length` bytes of them just now. Takes the
- * request whose head ends there in hand.
+ * request whose head ends there in hand; for a thread that there is no room for (NULL) it is only
+ * counted.
  */
 static __always_inline void take_request(struct thread *thread, struct inbound *inbound,
 					 const struct lanetag_delivery *delivery, __u32 end,
@@ -244,7 +248,8 @@ static __always_inline void take_request(struct thread *thread, struct inbound *
 		return; /* the body, or bytes of the head */
 	if (delivery->number != inbound->requests + 1 || inbound->in_hand) {
 		inbound->pipelined = 1;
-		thread->known = 0;
+		if (thread)
+			thread->known = 0;
 		count_thread(LANETAG_THREAD_PIPELINED);
 		return;
 	}
@@ -253,7 +258,7 @@ static __always_inline void take_request(struct thread *thread, struct inbound *
 	inbound->requests = delivery->number;
 	inbound->in_hand = 1;
 	count_thread(LANETAG_THREAD_REQUESTS);
-	if (!delivery->known)
+	if (!delivery->known || !thread)
 		return;
 	/* Together they tell the request from every other. */
 	thread->call.seen_ns = bpf_ktime_get_ns();
@@ -267,7 +272,7 @@ static __always_inline void take_request(struct thread *thread, struct inbound *
 static __always_inline int begin_work(struct process *process, struct thread *thread,
 				      struct inbound *inbound, __u64 cookie, int own_id)
 {
-	if (thread->busy && thread->inbound != cookie) {
+	if (thread && thread->busy && thread->inbound != cookie) {
 		give_up(process, LANETAG_THREAD_SHARED);
 		return 0;
 	}
@@ -275,13 +280,24 @@ static __always_inline int begin_work(struct process *process, struct thread *th
 		give_up(process, LANETAG_THREAD_HANDED_OVER);
 		return 0;
 	}
+	inbound->unanswered = 1;
+	inbound->thread = own_id;
+	if (!thread)
+		return 1;
 	if (!thread->busy)
 		thread->known = 0;
 	thread->busy = 1;
 	thread->inbound = cookie;
-	inbound->unanswered = 1;
-	inbound->thread = own_id;
 	return 1;
+}
+
+static __always_inline const struct lanetag_delivery *latest_delivery(const struct sock *sk)
+{
+	struct lanetag_connection connection = {0};
+
+	set_other_end(connection.remote_address, &connection.remote_port, sk);
+	set_own_end(connection.local_address, &connection.local_port, sk);
+	return bpf_map_lookup_elem(&lane_deliveries, &connection);
 }
 
 SEC("tp_btf/sock_recv_length")
@@ -306,18 +322,23 @@ int BPF_PROG(threads_receive, struct sock *sk, int result, int flags)
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	struct thread *thread =
 		bpf_task_storage_get(&lane_threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!tcp || !thread)
+	if (!tcp)
 		return 0;
 	if (!begin_work(process, thread, inbound, bpf_get_socket_cookie(sk), task->pid))
 		return 0;
-	struct lanetag_connection connection = {0};
-	set_other_end(connection.remote_address, &connection.remote_port, sk);
-	set_own_end(connection.local_address, &connection.local_port, sk);
-	const struct lanetag_delivery *delivery =
-		bpf_map_lookup_elem(&lane_deliveries, &connection);
+	const struct lanetag_delivery *delivery = latest_delivery(sk);
 	if (delivery)
 		take_request(thread, inbound, delivery, tcp->copied_seq, (__u32)result);
 	return 0;
+}
+
+/* An answer to requests that no thread was seen to receive: there was no room for the process. */
+static __always_inline void pass_over_requests(const struct sock *sk, struct inbound *inbound)
+{
+	const struct lanetag_delivery *delivery = latest_delivery(sk);
+
+	if (delivery)
+		inbound->requests = delivery->number;
 }
 
 /* The first bytes of an answer, or the try, end the work on a request. */
@@ -329,6 +350,10 @@ static __always_inline void end_work(struct sock *sk, struct inbound *inbound)
 
 	if (!process)
 		return;
+	if (!inbound->thread) {
+		pass_over_requests(sk, inbound);
+		return;
+	}
 	if (inbound->thread != task->pid) {
 		give_up(process, LANETAG_THREAD_HANDED_OVER);
 		return;

@@ -35,7 +35,7 @@ static uint16_t server_port, agent_port;
 		}                                                                                 \
 	} while (0)
 
-enum task { TASK_RECEIVE, TASK_SEND, TASK_CLOSE, TASK_END };
+enum task { TASK_RECEIVE, TASK_RECEIVE_UNSEEN, TASK_SEND, TASK_CLOSE, TASK_END };
 
 /* A thread that does one thing after the other, as it is told. */
 struct worker {
@@ -49,6 +49,17 @@ struct worker {
 	size_t length; /* at most so many bytes are received */
 };
 
+/* splice(2) passes the tracepoint by. */
+static void receive_unseen(int fd)
+{
+	int pipe[2];
+
+	REQUIRE(pipe2(pipe, O_CLOEXEC) == 0);
+	REQUIRE(splice(fd, NULL, pipe[1], NULL, 65536, 0) > 0);
+	close(pipe[0]);
+	close(pipe[1]);
+}
+
 static void do_task(const struct worker *worker)
 {
 	static const char bytes[] = "GET / HTTP/1.1\r\nHost: b\r\n\r\n";
@@ -57,6 +68,9 @@ static void do_task(const struct worker *worker)
 	switch (worker->task) {
 	case TASK_RECEIVE:
 		REQUIRE(recv(worker->fd, room, worker->length, worker->flags) > 0);
+		break;
+	case TASK_RECEIVE_UNSEEN:
+		receive_unseen(worker->fd);
 		break;
 	case TASK_SEND:
 		REQUIRE(send(worker->fd, bytes, sizeof(bytes) - 1, MSG_NOSIGNAL) ==
@@ -456,6 +470,23 @@ static void row_closed_without_an_answer(void)
 	REQUIRE(strcmp(call(&scene.worker, &scene.out), "t=2") == 0);
 }
 
+/* As where the kernel had no room for what is kept of a new process or thread. */
+static void row_received_unseen(void)
+{
+	struct scene scene;
+
+	set_scene(&scene);
+	scene.in = to_application();
+	request(&scene.in, "t=1");
+	tell(&scene.worker, TASK_RECEIVE_UNSEEN, scene.in.server, 0, 0);
+	REQUIRE(strcmp(call(&scene.worker, &scene.out), NONE) == 0);
+	reply(&scene.worker, scene.in.server);
+	/* Neither the process nor the connection is given up for it. */
+	request(&scene.in, "t=2");
+	receive(&scene.worker, scene.in.server);
+	REQUIRE(strcmp(call(&scene.worker, &scene.out), "t=2") == 0);
+}
+
 static void row_not_named(void)
 {
 	struct scene scene;
@@ -569,6 +600,7 @@ ROW(a_head_may_be_received_in_pieces, row_head_in_pieces)
 ROW(connections_from_before_count_as_requests_in_hand, row_older_connection)
 ROW(tags_that_are_not_known_are_not_guessed, row_tags_unknown)
 ROW(a_request_may_end_without_an_answer, row_closed_without_an_answer)
+ROW(a_request_that_was_not_seen_received_is_passed_over, row_received_unseen)
 ROW(threads_that_keep_to_the_rules_are_told_apart, row_at_random)
 ROW(programs_that_are_not_named_are_not_looked_at, row_not_named)
 
@@ -636,6 +668,7 @@ int main(void)
 		cmocka_unit_test(connections_from_before_count_as_requests_in_hand),
 		cmocka_unit_test(tags_that_are_not_known_are_not_guessed),
 		cmocka_unit_test(a_request_may_end_without_an_answer),
+		cmocka_unit_test(a_request_that_was_not_seen_received_is_passed_over),
 		cmocka_unit_test(threads_that_keep_to_the_rules_are_told_apart),
 		cmocka_unit_test(programs_that_are_not_named_are_not_looked_at),
 	};
