@@ -9,6 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e/lib.sh
 
 CLIENTS=50 ROUNDS=${LANETAG_ROUNDS:-10}
+ALL=$((CLIENTS * ROUNDS))
 SERVER=${pod_address[app-a-v1]} PORT=8000 CALLED=http://10.96.0.11:8000/
 
 if ! use_kernel; then
@@ -29,21 +30,48 @@ start_everything() {
 
 by() { metric "lanetag_propagation_total{by=\"$1\"}"; }
 
-# Every call has its own request's tag, and has it by this way.
-carried_by() { # WAY WHAT COMMAND…
-  local way=$1 what=$2 before tries=200 all=$((CLIENTS * ROUNDS))
-  shift 2
+serve_with() { # COMMAND…
+  local tries=200
   start app-a-v1 server "$@"
   until in_node curl -s -o /dev/null --max-time 5 "http://$SERVER:$PORT/" || [ $((tries--)) -eq 0 ]; do sleep 0.05; done
+}
+
+ask_all() {
+  in_node tests/e2e/correlation/nonces.py "$SERVER" "$PORT" "$CLIENTS" "$ROUNDS" appver-b traced
+}
+
+# Every call has its own request's tag, and has it by this way.
+carried_by() { # WAY WHAT COMMAND…
+  local way=$1 what=$2 before
+  shift 2
+  serve_with "$@"
   before=$(by "$way")
-  claim_equal "$what: every call has its own request's tag" \
-    "$(in_node tests/e2e/correlation/nonces.py "$SERVER" "$PORT" "$CLIENTS" "$ROUNDS" appver-b traced)" \
-    "right=$all none=0 wrong=0 failed=0"
-  claim_equal "$what: by $way" "$(($(by "$way") - before))" "$all"
+  claim_equal "$what: every call has its own request's tag" "$(ask_all)" "right=$ALL none=0 wrong=0 failed=0"
+  claim_equal "$what: by $way" "$(($(by "$way") - before))" "$ALL"
   stop server
 }
 
-write_nginx() { # as a hop that adds nothing
+# No way knows anything, and none guesses.
+carried_by_none() { # WHAT COMMAND…
+  local what=$1 before
+  shift
+  serve_with "$@"
+  before=$(by none)
+  claim_equal "$what: no call has any tag" "$(ask_all)" "right=0 none=$ALL wrong=0 failed=0"
+  claim_equal "$what: all are counted as such" "$(($(by none) - before))" "$ALL"
+  stop server
+}
+
+# What passes on baggage has its tags by that, what passes on traceparent by the trace.
+carried_by_both() { # WHAT COMMAND…
+  local what=$1
+  shift
+  carried_by baggage "$what, passing on baggage" "$@" baggage
+  carried_by trace "$what, passing on traceparent" "$@" traceparent
+}
+
+# As a hop that adds nothing.
+write_nginx() { # DIRECTIVE…
   cat >"$work/nginx.conf" <<END
 daemon off;
 pid $work/nginx.pid;
@@ -58,31 +86,40 @@ http {
   scgi_temp_path $work;
   server {
     listen $SERVER:$PORT;
-    location / { proxy_pass $CALLED; }
+    location / { proxy_pass $CALLED; $* }
   }
 }
 END
 }
 
+server() { # EXTENSION WAY…
+  case $1 in
+    py) echo "python3 tests/e2e/correlation/server.py ${*:2} $SERVER $PORT $CALLED" ;;
+    js) echo "node tests/e2e/correlation/server.js ${*:2} $SERVER $PORT $CALLED" ;;
+    java) echo "java tests/e2e/correlation/Server.java ${*:2} $SERVER $PORT $CALLED" ;;
+    sh) echo "tests/e2e/correlation/server.sh $SERVER $PORT $CALLED" ;;
+  esac
+}
+
+mock=("$build/tests/apps/mock_app" --app app-a --version v1 --address "$SERVER" --port "$PORT"
+  --next 10.96.0.11:8000 --next-host app-b:8000 --forward)
+
 start_everything
+nginx=("$(PATH=$PATH:/usr/sbin command -v nginx)" -c "$work/nginx.conf" -e "$work/nginx.log")
 write_nginx
-carried_by baggage "nginx, which passes on all" "$(PATH=$PATH:/usr/sbin command -v nginx)" -c "$work/nginx.conf" -e "$work/nginx.log"
-carried_by baggage "the C mock, passing on baggage" "$build/tests/apps/mock_app" --app app-a --version v1 \
-  --address "$SERVER" --port "$PORT" --next 10.96.0.11:8000 --next-host app-b:8000
-for way in threads single asyncio; do
-  carried_by trace "python, $way, passing on traceparent" \
-    python3 tests/e2e/correlation/server.py "$way" "$SERVER" "$PORT" "$CALLED" traceparent
-done
-for way in kept new at-once; do
-  carried_by trace "node, $way, passing on traceparent" \
-    node tests/e2e/correlation/server.js "$way" "$SERVER" "$PORT" "$CALLED" traceparent
-done
-for way in url client; do
-  if command -v javac >/dev/null; then
-    carried_by trace "Java's HttpServer, calls by $way, passing on traceparent" \
-      java tests/e2e/correlation/Server.java "$way" "$SERVER" "$PORT" "$CALLED" traceparent
-  else
-    skip "Java's HttpServer, calls by $way" "no JDK is installed"
-  fi
-done
+carried_by baggage "nginx, which passes on all" "${nginx[@]}"
+write_nginx 'proxy_set_header baggage "";'
+carried_by trace "nginx, all but baggage" "${nginx[@]}"
+carried_by_both "the C mock" "${mock[@]}"
+# shellcheck disable=SC2046
+{
+  for way in threads single asyncio; do carried_by_both "python, $way" $(server py "$way"); done
+  for way in kept new at-once; do
+    carried_by_both "node, $way" $(server js "$way")
+    carried_by_none "node, $way, passing on nothing" $(server js "$way")
+  done
+  for way in url client; do carried_by_both "Java's HttpServer, calls by $way" $(server java "$way"); done
+  carried_by_both "a shell script's curl" $(server sh)
+  carried_by_none "a shell script's curl, passing on nothing" $(server sh)
+}
 finish

@@ -60,15 +60,15 @@ ask_nonces() { # WAY
   in_node tests/e2e/correlation/nonces.py "$SERVER" "$PORT" "$CONNECTIONS" "$ROUNDS" appver-b "$1"
 }
 
-# From the 65th request on, every call has its own request's tag.
-thread_per_request() { # WHAT COMMAND…
-  local what=$1 outcome counted
-  shift
+# From the 65th request on, every call has its own request's tag; also with clients of these ways.
+thread_per_request() { # WAYS WHAT COMMAND…
+  local ways=$1 what=$2 outcome counted
+  shift 2
   start_server "$@"
   for _ in $(seq "$PROBATION"); do in_node curl -s -o /dev/null "http://$SERVER:$PORT/"; done
   outcome=$(ask_nonces plain)
   claim_right "$what: each of $((CONNECTIONS * ROUNDS)) calls has its own request's tag" "$outcome" $((CONNECTIONS * ROUNDS))
-  for counted in pipelined leaving; do
+  for counted in $ways; do
     outcome=$(ask_nonces "$counted")
     claim "$what, clients $counted: no call has another request's tag ($outcome)" grep -q ' wrong=0 ' <<<"$outcome"
   done
@@ -89,10 +89,6 @@ given_up() { # WHAT COMMAND…
 java_is_never_wrong() {
   local way outcome
   for way in url client; do
-    if ! command -v javac >/dev/null; then
-      skip "Java, calls by $way" "no JDK is installed"
-      continue
-    fi
     start_server java tests/e2e/correlation/Server.java "$way" "$SERVER" "$PORT" "$CALLED"
     outcome=$(ask_nonces plain)
     claim "Java's HttpServer, calls by $way: no call has another request's tag ($outcome)" \
@@ -136,13 +132,15 @@ the_chain_forwards_nothing() {
 }
 
 start_everything
-thread_per_request "the C mock, a thread for each connection" "${mock[@]}"
+thread_per_request "pipelined leaving" "the C mock, a thread for each connection" "${mock[@]}"
 # shellcheck disable=SC2046
 {
-  thread_per_request "python's ThreadingHTTPServer and urllib" $(python_server threads)
+  thread_per_request "pipelined leaving" "python's ThreadingHTTPServer and urllib" $(python_server threads)
+  thread_per_request leaving "python's HTTPServer and urllib" $(python_server single)
   for way in pool stealing asyncio polling; do given_up "python, $way" $(python_server "$way"); done
   for way in kept new at-once; do given_up "node, $way" $(node_server "$way"); done
 }
+given_up "a shell script's curl, a process for each request" tests/e2e/correlation/server.sh "$SERVER" "$PORT" "$CALLED"
 java_is_never_wrong
 only_named_programs
 the_chain_forwards_nothing
