@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 #define SERVICE_PORT 8000
 #define AGENT_PORT 15001
 #define LONG_MS 60000
+#define PATIENCE_MS 5000
 
 static char bpffs[PATH_MAX], cgroup[PATH_MAX];
 static struct interception *interception;
@@ -107,6 +109,14 @@ static bool came_to(int listener, struct lanetag_connection *ret_connection, con
 	return true;
 }
 
+/* The same, waited for: connect(2) may return before the other end has the handshake's last ACK. */
+static bool comes_to(int listener, struct lanetag_connection *ret_connection, const char *agent)
+{
+	struct pollfd wait = {.fd = listener, .events = POLLIN};
+
+	return poll(&wait, 1, PATIENCE_MS) == 1 && came_to(listener, ret_connection, agent);
+}
+
 static uint64_t counted(enum lanetag_interception_count count)
 {
 	struct interception_counts counts = {0};
@@ -177,7 +187,7 @@ static void expect_direct(void)
 	int fd = call(services[0], SERVICE_PORT);
 
 	assert_true(fd >= 0);
-	assert_true(came_to(servers[0], &connection, agent_addresses[0]));
+	assert_true(comes_to(servers[0], &connection, agent_addresses[0]));
 	assert_false(came_to(agents[0], &connection, agent_addresses[0]));
 	close(fd);
 }
@@ -190,7 +200,7 @@ static void expect_intercepted(const char *text, int family)
 	int fd = call(text, SERVICE_PORT);
 
 	assert_true(fd >= 0);
-	assert_true(came_to(agents[family], &connection, agent_addresses[family]));
+	assert_true(comes_to(agents[family], &connection, agent_addresses[family]));
 	assert_true(interception_take(interception, &connection, &found));
 	assert_memory_equal(&found.original, &wanted, sizeof(wanted));
 	assert_int_not_equal(found.namespace_cookie, 0);
@@ -239,7 +249,7 @@ static void other_traffic_goes_where_it_went(void **state)
 
 	(void)state;
 	assert_true(fd >= 0);
-	assert_true(came_to(other, &connection, agent_addresses[0]));
+	assert_true(comes_to(other, &connection, agent_addresses[0]));
 	assert_false(interception_take(interception, &connection, &found));
 	close(fd);
 	close(other);
@@ -261,7 +271,7 @@ static void a_stranger_has_no_entry(void **state)
 
 	(void)state;
 	assert_true(fd >= 0);
-	assert_true(came_to(agents[0], &connection, agent_addresses[0]));
+	assert_true(comes_to(agents[0], &connection, agent_addresses[0]));
 	assert_false(interception_take(interception, &connection, &found));
 	close(fd);
 }
@@ -277,7 +287,7 @@ static void a_socket_forgets_where_it_was_led(void **state)
 
 	(void)state;
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, length), 0);
-	assert_true(came_to(agents[0], &connection, agent_addresses[0]));
+	assert_true(comes_to(agents[0], &connection, agent_addresses[0]));
 	assert_int_equal(connect(fd, &none, sizeof(none)), 0);
 	int other = listen_at(services[0], SERVICE_PORT + 1);
 	length = make_address(services[0], SERVICE_PORT + 1, &address);
@@ -380,7 +390,7 @@ static void overlapping_agents_know_each_others_calls(void **state)
 	(void)state;
 	open_interception(false);
 	int fd = call(services[0], SERVICE_PORT);
-	assert_true(came_to(agents[0], &connection, agent_addresses[0]));
+	assert_true(comes_to(agents[0], &connection, agent_addresses[0]));
 	assert_true(interception_take(interception, &connection, &found));
 	close(fd);
 	interception_close(first);
