@@ -36,6 +36,8 @@
 #define RELOAD_LATEST_MS 60
 /* Arrivals end by age: looked after this often. */
 #define SWEEP_MS 10000
+/* What the log held back is told after this time, even if nothing more happens. */
+#define LOG_REPORT_MS 10000
 
 #define RELOAD_COMMAND "reload " /* and the directory of manifests */
 #define MAX_ANSWER 500		 /* bytes; what a command reads */
@@ -96,9 +98,10 @@ static void log_diagnostics(const struct diagnostics *diagnostics)
 		bool error = item->severity == DIAGNOSTIC_ERROR;
 
 		log_event(error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
-			  error ? "manifest error" : "manifest warning", "at=%s:%u:%u text=\"%s\"",
-			  item->file ? item->file : "", item->line, item->column,
-			  item->text ? item->text : "out of memory");
+			  error ? "manifest error" : "manifest warning",
+			  log_text("file", item->file), log_number("line", item->line),
+			  log_number("column", item->column),
+			  log_text("text", item->text ? item->text : "out of memory"));
 	}
 }
 
@@ -128,7 +131,7 @@ static void tell_kernel_ports(struct agent *agent, const struct mesh *mesh)
 	int error = tagger_set_ports(agent->tagger, ports, count);
 
 	if (error)
-		log_error("ports not given to the kernel", "error=\"%s\"", strerror(-error));
+		log_error("ports not given to the kernel", log_errno(error));
 	free(ports);
 }
 
@@ -151,8 +154,7 @@ static void tell_kernel_hop_ports(struct agent *agent, const struct mesh *mesh)
 	int error = threads_set_ports(agent->threads, ports, count);
 
 	if (error)
-		log_error("ports of Services not given to the kernel", "error=\"%s\"",
-			  strerror(-error));
+		log_error("ports of Services not given to the kernel", log_errno(error));
 	free(ports);
 }
 
@@ -175,8 +177,7 @@ static void tell_kernel_pod_ports(struct agent *agent, const struct mesh *mesh)
 	}
 	int error = tagger_set_ports(agent->arrivals, ports, count);
 	if (error)
-		log_error("ports of pods not given to the kernel", "error=\"%s\"",
-			  strerror(-error));
+		log_error("ports of pods not given to the kernel", log_errno(error));
 	free(ports);
 }
 
@@ -215,7 +216,7 @@ static void tell_kernel(struct agent *agent, const struct configuration *configu
 	tell_kernel_ports(agent, configuration->mesh);
 	int error = tagger_set_rules(agent->tagger, tag_rules_ruleset(configuration->tag_rules));
 	if (error)
-		log_error("rules not given to the kernel", "error=\"%s\"", strerror(-error));
+		log_error("rules not given to the kernel", log_errno(error));
 }
 
 static void publish(struct agent *agent, struct configuration *configuration)
@@ -264,25 +265,27 @@ static void reload(struct agent *agent)
 	agent->reload_now = false;
 	agent->changed_ns = 0;
 	if (!configuration) {
-		log_error("configuration refused", "in_force=%u reason=\"%s\"", generation - 1,
-			  reason ? reason : "out of memory");
+		log_outcome(LOG_LEVEL_ERROR, "configuration refused",
+			    log_number("in_force", generation - 1),
+			    log_text("reason", reason ? reason : "out of memory"));
 		publish_failure(agent, reason);
 		return;
 	}
 	tag_rules_assign_lanes(configuration->tag_rules, agent->configuration->tag_rules);
 	int error = proxy_apply(agent->proxy, configuration);
 	if (error) {
-		log_error("configuration refused", "in_force=%u reason=\"%s\"", generation - 1,
-			  strerror(-error));
+		log_outcome(LOG_LEVEL_ERROR, "configuration refused",
+			    log_number("in_force", generation - 1),
+			    log_text("reason", strerror(-error)));
 		publish_failure(agent, strdup(strerror(-error)));
 		configuration_drop(configuration);
 		return;
 	}
 	tell_kernel(agent, configuration);
 	publish(agent, configuration);
-	log_info("configuration in force", "generation=%u rules=%zu milliseconds=%.1f", generation,
-		 tag_rules_count(configuration->tag_rules),
-		 (double)(clock_now_ns() - started_ns) / 1e6);
+	log_outcome(LOG_LEVEL_INFO, "configuration in force", log_number("generation", generation),
+		    log_number("rules", tag_rules_count(configuration->tag_rules)),
+		    log_tenths("milliseconds", (clock_now_ns() - started_ns) / 100000));
 }
 
 static void take_snapshot(void *context, struct admin_snapshot *snapshot)
@@ -334,12 +337,12 @@ static int block_signals(void)
 static void open_tagger(struct agent *agent)
 {
 	if (!agent->options->use_kernel) {
-		log_info("kernel tagger off", "reason=\"--no-kernel\"");
+		log_info("kernel tagger off", log_text("reason", "--no-kernel"));
 		return;
 	}
 	int error = tagger_open(&agent->options->tagger, &agent->tagger);
 	if (error)
-		log_warning("going on without the kernel tagger", "error=\"%s\"", strerror(-error));
+		log_warning("going on without the kernel tagger", log_errno(error));
 }
 
 static void open_arrivals(struct agent *agent)
@@ -364,8 +367,7 @@ static void open_arrivals(struct agent *agent)
 		}
 	}
 	if (error)
-		log_warning("going on without the arrivals at pods", "error=\"%s\"",
-			    strerror(-error));
+		log_warning("going on without the arrivals at pods", log_errno(error));
 	else if (arrivals.deliveries)
 		threads_open(agent->arrivals, &options->threads, &agent->threads);
 }
@@ -382,11 +384,11 @@ static void open_interception(struct agent *agent)
 	interception.pin_directory = directory;
 	int error = interception_open(&interception, &agent->interception);
 	if (error)
-		log_warning("going on without interception", "error=\"%s\"", strerror(-error));
+		log_warning("going on without interception", log_errno(error));
 	else
-		log_info("calls are intercepted", "port=%u fail=%s",
-			 (unsigned)interception_port(agent->options),
-			 interception.fail_closed ? "closed" : "open");
+		log_info("calls are intercepted",
+			 log_number("port", interception_port(agent->options)),
+			 log_text("fail", interception.fail_closed ? "closed" : "open"));
 }
 
 static int start_proxy(struct agent *agent, struct configuration *configuration,
@@ -418,8 +420,7 @@ static void open_control(struct agent *agent)
 		return;
 	int fd = unix_socket_listen(path);
 	if (fd < 0)
-		log_warning("control socket not opened", "path=\"%s\" error=\"%s\"", path,
-			    strerror(-fd));
+		log_warning("control socket not opened", log_text("path", path), log_errno(fd));
 	else
 		agent->control = fd;
 }
@@ -439,10 +440,10 @@ static int load_first(struct agent *agent)
 	int error = watch_open(options->paths, options->path_count, &agent->watch);
 
 	if (error)
-		log_warning("manifests are not watched", "error=\"%s\"", strerror(-error));
+		log_warning("manifests are not watched", log_errno(error));
 	struct configuration *configuration = load(agent, 1, &reason);
 	if (!configuration) {
-		log_error("not started", "reason=\"%s\"", reason ? reason : "out of memory");
+		log_error("not started", log_text("reason", reason ? reason : "out of memory"));
 		free(reason);
 		return -EINVAL;
 	}
@@ -456,16 +457,16 @@ static int ask_for_handover(struct agent *agent, struct handover *handover)
 		return 0;
 	int error = handover_ask(agent->options->control_path, handover);
 	if (error) {
-		log_error("not taken over", "path=\"%s\" error=\"%s\"",
-			  agent->options->control_path, strerror(-error));
+		log_error("not taken over", log_text("path", agent->options->control_path),
+			  log_errno(error));
 		return error;
 	}
 	if (handover->connection < 0) {
-		log_info("nothing to take over", "path=\"%s\"", agent->options->control_path);
+		log_info("nothing to take over", log_text("path", agent->options->control_path));
 		return 0;
 	}
-	log_info("taking over", "sockets=%zu generation=%u", handover->sockets.count,
-		 handover->generation);
+	log_info("taking over", log_number("sockets", handover->sockets.count),
+		 log_number("generation", handover->generation));
 	/* The old agent's marks are still on their way. */
 	configuration_set_generation(agent->configuration, handover->generation + 1);
 	return 0;
@@ -530,14 +531,12 @@ static void note_change(struct agent *agent)
 
 static int poll_timeout_ms(const struct agent *agent)
 {
-	uint64_t now = clock_now_ns(), due = UINT64_MAX;
+	uint64_t now = clock_now_ns(), due = now + LOG_REPORT_MS * 1000000ULL;
 
 	if (agent->changed_ns)
 		due = agent->quiet_due_ns;
 	if (agent->arrivals && !agent->kernel_released && agent->sweep_due_ns < due)
 		due = agent->sweep_due_ns;
-	if (due == UINT64_MAX)
-		return -1;
 	return due <= now ? 0 : (int)((due - now) / 1000000 + 1);
 }
 
@@ -550,7 +549,7 @@ static void sweep_arrivals(struct agent *agent)
 		return;
 	error = arrivals_sweep(agent->arrivals, &sweep);
 	if (error) {
-		log_warning("arrivals not swept", "error=\"%s\"", strerror(-error));
+		log_warning("arrivals not swept", log_errno(error));
 	} else {
 		pthread_mutex_lock(&agent->lock);
 		agent->arrivals_sweep = sweep;
@@ -586,10 +585,12 @@ static int hand_over(struct agent *agent, int connection)
 	error = handover_yield(connection);
 	if (error) {
 		if (open_admin(agent))
-			log_error("going on without the admin address", "reason=\"takeover\"");
+			log_error("going on without the admin address",
+				  log_text("reason", "takeover"));
 		open_control(agent);
 		if (agent->tagger)
-			log_warning("going on without the kernel tagger", "reason=\"takeover\"");
+			log_warning("going on without the kernel tagger",
+				    log_text("reason", "takeover"));
 	}
 	return error;
 }
@@ -639,8 +640,7 @@ static void obey(struct agent *agent)
 
 	if (connection < 0) {
 		if (connection != -EAGAIN)
-			log_warning("control connection refused", "error=\"%s\"",
-				    strerror(-connection));
+			log_warning("control connection refused", log_errno(connection));
 		return;
 	}
 	int error = unix_socket_read_line(connection, command, sizeof(command));
@@ -649,7 +649,8 @@ static void obey(struct agent *agent)
 	} else if (error == 0 && strcmp(command, HANDOVER_COMMAND) == 0) {
 		error = hand_over(agent, connection);
 		if (error == 0) {
-			log_info("handed over", "generation=%u", agent->configuration->generation);
+			log_info("handed over",
+				 log_number("generation", agent->configuration->generation));
 			agent->stopping = agent->handed_over = true;
 		}
 	} else if (error == 0 && span_starts_with(span_of(command), span_of(RELOAD_COMMAND))) {
@@ -658,7 +659,7 @@ static void obey(struct agent *agent)
 		error = unix_socket_write(connection, "error unknown command\n");
 	}
 	if (error)
-		log_warning("control command failed", "error=\"%s\"", strerror(-error));
+		log_warning("control command failed", log_errno(error));
 	close(connection);
 }
 
@@ -689,6 +690,7 @@ static void steer(struct agent *agent)
 		if (fds[3].revents)
 			tagger_handle_events(agent->arrivals);
 		sweep_arrivals(agent);
+		log_report_suppressed();
 		if (fds[4].revents)
 			obey(agent);
 		if (agent->reload_now ||
@@ -702,7 +704,7 @@ static void wait_for_stop_signal(struct agent *agent)
 {
 	struct pollfd signals = {.fd = agent->signals, .events = POLLIN};
 
-	log_info("drained", "waits_for=SIGTERM");
+	log_info("drained", log_text("waits_for", "SIGTERM"));
 	agent->stopping = false;
 	while (!agent->stopping && (poll(&signals, 1, -1) >= 0 || errno == EINTR))
 		read_signals(agent);
@@ -744,14 +746,17 @@ int agent_run(const struct agent_options *options)
 	pthread_mutex_init(&agent.lock, NULL);
 	int error = start(&agent);
 	if (error) {
-		log_error("not started", "error=\"%s\"", strerror(-error));
+		log_error("not started", log_errno(error));
 	} else {
-		log_info("started", "version=%s generation=%u rules=%zu kernel=%s", LANETAG_VERSION,
-			 agent.configuration->generation,
-			 tag_rules_count(agent.configuration->tag_rules),
-			 agent.tagger ? "yes" : "no");
+		log_info("started", log_text("version", LANETAG_VERSION),
+			 log_number("generation", agent.configuration->generation),
+			 log_number("rules", tag_rules_count(agent.configuration->tag_rules)),
+			 log_text("kernel", agent.tagger ? "yes" : "no"));
+		/* Whatever is wrong at the start is told in full. */
+		log_limit_repeats(true);
 		steer(&agent);
-		log_info("stopping", "drain_ms=%u", options->drain_timeout_ms);
+		log_limit_repeats(false);
+		log_info("stopping", log_number("drain_ms", options->drain_timeout_ms));
 	}
 	stop(&agent);
 	return error ? 1 : 0;

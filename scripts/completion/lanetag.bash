@@ -12,6 +12,8 @@ _lanetag() {
       grep -oE -- '(^|[[:space:]|\[])--?[a-z][a-z-]*' | tr -d '[| ')" -- "$word")
   elif [[ ${COMP_WORDS[COMP_CWORD - 1]} =~ ^(-o|--output)$ ]]; then
     mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word")
+  elif [ "${COMP_WORDS[COMP_CWORD - 1]}" = --log-format ]; then
+    mapfile -t COMPREPLY < <(compgen -W 'logfmt json' -- "$word")
   else
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
   fi

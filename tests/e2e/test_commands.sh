@@ -40,6 +40,7 @@ completes() {
   claim_equal "commands are completed" "$(complete_words lanetag ro)" 'rollback '
   claim_equal "options are completed" "$(complete_words lanetag ramp --al)" '--allow-back '
   claim_equal "formats are completed" "$(complete_words lanetag diff -o j)" 'json '
+  claim_equal "formats of logs are completed" "$(complete_words lanetag run --log-format l)" 'logfmt '
   claim_equal "files are completed" "$(complete_words lanetag check READM)" 'README.md '
 }
 

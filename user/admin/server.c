@@ -242,7 +242,7 @@ int admin_server_start(const char *address, admin_snapshot_function snapshot, vo
 	*ret_server = server;
 	return 0;
 fail:
-	log_error("admin address not opened", "address=%s error=\"%s\"", address, strerror(-error));
+	log_error("admin address not opened", log_text("address", address), log_errno(error));
 	free(server);
 	return error;
 }

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "cli/commands.h"
+#include "cli/log_options.h"
 #include "cli/observe_view.h"
 #include "manifest/gateway.h"
 
@@ -39,11 +40,12 @@ static const char usage[] =
 	"      --count N            end after so many reports\n"
 	"      --duration SECONDS   end after this time, with a report\n"
 	"      --log-level LEVEL    error, warning, info or debug (default: warning)\n"
+	"      --log-format FORMAT      of standard error: logfmt or json (default: logfmt)\n"
 	"  -h, --help\n"
 	"\n"
 	"example: lanetag observe -c rules.yaml -i eth0 -p 8080 -o json\n";
 
-enum { OPTION_INTERVAL = 256, OPTION_COUNT, OPTION_DURATION, OPTION_LOG_LEVEL };
+enum { OPTION_INTERVAL = 256, OPTION_COUNT, OPTION_DURATION, OPTION_LOG_LEVEL, OPTION_LOG_FORMAT };
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -54,6 +56,7 @@ static const struct option options[] = {
 	{"count", required_argument, NULL, OPTION_COUNT},
 	{"duration", required_argument, NULL, OPTION_DURATION},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+	{"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -124,21 +127,6 @@ static int parse_output(const char *text, struct observe_arguments *arguments)
 	return -1;
 }
 
-static int parse_level(const char *text)
-{
-	enum log_level level;
-
-	if (log_parse_level(text, &level)) {
-		fprintf(stderr,
-			"lanetag observe: --log-level: '%s' is none of error, warning, info, "
-			"debug\n",
-			text);
-		return -1;
-	}
-	log_set_level(level);
-	return 0;
-}
-
 static int parse_option(int option, struct observe_arguments *arguments)
 {
 	switch (option) {
@@ -157,7 +145,9 @@ static int parse_option(int option, struct observe_arguments *arguments)
 	case OPTION_DURATION:
 		return parse_number("--duration", optarg, 1, UINT32_MAX, &arguments->duration);
 	case OPTION_LOG_LEVEL:
-		return parse_level(optarg);
+		return log_option_level("observe", optarg);
+	case OPTION_LOG_FORMAT:
+		return log_option_format("observe", optarg);
 	case 'h':
 		arguments->help = true;
 		return 0;
@@ -252,7 +242,7 @@ static int start_tagger(const struct observe_arguments *arguments, const struct 
 	if (error == 0)
 		error = tagger_set_ports(tagger, arguments->ports, arguments->port_count);
 	if (error) {
-		log_error("the tagger does not take the rules", "error=\"%s\"", strerror(-error));
+		log_error("the tagger does not take the rules", log_errno(error));
 		tagger_close(tagger);
 		return error;
 	}
@@ -341,7 +331,9 @@ static int observe(struct observe_arguments *arguments)
 	error = signals < 0 ? -errno : start_tagger(arguments, rules, &tagger);
 	if (error)
 		goto out;
+	log_limit_repeats(true);
 	error = watch(arguments, rules, tagger, signals);
+	log_limit_repeats(false);
 	if (error && error != -EPIPE)
 		fprintf(stderr, "lanetag observe: %s\n", strerror(-error));
 	tagger_close(tagger);

@@ -9,9 +9,9 @@
 #include "agent.h"
 #include "base/address.h"
 #include "base/array.h"
-#include "base/log.h"
 #include "base/number.h"
 #include "cli/commands.h"
+#include "cli/log_options.h"
 
 #define DEFAULT_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
 #define DEFAULT_DRAIN_TIMEOUT_MS 10000
@@ -86,6 +86,7 @@ static const char usage[] =
 	"                             wait for SIGTERM, where a supervisor would start it anew "
 	"(default: exit)\n"
 	"      --log-level LEVEL      error, warning, info or debug (default: info)\n"
+	"      --log-format FORMAT    of standard error: logfmt or json (default: logfmt)\n"
 	"  -h, --help\n"
 	"\n"
 	"example: lanetag run --config /etc/lanetag --interface eth0 --interface 'veth*'\n";
@@ -107,6 +108,7 @@ enum {
 	OPTION_ACCESS_LOG,
 	OPTION_ACCESS_LOG_FORMAT,
 	OPTION_LOG_LEVEL,
+	OPTION_LOG_FORMAT,
 	OPTION_CONTROL,
 	OPTION_TAKEOVER,
 	OPTION_AFTER_HANDOVER
@@ -136,6 +138,7 @@ static const struct option options[] = {
 	{"takeover", no_argument, NULL, OPTION_TAKEOVER},
 	{"after-handover", required_argument, NULL, OPTION_AFTER_HANDOVER},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+	{"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -265,8 +268,6 @@ static int parse_arrivals_option(int option, struct run_arguments *arguments)
 
 static int parse_log_option(int option, struct run_arguments *arguments)
 {
-	enum log_level level;
-
 	switch (option) {
 	case OPTION_ACCESS_LOG:
 		arguments->agent.proxy.access_log = optarg;
@@ -280,15 +281,9 @@ static int parse_log_option(int option, struct run_arguments *arguments)
 			optarg);
 		return -1;
 	case OPTION_LOG_LEVEL:
-		if (log_parse_level(optarg, &level)) {
-			fprintf(stderr,
-				"lanetag run: --log-level: '%s' is none of error, warning, "
-				"info, debug\n",
-				optarg);
-			return -1;
-		}
-		log_set_level(level);
-		return 0;
+		return log_option_level("run", optarg);
+	case OPTION_LOG_FORMAT:
+		return log_option_format("run", optarg);
 	default:
 		return parse_arrivals_option(option, arguments);
 	}

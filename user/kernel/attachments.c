@@ -53,8 +53,8 @@ static void pin(const struct attachments *attachments, const struct attachment *
 	error = pins_replace(attachments->pins, name,
 			     item->link >= 0 ? item->link : attachments->program);
 	if (error)
-		log_warning("cannot pin an attachment", "interface=%s error=\"%s\"", item->name,
-			    strerror(-error));
+		log_warning("cannot pin an attachment", log_text("interface", item->name),
+			    log_errno(error));
 }
 
 static void detach(struct attachments *attachments, struct attachment *item)
@@ -72,8 +72,7 @@ static void detach(struct attachments *attachments, struct attachment *item)
 				       attachments->own_programs, attachments->own_program_count,
 				       item->made_qdisc);
 	if (error)
-		log_warning("cannot detach", "interface=%s error=\"%s\"", item->name,
-			    strerror(-error));
+		log_warning("cannot detach", log_text("interface", item->name), log_errno(error));
 	pins_remove(attachments->pins, name);
 	item->link = -1;
 	item->priority = 0;
@@ -133,7 +132,7 @@ static int attach(struct attachments *attachments, struct attachment *item)
 		if (error == -EINVAL && hook == TAGGER_HOOK_ANY) {
 			attachments->no_tcx = true;
 			log_info("the kernel has no TCX links, clsact filters are used",
-				 "missing=tcx");
+				 log_text("missing", "tcx"));
 		}
 	}
 	if (error == -EINVAL && hook != TAGGER_HOOK_TCX)
@@ -142,8 +141,8 @@ static int attach(struct attachments *attachments, struct attachment *item)
 	if (error)
 		return error;
 	pin(attachments, item);
-	log_info("attached", "interface=%s hook=%s", item->name,
-		 item->link >= 0 ? "tcx" : "clsact");
+	log_info("attached", log_text("interface", item->name),
+		 log_text("hook", item->link >= 0 ? "tcx" : "clsact"));
 	return 0;
 }
 
@@ -160,14 +159,14 @@ static void renew(struct attachments *attachments, struct attachment *item)
 					attachments->program, item->priority);
 	item->stale = false;
 	if (error) {
-		log_warning("cannot take over an attachment", "interface=%s error=\"%s\"",
-			    item->name, strerror(-error));
+		log_warning("cannot take over an attachment", log_text("interface", item->name),
+			    log_errno(error));
 		detach(attachments, item);
 		return;
 	}
 	pin(attachments, item);
-	log_info("taken over", "interface=%s hook=%s", item->name,
-		 item->link >= 0 ? "tcx" : "clsact");
+	log_info("taken over", log_text("interface", item->name),
+		 log_text("hook", item->link >= 0 ? "tcx" : "clsact"));
 }
 
 static bool still_stands(const struct attachments *attachments, const struct attachment *item)
@@ -184,15 +183,15 @@ static void ensure_attached(struct attachments *attachments, struct attachment *
 	if (is_attached(item) && item->stale)
 		renew(attachments, item);
 	if (is_attached(item) && !still_stands(attachments, item)) {
-		log_warning("an attachment was removed by others", "interface=%s", item->name);
+		log_warning("an attachment was removed by others",
+			    log_text("interface", item->name));
 		detach(attachments, item);
 	}
 	if (is_attached(item))
 		return;
 	error = attach(attachments, item);
 	if (error && error != -ENODEV && error != item->error)
-		log_warning("cannot attach", "interface=%s error=\"%s\"", item->name,
-			    strerror(-error));
+		log_warning("cannot attach", log_text("interface", item->name), log_errno(error));
 	item->error = error;
 }
 
@@ -234,7 +233,7 @@ static void drop_absent(struct attachments *attachments)
 			continue;
 		}
 		if (is_attached(item))
-			log_info("detached", "interface=%s", item->name);
+			log_info("detached", log_text("interface", item->name));
 		detach(attachments, item);
 	}
 	attachments->count = kept;
@@ -337,7 +336,7 @@ static int take_filter(const char *name, void *context)
 	}
 	if (netns != 0 && netns != attachments->network_namespace)
 		log_warning("a filter in another network namespace is out of reach",
-			    "namespace=%llu interface=%u", netns, interface);
+			    log_number("namespace", netns), log_number("interface", interface));
 	pins_remove(attachments->pins, name);
 	return 0;
 }

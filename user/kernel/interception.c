@@ -40,11 +40,11 @@ static int open_cgroup(const char *wanted)
 	int error = fd < 0 ? (path ? -errno : -ENOENT) : 0;
 
 	if (error)
-		log_error("no cgroup to intercept calls of", "path=%s error=\"%s\" advice=\"%s\"",
-			  path	   ? path
-			  : wanted ? wanted
-				   : "-",
-			  strerror(-error), buffer_text(&advice));
+		log_error("no cgroup to intercept calls of",
+			  log_text("path", path	    ? path
+					   : wanted ? wanted
+						    : "-"),
+			  log_errno(error), log_text("advice", buffer_text(&advice)));
 	buffer_free(&advice);
 	return error ? error : fd;
 }
@@ -54,10 +54,10 @@ static void log_refusal(const char *what, int error)
 	struct buffer reasons = {0};
 
 	obstacles_explain(-error, &reasons);
-	log_error("calls cannot be intercepted by this kernel",
-		  "step=\"%s\" error=\"%s\" needs=\"cgroup/connect4 and 6, getpeername4 and 6, "
-		  "sockops: Linux 5.8\"",
-		  what, buffer_text(&reasons));
+	log_error(
+		"calls cannot be intercepted by this kernel", log_text("step", what),
+		log_text("error", buffer_text(&reasons)),
+		log_text("needs", "cgroup/connect4 and 6, getpeername4 and 6, sockops: Linux 5.8"));
 	buffer_free(&reasons);
 }
 
@@ -157,8 +157,8 @@ static int check_rights(void)
 	int error = obstacles_check_rights(&missing);
 
 	if (error)
-		log_error("rights are missing to intercept calls", "missing=\"%s\"",
-			  buffer_text(&missing));
+		log_error("rights are missing to intercept calls",
+			  log_text("missing", buffer_text(&missing)));
 	buffer_free(&missing);
 	return error;
 }

@@ -75,9 +75,8 @@ int interception_pins_open(struct interception_pins *pins, const char *directory
 	if (error == 0)
 		error = lock_shared(pins);
 	if (error)
-		log_error("cannot pin the interception's maps",
-			  "path=%s error=\"%s\" advice=\"%s\"", directory, strerror(-error),
-			  buffer_text(&advice));
+		log_error("cannot pin the interception's maps", log_text("path", directory),
+			  log_errno(error), log_text("advice", buffer_text(&advice)));
 	buffer_free(&advice);
 	return error;
 }

@@ -7,22 +7,18 @@
 #include <string.h>
 #include "base/log.h"
 
-#define SHOWN_BYTES 700 /* fits into a log line */
+#define SHOWN_BYTES 700
 
 /* Of a verifier's log, which may be megabytes, only the end says what is wrong. */
 static void log_end(enum log_level level, char *text)
 {
 	size_t length = strlen(text);
 
+	if (length && text[length - 1] == '\n')
+		text[--length] = '\0';
 	if (length > SHOWN_BYTES)
 		text += length - SHOWN_BYTES;
-	for (char *at = text; *at; at++) {
-		if (*at == '"')
-			*at = '\'';
-		else if (*at == '\n')
-			*at = at[1] ? ' ' : '\0';
-	}
-	log_event(level, "libbpf", "message=\"%s\"", text);
+	log_event(level, "libbpf", log_text("message", text));
 }
 
 /* libbpf's own debug messages (every relocation of every load) are not worth a line of ours. */

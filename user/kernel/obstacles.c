@@ -147,7 +147,7 @@ int obstacles_ensure_bpffs(const char *directory, struct buffer *advice)
 		return 0;
 	if (strcmp(parent, BPFFS_ROOT) == 0 &&
 	    mount("bpf", BPFFS_ROOT, "bpf", 0, "mode=0700") == 0) {
-		log_info("bpffs mounted", "path=%s", BPFFS_ROOT);
+		log_info("bpffs mounted", log_text("path", BPFFS_ROOT));
 		return 0;
 	}
 	buffer_printf(advice, "'%s' is not on a bpffs, mount one: mount -t bpf bpf %s", parent,

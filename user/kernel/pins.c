@@ -67,8 +67,8 @@ static int lock_directory(const char *path, int *ret_directory)
 	if (flock(directory, LOCK_EX | LOCK_NB) < 0) {
 		error = errno == EWOULDBLOCK ? -EBUSY : -errno;
 		if (error == -EBUSY)
-			log_error("pin directory is in use", "path=%s pid=%d", path,
-				  lock_holder(directory));
+			log_error("pin directory is in use", log_text("path", path),
+				  log_number("pid", (uint64_t)lock_holder(directory)));
 	} else if (!still_there(directory, path)) {
 		error = -EAGAIN;
 	}
@@ -111,8 +111,9 @@ int pins_open(struct pins *pins, const char *directory)
 	if (error == 0 && pins->directory < 0)
 		error = -EAGAIN;
 	if (error && error != -EBUSY)
-		log_error("cannot use the pin directory", "path=%s error=\"%s\"", directory,
-			  advice.length ? buffer_text(&advice) : strerror(-error));
+		log_error(
+			"cannot use the pin directory", log_text("path", directory),
+			log_text("error", advice.length ? buffer_text(&advice) : strerror(-error)));
 	buffer_free(&advice);
 	if (error)
 		pins->path[0] = '\0';
@@ -132,8 +133,7 @@ void pins_close(struct pins *pins)
 void pins_remove_directory(struct pins *pins)
 {
 	if (pins->path[0] && rmdir(pins->path) < 0 && errno != ENOTEMPTY)
-		log_debug("pin directory stays", "path=%s error=\"%s\"", pins->path,
-			  strerror(errno));
+		log_debug("pin directory stays", log_text("path", pins->path), log_errno(-errno));
 	pins_close(pins);
 }
 
@@ -188,8 +188,8 @@ void pins_remove(const struct pins *pins, const char *name)
 	if (pins->path[0] == '\0')
 		return;
 	if (unlinkat(pins->directory, name, 0) < 0 && errno != ENOENT)
-		log_warning("cannot remove a pin", "path=%s/%s error=\"%s\"", pins->path, name,
-			    strerror(errno));
+		log_warning("cannot remove a pin", log_text("path", pins->path),
+			    log_text("name", name), log_errno(-errno));
 }
 
 static int list_names(const struct pins *pins, const char *prefix, char ***ret_names,

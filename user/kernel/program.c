@@ -190,8 +190,8 @@ static void log_failure(enum program_kind kind, int error)
 	struct buffer reasons = {0};
 
 	obstacles_explain(-error, &reasons);
-	log_error("the kernel takes no variant of the program", "program=%s error=\"%s\"",
-		  kind_names[kind], buffer_text(&reasons));
+	log_error("the kernel takes no variant of the program",
+		  log_text("program", kind_names[kind]), log_text("error", buffer_text(&reasons)));
 	buffer_free(&reasons);
 }
 
@@ -210,14 +210,14 @@ int program_load(const struct pins *pins, const struct program_options *options,
 			continue;
 		error = result;
 		if (error == 0) {
-			log_info("program loaded", "program=%s variant=%s maps=%s", kind,
-				 ret_program->variant,
-				 ret_program->taken_over ? "taken-over" : "new");
+			log_info("program loaded", log_text("program", kind),
+				 log_text("variant", ret_program->variant),
+				 log_text("maps", ret_program->taken_over ? "taken-over" : "new"));
 			return 0;
 		}
 		log_info("the kernel does not take a variant of the program",
-			 "program=%s variant=%s error=\"%s\"", kind, variants[i].name,
-			 strerror(-error));
+			 log_text("program", kind), log_text("variant", variants[i].name),
+			 log_errno(error));
 	}
 	log_failure(options->kind, error);
 	return error;

@@ -56,8 +56,8 @@ static int check_rights(void)
 	int error = obstacles_check_rights(&missing);
 
 	if (error)
-		log_error("rights are missing for the kernel tagger", "missing=\"%s\"",
-			  buffer_text(&missing));
+		log_error("rights are missing for the kernel tagger",
+			  log_text("missing", buffer_text(&missing)));
 	buffer_free(&missing);
 	return error;
 }
@@ -71,8 +71,8 @@ static int pin_program(struct tagger *tagger)
 	if (error == 0)
 		error = program_pin(&tagger->program, &tagger->pins);
 	if (error)
-		log_error("cannot pin the tagger", "path=%s error=\"%s\"", tagger->pins.path,
-			  strerror(-error));
+		log_error("cannot pin the tagger", log_text("path", tagger->pins.path),
+			  log_errno(error));
 	return error;
 }
 
@@ -157,7 +157,7 @@ int tagger_open(const struct tagger_options *options, struct tagger **ret_tagger
 	return 0;
 
 stop_program:
-	log_error("the tagger could not be attached", "error=\"%s\"", strerror(-error));
+	log_error("the tagger could not be attached", log_errno(error));
 	stop_program(tagger);
 	pins_remove_directory(&tagger->pins);
 close_pins:
@@ -218,5 +218,5 @@ void tagger_handle_events(struct tagger *tagger)
 		return;
 	error = attachments_reconcile(&tagger->attachments);
 	if (error)
-		log_warning("no interface is tagged", "error=\"%s\"", strerror(-error));
+		log_warning("no interface is tagged", log_errno(error));
 }

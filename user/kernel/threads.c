@@ -111,9 +111,9 @@ static void log_failure(int error)
 
 	obstacles_explain(-error, &reasons);
 	log_warning("threads cannot be followed by this kernel",
-		    "missing=\"tracepoints sock_recv_length and sock_send_length (Linux 6.3), BTF, "
-		    "or rights\" error=\"%s\"",
-		    buffer_text(&reasons));
+		    log_text("missing", "tracepoints sock_recv_length and sock_send_length (Linux "
+					"6.3), BTF, or rights"),
+		    log_text("error", buffer_text(&reasons)));
 	buffer_free(&reasons);
 }
 
@@ -144,8 +144,8 @@ int threads_open(const struct tagger *arrivals, const struct threads_options *op
 		threads_close(threads);
 		return error;
 	}
-	log_info("threads are followed", "calls=%s",
-		 threads->link_count == MAX_LINKS ? "early" : "late");
+	log_info("threads are followed",
+		 log_text("calls", threads->link_count == MAX_LINKS ? "early" : "late"));
 	*ret_threads = threads;
 	return 0;
 }

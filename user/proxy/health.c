@@ -42,9 +42,10 @@ static void eject(struct worker *worker, struct lease *lease, const struct mesh_
 		worker->now_ms + (pause < EJECTION_MAXIMUM_MS ? pause : EJECTION_MAXIMUM_MS);
 	statistics_count(&worker->statistics.upstream_ejections);
 	address_print(backend->address, address);
-	log_warning("endpoint left out", "host=%s subset=%s address=%s port=%u for_ms=%llu",
-		    cluster->host, cluster->subset ? cluster->subset : "", address,
-		    (unsigned)backend->port, (unsigned long long)pause);
+	log_warning("endpoint left out", log_text("host", cluster->host),
+		    log_text("subset", cluster->subset ? cluster->subset : ""),
+		    log_text("address", address), log_number("port", backend->port),
+		    log_number("for_ms", pause));
 }
 
 static void note_success(struct worker *worker, const struct mesh_cluster_policy *policy,

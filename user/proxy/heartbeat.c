@@ -72,7 +72,7 @@ static void *run(void *context)
 		if (serves != served)
 			log_warning(serves ? "workers serve again"
 					   : "a worker hangs: calls are not intercepted",
-				    "beat_ms=%d", BEAT_MS);
+				    log_number("beat_ms", BEAT_MS));
 		served = serves;
 	} while (wait_for_beat(heartbeat));
 	return NULL;

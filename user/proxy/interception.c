@@ -110,8 +110,8 @@ static void update(const struct proxy *proxy, const struct configuration *config
 		error = act(proxy->options.interception, &scope);
 	if (error)
 		log_error("not all calls are intercepted as configured",
-			  "destinations=%zu pods=%zu error=\"%s\"", scope.destination_count,
-			  scope.pod_count, strerror(-error));
+			  log_number("destinations", scope.destination_count),
+			  log_number("pods", scope.pod_count), log_errno(error));
 	interceptor_free_scope(&scope);
 }
 

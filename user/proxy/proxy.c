@@ -53,8 +53,9 @@ static void respect_descriptor_limit(struct proxy_options *options, bool is_conf
 		return;
 	if (is_configured)
 		log_warning("fewer connections than configured",
-			    "configured=%zu possible=%zu open_files_limit=%zu",
-			    options->maximum_connections, maximum, (size_t)limit.rlim_cur);
+			    log_number("configured", options->maximum_connections),
+			    log_number("possible", maximum),
+			    log_number("open_files_limit", limit.rlim_cur));
 	options->maximum_connections = maximum;
 }
 
@@ -63,8 +64,8 @@ static void log_listener_failure(const struct mesh_listener *listener, int error
 	char address[ADDRESS_TEXT_BYTES];
 
 	address_print(listener->address, address);
-	log_error("listener not opened", "address=%s port=%u error=\"%s\"", address,
-		  (unsigned)listener->port, strerror(-error));
+	log_error("listener not opened", log_text("address", address),
+		  log_number("port", listener->port), log_errno(error));
 }
 
 /* The first socket of this listener in the list, taken out; -1: none is left. */
@@ -259,8 +260,8 @@ int proxy_start_with_sockets(const struct proxy_options *options, struct tagger 
 	if (options->access_log) {
 		error = proxy->access_log_fd = access_log_open(options->access_log);
 		if (error < 0)
-			log_error("access log not opened", "path=\"%s\" error=\"%s\"",
-				  options->access_log, strerror(-error));
+			log_error("access log not opened", log_text("path", options->access_log),
+				  log_errno(error));
 		else
 			error = 0;
 	}
@@ -273,7 +274,7 @@ int proxy_start_with_sockets(const struct proxy_options *options, struct tagger 
 		error = worker_start(&proxy->workers[proxy->worker_count], proxy,
 				     proxy->worker_count);
 		if (error)
-			log_error("worker not started", "error=\"%s\"", strerror(-error));
+			log_error("worker not started", log_errno(error));
 		else
 			proxy->worker_count++;
 	}

@@ -424,7 +424,8 @@ void worker_wake(struct worker *worker)
 
 	/* Full means that it is awake already. */
 	if (write(worker->wake.fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_error("worker not woken", "worker=%u errno=%d", worker->index, errno);
+		log_error("worker not woken", log_number("worker", worker->index),
+			  log_number("errno", errno));
 }
 
 uint64_t worker_rounds(const struct worker *worker)
