@@ -245,8 +245,9 @@ static void publish_failure(struct agent *agent, char *reason)
 static struct configuration *load(struct agent *agent, uint32_t generation, char **ret_reason)
 {
 	struct diagnostics diagnostics = {0};
-	struct configuration *configuration = configuration_load(
-		agent->options->paths, agent->options->path_count, generation, &diagnostics);
+	const struct agent_options *options = agent->options;
+	struct configuration *configuration = configuration_load_tag_only(
+		options->paths, options->path_count, options->tag_only, generation, &diagnostics);
 
 	log_diagnostics(&diagnostics);
 	if (!configuration)
@@ -748,6 +749,9 @@ int agent_run(const struct agent_options *options)
 	if (error) {
 		log_error("not started", log_errno(error));
 	} else {
+		if (options->tag_only)
+			log_info("tag-only", log_text("next_hop", options->tag_only->host),
+				 log_number("port", options->tag_only->port));
 		log_info("started", log_text("version", LANETAG_VERSION),
 			 log_number("generation", agent.configuration->generation),
 			 log_number("rules", tag_rules_count(agent.configuration->tag_rules)),

@@ -8,7 +8,8 @@
 struct agent_options {
 	const char *const *paths; /* manifests: files and directories */
 	size_t path_count;
-	const char *admin_address; /* "127.0.0.1:15020"; "" for none */
+	const struct mesh_tag_only *tag_only; /* NULL: the manifests say the routes */
+	const char *admin_address;	      /* "127.0.0.1:15020"; "" for none */
 	bool use_kernel;
 	struct tagger_options tagger;
 	struct tagger_options arrivals; /* interface_count 0: arrivals at pods are not noted */

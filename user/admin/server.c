@@ -12,8 +12,8 @@
 
 #include "admin/metrics.h"
 #include "admin/status.h"
+#include "base/address.h"
 #include "base/log.h"
-#include "base/number.h"
 
 #define ADMIN_MAX_CONNECTIONS 64
 #define ADMIN_TIMEOUT_SECONDS 10
@@ -28,34 +28,13 @@ struct admin_server {
 static int parse_address(const char *text, struct sockaddr_storage *ret_address,
 			 socklen_t *ret_length)
 {
-	const char *colon = strrchr(text, ':');
-	char host[INET6_ADDRSTRLEN];
-	uint64_t port;
+	uint8_t address[16];
+	uint16_t port;
 
-	if (!colon || parse_unsigned(span_of(colon + 1), 65535, &port))
+	if (address_parse_with_port(text, address, &port))
 		return -EINVAL;
-	struct span name = {text, (size_t)(colon - text)};
-	bool bracketed = name.length > 2 && name.data[0] == '[' && colon[-1] == ']';
-	if (bracketed)
-		name = (struct span){name.data + 1, name.length - 2};
-	if (name.length >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, name.data, name.length);
-	host[name.length] = '\0';
-
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
-	if (!bracketed && inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
-		memcpy(ret_address, &v4, sizeof(v4));
-		*ret_length = sizeof(v4);
-		return 0;
-	}
-	if (bracketed && inet_pton(AF_INET6, host, &v6.sin6_addr) == 1) {
-		memcpy(ret_address, &v6, sizeof(v6));
-		*ret_length = sizeof(v6);
-		return 0;
-	}
-	return -EINVAL;
+	*ret_length = socket_address(address, port, ret_address);
+	return 0;
 }
 
 /*

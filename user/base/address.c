@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/number.h"
+
 static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 int address_parse(const char *text, uint8_t ret_address[16])
@@ -19,6 +21,28 @@ int address_parse(const char *text, uint8_t ret_address[16])
 	if (!strchr(text, ':') || inet_pton(AF_INET6, text, &ipv6) != 1)
 		return -1;
 	memcpy(ret_address, &ipv6, sizeof(ipv6));
+	return 0;
+}
+
+int address_parse_with_port(const char *text, uint8_t ret_address[16], uint16_t *ret_port)
+{
+	const char *colon = strrchr(text, ':');
+	char host[ADDRESS_TEXT_BYTES];
+	uint64_t port;
+
+	if (!colon || parse_unsigned(span_of(colon + 1), UINT16_MAX, &port))
+		return -1;
+	struct span name = {text, (size_t)(colon - text)};
+	bool bracketed = name.length > 2 && name.data[0] == '[' && colon[-1] == ']';
+	if (bracketed)
+		name = (struct span){name.data + 1, name.length - 2};
+	if (name.length >= sizeof(host))
+		return -1;
+	memcpy(host, name.data, name.length);
+	host[name.length] = '\0';
+	if (bracketed != (strchr(host, ':') != NULL) || address_parse(host, ret_address))
+		return -1;
+	*ret_port = (uint16_t)port;
 	return 0;
 }
 
@@ -66,4 +90,20 @@ bool address_is_any(const uint8_t address[16])
 	return memcmp(address, zero, 12) == 0 ? memcmp(address + 12, zero, 4) == 0
 					      : memcmp(address, mapped_prefix, 12) == 0 &&
 							memcmp(address + 12, zero, 4) == 0;
+}
+
+unsigned socket_address(const uint8_t address[16], uint16_t port, void *ret_address)
+{
+	if (address_is_ipv4(address)) {
+		struct sockaddr_in *ipv4 = ret_address;
+
+		*ipv4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+		memcpy(&ipv4->sin_addr, address + 12, 4);
+		return sizeof(*ipv4);
+	}
+	struct sockaddr_in6 *ipv6 = ret_address;
+
+	*ipv6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	memcpy(&ipv6->sin6_addr, address, 16);
+	return sizeof(*ipv6);
 }

@@ -7,11 +7,12 @@
 #include "cli/check_report.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/tag_only.h"
 #include "manifest/wasm_plugin.h"
 #include "policy/cohorts.h"
 
 static const char usage[] =
-	"usage: lanetag check [-o FORMAT] PATH…\n"
+	"usage: lanetag check [OPTION…] PATH…\n"
 	"\n"
 	"Validates manifests, files or directories, without any side effect. Errors and warnings "
 	"go to\n"
@@ -22,6 +23,10 @@ static const char usage[] =
 	"\n"
 	"  -o, --output FORMAT  text, or json (one object, with the errors and warnings in it "
 	"too)\n"
+	"      --no-route NEXT    as `lanetag run` with this option reads them: tags alone, routes "
+	"are "
+	"NEXT's\n"
+	"      --listen ADDRESS:PORT  the same\n"
 	"  -h, --help\n"
 	"\n"
 	"exit status: 0 no errors (there may be warnings), 1 errors, 2 wrong usage or no output\n"
@@ -29,7 +34,11 @@ static const char usage[] =
 	"examples: lanetag check examples/tutorial/step1\n"
 	"          lanetag check -o json examples/tutorial/step3/wasm-plugin-ab-v2-c-v3.yaml\n";
 
+enum { OPTION_NO_ROUTE = 256, OPTION_LISTEN };
+
 static const struct option options[] = {
+	{"no-route", required_argument, NULL, OPTION_NO_ROUTE},
+	{"listen", required_argument, NULL, OPTION_LISTEN},
 	{"output", required_argument, NULL, 'o'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -82,11 +91,52 @@ static void warn_of_nested_canaries(const struct configuration *configuration,
 	}
 }
 
-static int check(const char *const *paths, size_t path_count, bool json)
+struct check_arguments {
+	struct tag_only_arguments tag_only;
+	bool json;
+	bool help;
+};
+
+static int parse_option(int option, struct check_arguments *arguments)
+{
+	switch (option) {
+	case OPTION_NO_ROUTE:
+		return tag_only_parse_next_hop("check", optarg, &arguments->tag_only);
+	case OPTION_LISTEN:
+		return tag_only_parse_listener("check", optarg, &arguments->tag_only);
+	case 'o':
+		return output_parse_format("check", optarg, &arguments->json);
+	case 'h':
+		arguments->help = true;
+		return 0;
+	default:
+		return -1; /* getopt said why */
+	}
+}
+
+static int parse_arguments(int argc, char **argv, struct check_arguments *arguments)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
+		if (parse_option(option, arguments))
+			return -1;
+	}
+	if (arguments->help)
+		return 0;
+	if (optind == argc) {
+		fprintf(stderr, "lanetag check: PATH is missing\n");
+		return -1;
+	}
+	return tag_only_check("check", &arguments->tag_only);
+}
+
+static int check(const char *const *paths, size_t path_count,
+		 const struct check_arguments *arguments)
 {
 	struct diagnostics diagnostics = {0};
-	struct configuration *configuration =
-		configuration_load(paths, path_count, 1, &diagnostics);
+	struct configuration *configuration = configuration_load_tag_only(
+		paths, path_count, tag_only_of(&arguments->tag_only), 1, &diagnostics);
 	int status = configuration ? 0 : EXIT_NEGATIVE;
 
 	if (configuration) {
@@ -94,7 +144,7 @@ static int check(const char *const *paths, size_t path_count, bool json)
 		diagnostics_sort(&diagnostics);
 	}
 	diagnostics_print(&diagnostics, stderr);
-	if (json) {
+	if (arguments->json) {
 		if (output_json("check", check_json(configuration, &diagnostics)))
 			status = EXIT_USAGE;
 	} else if (configuration) {
@@ -109,22 +159,18 @@ static int check(const char *const *paths, size_t path_count, bool json)
 
 int command_check(int argc, char **argv)
 {
-	bool json = false;
-	int option;
+	struct check_arguments arguments = {0};
+	int status = EXIT_USAGE;
 
-	while ((option = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(usage, stdout);
-			return 0;
-		}
-		if (option == 'o' && output_parse_format("check", optarg, &json) == 0)
-			continue;
+	if (parse_arguments(argc, argv, &arguments)) {
 		fprintf(stderr, "try: lanetag check --help\n");
-		return EXIT_USAGE;
+	} else if (arguments.help) {
+		fputs(usage, stdout);
+		status = 0;
+	} else {
+		status = check((const char *const *)argv + optind, (size_t)(argc - optind),
+			       &arguments);
 	}
-	if (optind == argc) {
-		fprintf(stderr, "lanetag check: PATH is missing\ntry: lanetag check --help\n");
-		return EXIT_USAGE;
-	}
-	return check((const char *const *)argv + optind, (size_t)(argc - optind), json);
+	tag_only_free(&arguments.tag_only);
+	return status;
 }

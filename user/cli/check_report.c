@@ -186,6 +186,14 @@ static void print_pair(const struct tag_rules *rules, size_t first, size_t secon
 	putchar('\n');
 }
 
+static void print_next_hop(const struct mesh_cluster *next_hop)
+{
+	if (next_hop)
+		printf("tag only: every request goes to %s port %u (%zu endpoint%s)\n",
+		       next_hop->host, next_hop->port, next_hop->endpoint_count,
+		       next_hop->endpoint_count == 1 ? "" : "s");
+}
+
 void check_print(const struct configuration *configuration)
 {
 	const struct tag_rules *rules = configuration->tag_rules;
@@ -198,6 +206,7 @@ void check_print(const struct configuration *configuration)
 		for (size_t j = i + 1; j < tag_rules_count(rules); j++)
 			print_pair(rules, i, j);
 	}
+	print_next_hop(mesh_next_hop(configuration->mesh));
 	for (size_t i = 0; i < kinds.count; i++)
 		printf("%s%zu %s%s", i ? ", " : "resources: ", kinds.counts[i], kinds.kinds[i],
 		       i + 1 == kinds.count ? "\n" : "");
@@ -317,6 +326,15 @@ static void add_manifests(const struct manifest_set *set, json_t *report)
 	json_object_set_new(report, "passedOver", passed_over);
 }
 
+static void add_next_hop(const struct mesh_cluster *next_hop, json_t *report)
+{
+	if (next_hop)
+		json_object_set_new(report, "nextHop",
+				    json_pack("{s:s, s:i, s:I}", "host", next_hop->host, "port",
+					      (int)next_hop->port, "endpoints",
+					      (json_int_t)next_hop->endpoint_count));
+}
+
 json_t *check_json(const struct configuration *configuration, const struct diagnostics *diagnostics)
 {
 	json_t *report = json_object(), *rules = json_array(), *cohorts = json_array();
@@ -330,7 +348,9 @@ json_t *check_json(const struct configuration *configuration, const struct diagn
 	}
 	json_object_set_new(report, "rules", rules);
 	json_object_set_new(report, "cohorts", cohorts);
-	if (configuration)
+	if (configuration) {
+		add_next_hop(mesh_next_hop(configuration->mesh), report);
 		add_manifests(&configuration->manifests, report);
+	}
 	return report;
 }

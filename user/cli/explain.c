@@ -8,10 +8,11 @@
 #include "cli/explanation.h"
 #include "cli/ids.h"
 #include "cli/output.h"
+#include "cli/tag_only.h"
 
 static const char usage[] =
-	"usage: lanetag explain --config PATH [--config PATH…] (--user ID | --users FILE) [-o "
-	"FORMAT]\n"
+	"usage: lanetag explain --config PATH [--config PATH…] (--user ID | --users FILE) "
+	"[OPTION…]\n"
 	"\n"
 	"Shows for a user id its hash and remainder, each rule's tag or none, and where the routes "
 	"then lead,\n"
@@ -20,6 +21,9 @@ static const char usage[] =
 	"  -c, --config PATH    manifests: a file or a directory; may be repeated\n"
 	"  -u, --user ID        an id, any bytes that a header's value may hold; may be repeated\n"
 	"      --users FILE     ids, one a line; '-' is standard input\n"
+	"      --no-route NEXT  as `lanetag run` with this option reads them: tags alone, NEXT "
+	"routes\n"
+	"      --listen ADDRESS:PORT  the same\n"
 	"  -o, --output FORMAT  text, or json (one object a line)\n"
 	"  -h, --help\n"
 	"\n"
@@ -32,12 +36,14 @@ static const char usage[] =
 	"          lanetag explain --config examples/tutorial/step3/wasm-plugin-ab-v2-c-v3.yaml "
 	"--user 0005\n";
 
-enum { OPTION_USERS = 256 };
+enum { OPTION_USERS = 256, OPTION_NO_ROUTE, OPTION_LISTEN };
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"user", required_argument, NULL, 'u'},
 	{"users", required_argument, NULL, OPTION_USERS},
+	{"no-route", required_argument, NULL, OPTION_NO_ROUTE},
+	{"listen", required_argument, NULL, OPTION_LISTEN},
 	{"output", required_argument, NULL, 'o'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -49,6 +55,7 @@ struct explain_arguments {
 	const char **users;
 	size_t user_count;
 	const char *users_file;
+	struct tag_only_arguments tag_only;
 	bool json;
 	bool help;
 };
@@ -65,6 +72,10 @@ static int parse_option(int option, struct explain_arguments *arguments)
 	case OPTION_USERS:
 		arguments->users_file = optarg;
 		return 0;
+	case OPTION_NO_ROUTE:
+		return tag_only_parse_next_hop("explain", optarg, &arguments->tag_only);
+	case OPTION_LISTEN:
+		return tag_only_parse_listener("explain", optarg, &arguments->tag_only);
 	case 'o':
 		return output_parse_format("explain", optarg, &arguments->json);
 	case 'h':
@@ -90,7 +101,7 @@ static int parse_arguments(int argc, char **argv, struct explain_arguments *argu
 		return -1;
 	}
 	if (arguments->path_count && (arguments->user_count || arguments->users_file))
-		return 0;
+		return tag_only_check("explain", &arguments->tag_only);
 	fprintf(stderr, "lanetag explain: %s is missing\n",
 		arguments->path_count ? "--user ID" : "--config PATH");
 	return -1;
@@ -152,7 +163,8 @@ static int explain(const struct explain_arguments *arguments)
 	struct diagnostics diagnostics = {0};
 	struct buffer out = {0};
 	struct configuration *configuration =
-		configuration_load(arguments->paths, arguments->path_count, 1, &diagnostics);
+		configuration_load_tag_only(arguments->paths, arguments->path_count,
+					    tag_only_of(&arguments->tag_only), 1, &diagnostics);
 
 	diagnostics_print(&diagnostics, stderr);
 	diagnostics_free(&diagnostics);
@@ -184,6 +196,7 @@ int command_explain(int argc, char **argv)
 	} else {
 		status = explain(&arguments);
 	}
+	tag_only_free(&arguments.tag_only);
 	free(arguments.paths);
 	free(arguments.users);
 	return status;

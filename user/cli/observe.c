@@ -206,7 +206,8 @@ static int load_rules(struct observe_arguments *arguments, struct manifest_set *
 	struct tag_rules *rules = NULL;
 	int error;
 
-	manifest_set_read(arguments->paths, arguments->path_count, &diagnostics, manifests);
+	manifest_set_read(arguments->paths, arguments->path_count, MANIFEST_ALL, &diagnostics,
+			  manifests);
 	error = diagnostics.error_count ? -1
 					: tag_rules_compile(manifests, 1, &diagnostics, &rules);
 	diagnostics_sort(&diagnostics);

@@ -12,6 +12,7 @@
 #include "base/number.h"
 #include "cli/commands.h"
 #include "cli/log_options.h"
+#include "cli/tag_only.h"
 
 #define DEFAULT_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
 #define DEFAULT_DRAIN_TIMEOUT_MS 10000
@@ -28,6 +29,14 @@ static const char usage[] =
 	"drains.\n"
 	"\n"
 	"  -c, --config PATH          manifests: a file or a directory; may be repeated\n"
+	"      --no-route NEXT        tag only: every request goes to NEXT, which routes; "
+	"ADDRESS:PORT, or\n"
+	"                             HOST:PORT of a Service or ServiceEntry of the manifests "
+	"(default: the\n"
+	"                             manifests' routes), see docs/operations.md\n"
+	"      --listen ADDRESS:PORT  with --no-route: listen here, not at the Gateways' ports; "
+	"may be "
+	"repeated\n"
 	"  -i, --interface PATTERN    where the kernel tagger attaches: a name or a pattern such "
 	"as 'veth*',\n"
 	"                             also interfaces that come later; may be repeated (default: "
@@ -93,6 +102,8 @@ static const char usage[] =
 
 enum {
 	OPTION_PIN_DIRECTORY = 256,
+	OPTION_NO_ROUTE,
+	OPTION_LISTEN,
 	OPTION_POD_INTERFACE,
 	OPTION_TRACE_HEADER,
 	OPTION_ARRIVALS,
@@ -116,6 +127,8 @@ enum {
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
+	{"no-route", required_argument, NULL, OPTION_NO_ROUTE},
+	{"listen", required_argument, NULL, OPTION_LISTEN},
 	{"interface", required_argument, NULL, 'i'},
 	{"pin-directory", required_argument, NULL, OPTION_PIN_DIRECTORY},
 	{"pod-interface", required_argument, NULL, OPTION_POD_INTERFACE},
@@ -146,6 +159,7 @@ static const struct option options[] = {
 struct run_arguments {
 	const char **paths;
 	size_t path_count;
+	struct tag_only_arguments tag_only;
 	const char **interfaces;
 	size_t interface_count;
 	const char **pod_interfaces;
@@ -296,6 +310,10 @@ static int parse_option(int option, struct run_arguments *arguments)
 		return append(&arguments->paths, &arguments->path_count, optarg);
 	case 'i':
 		return append(&arguments->interfaces, &arguments->interface_count, optarg);
+	case OPTION_NO_ROUTE:
+		return tag_only_parse_next_hop("run", optarg, &arguments->tag_only);
+	case OPTION_LISTEN:
+		return tag_only_parse_listener("run", optarg, &arguments->tag_only);
 	case OPTION_PIN_DIRECTORY:
 		arguments->agent.tagger.pin_directory = optarg;
 		return 0;
@@ -338,6 +356,22 @@ static int parse_option(int option, struct run_arguments *arguments)
 	}
 }
 
+/* Without routes there are no hops. */
+static int check_tag_only(const struct run_arguments *arguments)
+{
+	if (tag_only_check("run", &arguments->tag_only))
+		return -1;
+	if (!tag_only_of(&arguments->tag_only))
+		return 0;
+	if (arguments->intercepts[LANETAG_IPV4] || arguments->intercepts[LANETAG_IPV6] ||
+	    arguments->pod_interface_count) {
+		fprintf(stderr, "lanetag run: --no-route: goes with neither --intercept nor "
+				"--pod-interface\n");
+		return -1;
+	}
+	return 0;
+}
+
 static int parse_arguments(int argc, char **argv, struct run_arguments *arguments)
 {
 	int option;
@@ -357,6 +391,8 @@ static int parse_arguments(int argc, char **argv, struct run_arguments *argument
 		fprintf(stderr, "lanetag run: --config PATH is missing\n");
 		return -1;
 	}
+	if (check_tag_only(arguments))
+		return -1;
 	if (arguments->thread_program_count > 0 && arguments->pod_interface_count == 0) {
 		fprintf(stderr, "lanetag run: --correlate-threads: needs --pod-interface\n");
 		return -1;
@@ -407,6 +443,7 @@ int command_run(int argc, char **argv)
 	} else {
 		arguments.agent.paths = arguments.paths;
 		arguments.agent.path_count = arguments.path_count;
+		arguments.agent.tag_only = tag_only_of(&arguments.tag_only);
 		arguments.agent.tagger.interfaces = arguments.interfaces;
 		arguments.agent.tagger.interface_count = arguments.interface_count;
 		arguments.agent.arrivals.interfaces = arguments.pod_interfaces;
@@ -422,6 +459,7 @@ int command_run(int argc, char **argv)
 		arguments.agent.threads.program_count = arguments.thread_program_count;
 		status = agent_run(&arguments.agent);
 	}
+	tag_only_free(&arguments.tag_only);
 	free(arguments.paths);
 	free(arguments.interfaces);
 	free(arguments.pod_interfaces);

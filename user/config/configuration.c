@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/address.h"
+
 static void configuration_free(struct configuration *configuration)
 {
 	mesh_free(configuration->mesh);
@@ -13,8 +15,23 @@ static void configuration_free(struct configuration *configuration)
 	free(configuration);
 }
 
-struct configuration *configuration_load(const char *const *paths, size_t path_count,
-					 uint32_t generation, struct diagnostics *diagnostics)
+static unsigned subjects_of(const struct mesh_tag_only *tag_only)
+{
+	unsigned subjects = MANIFEST_TAGS;
+
+	if (!tag_only)
+		return MANIFEST_ALL;
+	if (tag_only->listener_count == 0)
+		subjects |= MANIFEST_GATEWAYS;
+	if (address_is_any(tag_only->address))
+		subjects |= MANIFEST_HOSTS;
+	return subjects;
+}
+
+struct configuration *configuration_load_tag_only(const char *const *paths, size_t path_count,
+						  const struct mesh_tag_only *tag_only,
+						  uint32_t generation,
+						  struct diagnostics *diagnostics)
 {
 	struct configuration *configuration = calloc(1, sizeof(*configuration));
 
@@ -27,18 +44,26 @@ struct configuration *configuration_load(const char *const *paths, size_t path_c
 	configuration->references = 1;
 
 	/* Every step runs even after errors in one before, so that one run names them all. */
-	manifest_set_read(paths, path_count, diagnostics, &configuration->manifests);
+	manifest_set_read(paths, path_count, subjects_of(tag_only), diagnostics,
+			  &configuration->manifests);
 	int rules = tag_rules_compile(&configuration->manifests, generation, diagnostics,
 				      &configuration->tag_rules);
 	int propagation = propagation_compile(&configuration->manifests, diagnostics,
 					      &configuration->propagation);
-	int mesh = mesh_compile(&configuration->manifests, diagnostics, &configuration->mesh);
+	int mesh = mesh_compile(&configuration->manifests, tag_only, diagnostics,
+				&configuration->mesh);
 	diagnostics_sort(diagnostics);
 	if (rules || propagation || mesh || diagnostics->error_count) {
 		configuration_free(configuration);
 		return NULL;
 	}
 	return configuration;
+}
+
+struct configuration *configuration_load(const char *const *paths, size_t path_count,
+					 uint32_t generation, struct diagnostics *diagnostics)
+{
+	return configuration_load_tag_only(paths, path_count, NULL, generation, diagnostics);
 }
 
 void configuration_set_generation(struct configuration *configuration, uint32_t generation)

@@ -23,6 +23,14 @@ struct configuration {
  */
 struct configuration *configuration_load(const char *const *paths, size_t path_count,
 					 uint32_t generation, struct diagnostics *diagnostics);
+/*
+ * The same without routes; what of the manifests is then another's affair is not read. `tag_only`
+ * may be NULL: as above.
+ */
+struct configuration *configuration_load_tag_only(const char *const *paths, size_t path_count,
+						  const struct mesh_tag_only *tag_only,
+						  uint32_t generation,
+						  struct diagnostics *diagnostics);
 /* Before it is shared: goes on where an earlier agent ended. */
 void configuration_set_generation(struct configuration *configuration, uint32_t generation);
 struct configuration *configuration_take(struct configuration *configuration);

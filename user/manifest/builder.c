@@ -191,7 +191,7 @@ struct node *builder_required_child(const struct builder *builder, const struct 
 	return reader_child(&builder->reader, mapping, parent, field, kind);
 }
 
-static bool is_host(struct span text)
+bool builder_is_host(struct span text)
 {
 	if (text.length == 0 || text.length > HOST_MAX_BYTES || text.data[0] == '.' ||
 	    text.data[text.length - 1] == '.')
@@ -224,7 +224,7 @@ const char *builder_host(const struct builder *builder, const struct node *node,
 		return host;
 	if (wildcards && span_starts_with(name, span_of("*.")))
 		name = (struct span){host + 2, text.length - 2};
-	if (!is_host(name)) {
+	if (!builder_is_host(name)) {
 		reader_error(&builder->reader, node, path, "\"%s\" is no host%s", host,
 			     wildcards	    ? " (a wildcard is \"*\" or \"*.\" and a host)"
 			     : *host == '*' ? " (no wildcard can stand here)"

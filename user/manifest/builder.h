@@ -57,6 +57,7 @@ struct node *builder_required_child(const struct builder *builder, const struct 
 				    const struct path *parent, const char *field,
 				    enum node_kind kind);
 
+bool builder_is_host(struct span text); /* in lower case, without a wildcard */
 /* A host or a wildcard "*", "*.suffix" in lower case; names what is wrong. NULL then. */
 const char *builder_host(const struct builder *builder, const struct node *node, struct span text,
 			 const struct path *path, bool wildcards);

@@ -22,6 +22,15 @@ struct passed_over_kind {
 	size_t count;
 };
 
+/* What kinds are about, as bits. */
+enum manifest_subject {
+	MANIFEST_TAGS = 1 << 0,	    /* WasmPlugin, ASMHeaderPropagation */
+	MANIFEST_GATEWAYS = 1 << 1, /* Gateway */
+	MANIFEST_ROUTES = 1 << 2,   /* VirtualService, DestinationRule */
+	MANIFEST_HOSTS = 1 << 3,    /* Service, ServiceEntry, Pod, WorkloadEntry */
+	MANIFEST_ALL = (1 << 4) - 1,
+};
+
 struct manifest_set {
 	struct wasm_plugin_manifest *wasm_plugins;
 	size_t wasm_plugin_count;
@@ -40,6 +49,7 @@ struct manifest_set {
 	struct passed_over_kind *passed_over;
 	size_t passed_over_count;
 	size_t file_count;
+	unsigned subjects; /* that were read */
 };
 
 /*
@@ -47,8 +57,10 @@ struct manifest_set {
  * (not below it; names with a leading dot are left out, as kubelet's ..data links are). Errors go
  * into `diagnostics`; what could be read stands in *set (manifest_set_free) all the same, so that
  * later checks find their errors in the same run. Two resources of the same kind, namespace and
- * name are an error that names both places.
+ * name are an error that names both places. Kinds of other subjects than those (enum
+ * manifest_subject bits) are passed over, whatever stands in them; without MANIFEST_ROUTES no kind
+ * of Istio's is missed.
  */
-void manifest_set_read(const char *const *paths, size_t path_count, struct diagnostics *diagnostics,
-		       struct manifest_set *set);
+void manifest_set_read(const char *const *paths, size_t path_count, unsigned subjects,
+		       struct diagnostics *diagnostics, struct manifest_set *set);
 void manifest_set_free(struct manifest_set *set);

@@ -53,19 +53,23 @@ static const struct our_kind {
 	const char *group;
 	const char *kind;
 	const char *const *versions;
+	enum manifest_subject subject;
 	int (*add)(struct manifest_set *set, const struct node *document,
 		   struct diagnostics *diagnostics);
 } our_kinds[] = {
-	{"extensions.istio.io", "WasmPlugin", extension_versions, add_wasm_plugin},
-	{"istio.alibabacloud.com", "ASMHeaderPropagation", extension_versions,
+	{"extensions.istio.io", "WasmPlugin", extension_versions, MANIFEST_TAGS, add_wasm_plugin},
+	{"istio.alibabacloud.com", "ASMHeaderPropagation", extension_versions, MANIFEST_TAGS,
 	 add_header_propagation},
-	{"networking.istio.io", "Gateway", istio_versions, add_gateway},
-	{"networking.istio.io", "VirtualService", istio_versions, add_virtual_service},
-	{"networking.istio.io", "DestinationRule", istio_versions, add_destination_rule},
-	{"networking.istio.io", "ServiceEntry", istio_versions, add_service_entry},
-	{"networking.istio.io", "WorkloadEntry", istio_versions, add_workload_entry},
-	{"", "Service", core_versions, add_service},
-	{"", "Pod", core_versions, add_pod},
+	{"networking.istio.io", "Gateway", istio_versions, MANIFEST_GATEWAYS, add_gateway},
+	{"networking.istio.io", "VirtualService", istio_versions, MANIFEST_ROUTES,
+	 add_virtual_service},
+	{"networking.istio.io", "DestinationRule", istio_versions, MANIFEST_ROUTES,
+	 add_destination_rule},
+	{"networking.istio.io", "ServiceEntry", istio_versions, MANIFEST_HOSTS, add_service_entry},
+	{"networking.istio.io", "WorkloadEntry", istio_versions, MANIFEST_HOSTS,
+	 add_workload_entry},
+	{"", "Service", core_versions, MANIFEST_HOSTS, add_service},
+	{"", "Pod", core_versions, MANIFEST_HOSTS, add_pod},
 };
 
 struct type {
@@ -188,9 +192,10 @@ static int add_document(struct manifest_set *set, const struct node *document,
 	    items->kind == NODE_SEQUENCE)
 		return add_items(set, items, diagnostics);
 	const struct our_kind *known = find_kind(&type);
-	if (known)
+	if (known && (set->subjects & known->subject))
 		return add_known(set, known, &type, document, diagnostics);
-	warn_of_istio_kind(document, &type, diagnostics);
+	if (set->subjects & MANIFEST_ROUTES)
+		warn_of_istio_kind(document, &type, diagnostics);
 	return pass_over(set, api_version->text, kind->text);
 }
 
@@ -327,10 +332,10 @@ static void check_duplicates(const struct manifest_set *set, struct diagnostics 
 	free(list.items);
 }
 
-void manifest_set_read(const char *const *paths, size_t path_count, struct diagnostics *diagnostics,
-		       struct manifest_set *set)
+void manifest_set_read(const char *const *paths, size_t path_count, unsigned subjects,
+		       struct diagnostics *diagnostics, struct manifest_set *set)
 {
-	*set = (struct manifest_set){0};
+	*set = (struct manifest_set){.subjects = subjects};
 	for (size_t i = 0; i < path_count; i++) {
 		struct stat status;
 

@@ -106,8 +106,20 @@ static void choose_explained(struct compiler *compiler)
 	name_table_free(&seen);
 }
 
-int mesh_compile(const struct manifest_set *manifests, struct diagnostics *diagnostics,
-		 struct mesh **ret_mesh)
+static void compile_manifests(struct compiler *compiler, const struct mesh_tag_only *tag_only)
+{
+	compile_hosts(compiler);
+	compile_gateways(compiler);
+	if (tag_only) {
+		compile_tag_only(compiler, tag_only);
+		return;
+	}
+	compile_virtual_services(compiler);
+	compile_service_listeners(compiler);
+}
+
+int mesh_compile(const struct manifest_set *manifests, const struct mesh_tag_only *tag_only,
+		 struct diagnostics *diagnostics, struct mesh **ret_mesh)
 {
 	struct mesh *mesh = calloc(1, sizeof(*mesh));
 	size_t errors_before = diagnostics->error_count;
@@ -120,10 +132,7 @@ int mesh_compile(const struct manifest_set *manifests, struct diagnostics *diagn
 	if (mesh)
 		mesh->regexes = regex_set_new();
 	if (mesh && mesh->regexes) {
-		compile_hosts(&compiler);
-		compile_gateways(&compiler);
-		compile_virtual_services(&compiler);
-		compile_service_listeners(&compiler);
+		compile_manifests(&compiler, tag_only);
 		if (diagnostics->error_count == errors_before && !compiler.out_of_memory)
 			choose_explained(&compiler);
 	} else {
@@ -165,6 +174,11 @@ size_t mesh_listener_count(const struct mesh *mesh)
 const struct mesh_listener *mesh_listener(const struct mesh *mesh, size_t index)
 {
 	return &mesh->listeners[index]->listener;
+}
+
+const struct mesh_cluster *mesh_next_hop(const struct mesh *mesh)
+{
+	return mesh->next_hop;
 }
 
 size_t mesh_cluster_count(const struct mesh *mesh)

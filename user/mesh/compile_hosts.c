@@ -136,8 +136,8 @@ static void take_endpoints(struct compiler *compiler, struct mesh_host *host)
 	}
 }
 
-static void add_host(struct compiler *compiler, const struct service_manifest *service,
-		     const char *name)
+void compile_add_host(struct compiler *compiler, const struct service_manifest *service,
+		      const char *name)
 {
 	struct mesh *mesh = compiler->mesh;
 	const struct mesh_host *known = name_table_get(&mesh->hosts, 0, span_of(name));
@@ -314,7 +314,7 @@ void compile_hosts(struct compiler *compiler)
 		const struct service_manifest *service = &set->services[i];
 
 		for (size_t j = 0; j < service->host_count; j++)
-			add_host(compiler, service, service->hosts[j]);
+			compile_add_host(compiler, service, service->hosts[j]);
 		for (size_t j = 0; j < service->endpoint_count; j++)
 			index_address(compiler, &service->endpoints[j]);
 	}

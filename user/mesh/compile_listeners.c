@@ -90,14 +90,15 @@ static struct listener_model *add_listener(const struct compiled_resource *resou
 }
 
 /* Several gateways may share an address and port: their hosts tell them apart. */
-static const struct listener_model *gateway_listener(const struct compiled_resource *resource,
-						     const struct gateway_server *server)
+const struct listener_model *compile_gateway_listener(const struct compiled_resource *resource,
+						      struct source_place place,
+						      const uint8_t address[16], uint16_t port)
 {
-	struct mesh_listener wanted = {.kind = MESH_LISTENER_GATEWAY, .port = server->port};
+	struct mesh_listener wanted = {.kind = MESH_LISTENER_GATEWAY, .port = port};
 
-	memcpy(wanted.address, server->address, sizeof(wanted.address));
+	memcpy(wanted.address, address, sizeof(wanted.address));
 	const struct listener_model *known = find_listener(resource->compiler->mesh, &wanted);
-	return known ? known : add_listener(resource, server->place, &wanted);
+	return known ? known : add_listener(resource, place, &wanted);
 }
 
 static void compile_gateway(struct compiler *compiler, const struct gateway_manifest *manifest,
@@ -119,7 +120,8 @@ static void compile_gateway(struct compiler *compiler, const struct gateway_mani
 		compile_array(compiler, manifest->server_count, sizeof(*gateway->servers));
 	for (size_t i = 0; gateway->servers && i < manifest->server_count; i++) {
 		const struct gateway_server *server = &manifest->servers[i];
-		const struct listener_model *listener = gateway_listener(&resource, server);
+		const struct listener_model *listener = compile_gateway_listener(
+			&resource, server->place, server->address, server->port);
 
 		if (listener)
 			gateway->servers[gateway->server_count++] =
@@ -152,8 +154,8 @@ const struct gateway_model *compile_find_gateway(const struct compiler *compiler
 	return found;
 }
 
-static void bind_host(struct compiler *compiler, uint64_t scope, const char *host,
-		      const struct compiled_service *service, size_t gateway)
+void compile_bind_host(struct compiler *compiler, uint64_t scope, const char *host,
+		       const struct compiled_service *service, size_t gateway)
 {
 	struct name_table *table = &compiler->mesh->virtual_hosts;
 	struct virtual_host *virtual_host = name_table_get(table, scope, span_of(host));
@@ -218,8 +220,8 @@ static bool bind_to_gateway(const struct compiled_resource *resource,
 			if (!both ||
 			    (namespace && strcmp(namespace, resource->resource->namespace) != 0))
 				continue;
-			bind_host(resource->compiler, scope_of_listener(listener), both, service,
-				  gateway->index);
+			compile_bind_host(resource->compiler, scope_of_listener(listener), both,
+					  service, gateway->index);
 			is_bound = true;
 		}
 	}
@@ -265,9 +267,10 @@ static void bind_hosts_to_mesh(const struct compiled_resource *resource,
 				      "those of the mesh");
 			continue;
 		}
-		bind_host(resource->compiler, SCOPE_MESH,
-			  compile_host_name(resource->compiler, host, manifest->resource.namespace),
-			  service, GATEWAY_MESH);
+		compile_bind_host(
+			resource->compiler, SCOPE_MESH,
+			compile_host_name(resource->compiler, host, manifest->resource.namespace),
+			service, GATEWAY_MESH);
 	}
 }
 

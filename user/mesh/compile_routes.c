@@ -164,7 +164,7 @@ static void compile_match(const struct rule_context *context, const struct path 
 }
 
 /* The port of a destination that names none: the only one of its host. */
-static uint16_t only_port(const struct rule_context *context, const struct path *path,
+static uint16_t only_port(const struct compiled_resource *resource, const struct path *path,
 			  const struct destination_manifest *manifest, const struct mesh_host *host)
 {
 	uint16_t port = 0;
@@ -173,7 +173,7 @@ static uint16_t only_port(const struct rule_context *context, const struct path 
 		if (!host->ports[i].manifest->is_tcp)
 			continue;
 		if (port) {
-			compile_error(context->resource, manifest->place, path,
+			compile_error(resource, manifest->place, path,
 				      "the host %s has several ports: port.number must say which",
 				      host->name);
 			return 0;
@@ -181,37 +181,36 @@ static uint16_t only_port(const struct rule_context *context, const struct path 
 		port = host->ports[i].manifest->port;
 	}
 	if (!port)
-		compile_error(context->resource, manifest->place, path, "the host %s has no port",
+		compile_error(resource, manifest->place, path, "the host %s has no port",
 			      host->name);
 	return port;
 }
 
-static uint16_t destination_port(const struct rule_context *context, const struct path *path,
+static uint16_t destination_port(const struct compiled_resource *resource, const struct path *path,
 				 const struct destination_manifest *manifest,
 				 const struct mesh_host *host)
 {
 	if (!manifest->port)
-		return only_port(context, path, manifest, host);
+		return only_port(resource, path, manifest, host);
 	const struct host_port *port = compile_host_port(host, manifest->port);
 	if (!port)
-		compile_error(context->resource, manifest->place, path,
-			      "the host %s has no port %u", host->name, manifest->port);
+		compile_error(resource, manifest->place, path, "the host %s has no port %u",
+			      host->name, manifest->port);
 	else if (port->manifest->is_other)
-		compile_error(context->resource, manifest->place, path,
+		compile_error(resource, manifest->place, path,
 			      "the port %u of %s is not HTTP by its protocol", manifest->port,
 			      host->name);
 	return manifest->port;
 }
 
-/* NULL where something is wrong (said), or memory is short. */
-static const struct mesh_cluster *compile_destination(const struct rule_context *context,
-						      const struct path *path,
-						      const struct destination_manifest *manifest)
+const struct mesh_cluster *compile_destination(const struct compiled_resource *resource,
+					       const struct path *path,
+					       const struct destination_manifest *manifest)
 {
-	struct compiler *compiler = context->resource->compiler;
+	struct compiler *compiler = resource->compiler;
 	struct path host_path = path_field(path, "host"), subset_path = path_field(path, "subset");
 	const char *name =
-		compile_host_name(compiler, manifest->host, context->resource->resource->namespace);
+		compile_host_name(compiler, manifest->host, resource->resource->namespace);
 	const struct found_subset *subset = NULL;
 	uint16_t port = manifest->port;
 	bool is_known;
@@ -220,15 +219,15 @@ static const struct mesh_cluster *compile_destination(const struct rule_context 
 	if (!host)
 		return NULL;
 	if (is_known)
-		port = destination_port(context, path, manifest, host);
+		port = destination_port(resource, path, manifest, host);
 	else
-		compile_warning(context->resource, manifest->place, &host_path,
+		compile_warning(resource, manifest->place, &host_path,
 				"no Service or ServiceEntry has the host %s: requests get 503",
 				name);
 	if (manifest->subset) {
 		subset = compile_find_subset(compiler, host, manifest->subset);
 		if (!subset)
-			compile_error(context->resource, manifest->subset_place, &subset_path,
+			compile_error(resource, manifest->subset_place, &subset_path,
 				      "no DestinationRule of the host %s has the subset \"%s\"",
 				      name, manifest->subset);
 	}
@@ -278,7 +277,7 @@ static void compile_destinations(const struct rule_context *context,
 		struct path item = path_item(&path, i), inner = path_field(&item, "destination");
 		struct mesh_destination *to = &destinations[route->destination_count];
 
-		to->cluster = compile_destination(context, &inner, &from->destination);
+		to->cluster = compile_destination(context->resource, &inner, &from->destination);
 		if (!to->cluster)
 			continue;
 		to->weight = from->weight;
@@ -301,7 +300,7 @@ static void compile_mirrors(const struct rule_context *context,
 		const struct mirror_manifest *from = &manifest->mirrors[i];
 		struct mesh_mirror *to = &mirrors[route->mirror_count];
 
-		to->cluster = compile_destination(context, &path, &from->destination);
+		to->cluster = compile_destination(context->resource, &path, &from->destination);
 		to->share = from->share;
 		route->mirror_count += to->cluster != NULL;
 	}

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * From manifests to a mesh, step by step: hosts (compile_hosts.c), clusters (compile_clusters.c),
- * routes (compile_routes.c), listeners and virtual hosts (compile_listeners.c).
+ * routes (compile_routes.c), listeners and virtual hosts (compile_listeners.c); or in tag-only mode
+ * one route for all (compile_tag_only.c).
  */
 #include "mesh/model.h"
 
@@ -79,6 +80,9 @@ char *compile_text(struct compiler *compiler, struct span text);
 
 /* compile_hosts.c: everything that clusters are made of. */
 void compile_hosts(struct compiler *compiler);
+/* A host of this Service or ServiceEntry. `name` and `service` are not copied. */
+void compile_add_host(struct compiler *compiler, const struct service_manifest *service,
+		      const char *name);
 /* The host as someone in `namespace` means it: fully qualified where that can be known. */
 const char *compile_host_name(struct compiler *compiler, const char *host, const char *namespace);
 /* The host of this name; *ret_known tells whether a Service or ServiceEntry has it. */
@@ -93,6 +97,13 @@ const struct mesh_cluster *compile_cluster(struct compiler *compiler, const stru
 
 /* compile_listeners.c */
 void compile_gateways(struct compiler *compiler);
+/* The listener at a gateway's address and port, made where there is none yet. */
+const struct listener_model *compile_gateway_listener(const struct compiled_resource *resource,
+						      struct source_place place,
+						      const uint8_t address[16], uint16_t port);
+/* Leads an authority ("*": every one) of a scope to these routes. */
+void compile_bind_host(struct compiler *compiler, uint64_t scope, const char *host,
+		       const struct compiled_service *service, size_t gateway);
 /* The gateway that `reference` (NAME or NAMESPACE/NAME) means, or NULL. */
 const struct gateway_model *compile_find_gateway(const struct compiler *compiler,
 						 const char *reference, const char *namespace);
@@ -101,3 +112,10 @@ void compile_service_listeners(struct compiler *compiler);
 
 /* compile_routes.c */
 void compile_virtual_services(struct compiler *compiler);
+/* NULL where something is wrong (said), or memory is short. */
+const struct mesh_cluster *compile_destination(const struct compiled_resource *resource,
+					       const struct path *path,
+					       const struct destination_manifest *manifest);
+
+/* compile_tag_only.c */
+void compile_tag_only(struct compiler *compiler, const struct mesh_tag_only *tag_only);

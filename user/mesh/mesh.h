@@ -53,9 +53,25 @@ struct route_query {
 
 struct mesh;
 
-/* 0 and *ret_mesh (mesh_free), or -1 with the errors named in `diagnostics`. */
-int mesh_compile(const struct manifest_set *manifests, struct diagnostics *diagnostics,
-		 struct mesh **ret_mesh);
+/*
+ * Tag-only: every request goes to one next hop, which routes. VirtualServices, DestinationRules and
+ * Services' addresses are then that one's affair. What this points to must outlive the mesh.
+ */
+struct mesh_tag_only {
+	const char *host; /* of a Service or ServiceEntry, as one in the namespace "default" means
+			     it; in lower case. Or an IP address, of IPv6 in brackets */
+	uint8_t address[16];		       /* if it is one; else all zero */
+	uint16_t port;			       /* not 0 */
+	const struct mesh_listener *listeners; /* of the kind MESH_LISTENER_GATEWAY */
+	size_t listener_count;		       /* 0: the ports of the Gateways */
+};
+
+/*
+ * 0 and *ret_mesh (mesh_free), or -1 with the errors named in `diagnostics`. `tag_only` is NULL
+ * where the manifests say the routes.
+ */
+int mesh_compile(const struct manifest_set *manifests, const struct mesh_tag_only *tag_only,
+		 struct diagnostics *diagnostics, struct mesh **ret_mesh);
 void mesh_free(struct mesh *mesh);
 
 size_t mesh_listener_count(const struct mesh *mesh);
@@ -63,6 +79,8 @@ const struct mesh_listener *mesh_listener(const struct mesh *mesh, size_t index)
 /* The listener of `mesh` with the same kind, address and port; NULL: it is gone. */
 const struct mesh_listener *mesh_find_listener(const struct mesh *mesh,
 					       const struct mesh_listener *like);
+/* Where all requests go in tag-only mode; else NULL. */
+const struct mesh_cluster *mesh_next_hop(const struct mesh *mesh);
 size_t mesh_cluster_count(const struct mesh *mesh);
 const struct mesh_cluster *mesh_cluster(const struct mesh *mesh, size_t index);
 

@@ -21,7 +21,7 @@ struct mesh_rule {
 };
 
 struct compiled_service {
-	const struct virtual_service_manifest *manifest;
+	const struct virtual_service_manifest *manifest; /* NULL: tag-only */
 	struct mesh_rule *rules;
 	size_t rule_count;
 	const struct rule_index *index; /* NULL: few rules */
@@ -81,6 +81,7 @@ struct mesh {
 	size_t listener_count;
 	struct mesh_cluster **clusters;
 	size_t cluster_count;
+	const struct mesh_cluster *next_hop; /* tag-only; else NULL */
 	struct compiled_service *services;
 	size_t service_count;
 	const struct compiled_service **explained;

@@ -89,7 +89,7 @@ enum mesh_route_kind { MESH_ROUTE_FORWARD, MESH_ROUTE_REDIRECT, MESH_ROUTE_DIREC
 
 struct mesh_route {
 	enum mesh_route_kind kind;
-	const char *virtual_service; /* namespace/name, for logs */
+	const char *virtual_service; /* namespace/name, for logs; NULL: tag-only */
 	const char *name;	     /* of the http[] entry, or NULL */
 
 	const struct mesh_destination *destinations; /* MESH_ROUTE_FORWARD: at least one */

@@ -123,11 +123,12 @@ static void append_tags(struct buffer *out, const struct request *request)
 
 static void append_route(struct buffer *out, const struct route_result *result)
 {
-	if (result->route) {
-		append_json_member(out, "virtual_service", span_of(result->route->virtual_service));
-		if (result->route->name)
-			append_json_member(out, "route", span_of(result->route->name));
-	}
+	const struct mesh_route *route = result->route;
+
+	if (route && route->virtual_service)
+		append_json_member(out, "virtual_service", span_of(route->virtual_service));
+	if (route && route->name)
+		append_json_member(out, "route", span_of(route->name));
 }
 
 static void begin_json(struct buffer *out, const struct request *request, const char *client)

@@ -9,30 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
 
 #define DOWN_FIRST_MS 250
 #define DOWN_MAXIMUM_MS 8000
-
-static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-unsigned socket_address(const uint8_t address[16], uint16_t port, void *ret_address)
-{
-	if (memcmp(address, mapped_prefix, sizeof(mapped_prefix)) == 0) {
-		struct sockaddr_in *ipv4 = ret_address;
-
-		*ipv4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
-		memcpy(&ipv4->sin_addr, address + 12, 4);
-		return sizeof(*ipv4);
-	}
-	struct sockaddr_in6 *ipv6 = ret_address;
-
-	*ipv6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
-	memcpy(&ipv6->sin6_addr, address, 16);
-	return sizeof(*ipv6);
-}
 
 static struct backend **bucket_of(struct worker *worker, const uint8_t address[16], uint16_t port)
 {

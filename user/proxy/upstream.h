@@ -71,6 +71,3 @@ void upstream_handle_event(struct worker *worker, struct upstream *upstream, uin
 void upstream_expired(struct worker *worker, struct upstream *upstream);
 /* The result of connecting, once an event said that there is one: 0 or a negative errno. */
 int upstream_finish_connect(struct upstream *upstream);
-
-/* Fills a socket address; gives its length. */
-unsigned socket_address(const uint8_t address[16], uint16_t port, void *ret_address);

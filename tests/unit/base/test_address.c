@@ -52,11 +52,48 @@ static void both_families_have_an_address_for_any(void **state)
 	}
 }
 
+static void an_address_may_have_a_port(void **state)
+{
+	static const struct {
+		const char *text, *address; /* NULL: refused */
+		uint16_t port;
+	} rows[] = {
+		{"10.0.0.1:80", "10.0.0.1", 80},
+		{"[2001:db8::1]:65535", "2001:db8::1", 65535},
+		{"0.0.0.0:0", "0.0.0.0", 0},
+		{"10.0.0.1", NULL, 0},
+		{"10.0.0.1:", NULL, 0},
+		{"10.0.0.1:65536", NULL, 0},
+		{"[10.0.0.1]:80", NULL, 0},
+		{"2001:db8::1:80", NULL, 0},
+		{"[]:80", NULL, 0},
+		{"host:80", NULL, 0},
+		{":80", NULL, 0},
+		{"", NULL, 0},
+		{"[2001:db8::1]80", NULL, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint8_t address[16], wanted[16];
+		uint16_t port;
+		int result = address_parse_with_port(rows[i].text, address, &port);
+
+		assert_int_equal(result, rows[i].address ? 0 : -1);
+		if (result)
+			continue;
+		assert_int_equal(address_parse(rows[i].address, wanted), 0);
+		assert_memory_equal(address, wanted, sizeof(wanted));
+		assert_int_equal(port, rows[i].port);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_print_as_they_are_read),
 		cmocka_unit_test(what_is_no_address_is_refused),
+		cmocka_unit_test(an_address_may_have_a_port),
 		cmocka_unit_test(both_families_have_an_address_for_any),
 	};
 

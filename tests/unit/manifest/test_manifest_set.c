@@ -43,7 +43,7 @@ static void read_all(struct reading *reading)
 {
 	const char *paths[] = {reading->directory};
 
-	manifest_set_read(paths, 1, &reading->diagnostics, &reading->set);
+	manifest_set_read(paths, 1, MANIFEST_ALL, &reading->diagnostics, &reading->set);
 }
 
 static void stop(struct reading *reading)
@@ -199,7 +199,7 @@ static void a_fault_in_one_file_leaves_the_others_readable(void **state)
 	start(&reading);
 	write_file(&reading, "a.yaml", SERVICE("a") "b: [\n");
 	write_file(&reading, "b.yml", SERVICE("b"));
-	manifest_set_read(paths, 2, &reading.diagnostics, &reading.set);
+	manifest_set_read(paths, 2, MANIFEST_ALL, &reading.diagnostics, &reading.set);
 	assert_int_equal(reading.set.service_count, 2);
 	assert_said(&reading.diagnostics, "/a.yaml:7:1: YAML: ");
 	assert_said(&reading.diagnostics, "/nonexistent/x.yaml: cannot read: No such file");

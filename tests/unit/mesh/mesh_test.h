@@ -34,17 +34,24 @@ static inline void fixture_remove_file(char path[64])
 	rmdir(path);
 }
 
-/* Compiles; what was said stands in the diagnostics. */
-static inline void fixture_compile(struct fixture *fixture, const char *yaml)
+/* Compiles; what was said stands in the diagnostics. `tag_only` may be NULL. */
+static inline void fixture_compile_subjects(struct fixture *fixture, const char *yaml,
+					    unsigned subjects, const struct mesh_tag_only *tag_only)
 {
 	char path[64];
 	const char *paths[] = {path};
 
 	*fixture = (struct fixture){0};
 	fixture_write_file(yaml, strlen(yaml), path);
-	manifest_set_read(paths, 1, &fixture->diagnostics, &fixture->set);
-	fixture->result = mesh_compile(&fixture->set, &fixture->diagnostics, &fixture->mesh);
+	manifest_set_read(paths, 1, subjects, &fixture->diagnostics, &fixture->set);
+	fixture->result =
+		mesh_compile(&fixture->set, tag_only, &fixture->diagnostics, &fixture->mesh);
 	fixture_remove_file(path);
+}
+
+static inline void fixture_compile(struct fixture *fixture, const char *yaml)
+{
+	fixture_compile_subjects(fixture, yaml, MANIFEST_ALL, NULL);
 }
 
 /* The same, of manifests without a fault. */

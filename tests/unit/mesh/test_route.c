@@ -575,9 +575,9 @@ static void ten_thousand_virtual_services_compile_and_route_fast(void **state)
 			      i, i, i);
 	fixture_write_file(text.data, text.length, path);
 	uint64_t start = clock_now_ns();
-	manifest_set_read(paths, 1, &diagnostics, &set);
+	manifest_set_read(paths, 1, MANIFEST_ALL, &diagnostics, &set);
 	uint64_t read = clock_now_ns();
-	assert_int_equal(mesh_compile(&set, &diagnostics, &mesh), 0);
+	assert_int_equal(mesh_compile(&set, NULL, &diagnostics, &mesh), 0);
 	uint64_t compiled = clock_now_ns();
 	fixture_remove_file(path);
 
