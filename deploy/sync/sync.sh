@@ -4,18 +4,21 @@
 # resources where their kinds are installed. Written anew, in one step, only when something has changed; if the API
 # can't be read, what was read last stays.
 #
-#   sync.sh DIRECTORY    SYNC_SECONDS: how often it looks (default 2); SYNC_ROUNDS: how often in all (default: for ever)
+#   sync.sh DIRECTORY    SYNC_SECONDS: how often it looks (default 2); SYNC_ROUNDS: how often in all (default: for ever);
+#                        SYNC_KINDS: only these, and each must be there; SYNC_NAMESPACE: only of this one
 set -u
 directory=${1:?usage: sync.sh DIRECTORY}
 file=$directory/cluster.yaml
 new=$directory/.cluster.yaml.new
-kinds=(services pods)
+read -ra kinds <<<"${SYNC_KINDS:-services pods}"
+scope=${SYNC_NAMESPACE:+--namespace=$SYNC_NAMESPACE}
 mesh_kinds=(gateways.networking.istio.io virtualservices.networking.istio.io destinationrules.networking.istio.io
   wasmplugins.extensions.istio.io asmheaderpropagations.istio.alibabacloud.com)
 
 # The mesh's kinds that this cluster has.
 known_kinds() {
   local served kind
+  [ -z "${SYNC_KINDS:-}" ] || return 0
   served=$(kubectl api-resources --verbs=list --output=name) || return 1
   for kind in "${mesh_kinds[@]}"; do
     if grep -qx "$kind" <<<"$served"; then echo "$kind"; fi
@@ -30,7 +33,7 @@ read_cluster() {
     selector=()
     [ "$kind" != pods ] || selector=(--field-selector=status.phase=Running)
     echo ---
-    kubectl get "$kind" --all-namespaces --output=yaml --request-timeout=10s ${selector+"${selector[@]}"} || return 1
+    kubectl get "$kind" "${scope:---all-namespaces}" --output=yaml --request-timeout=10s ${selector+"${selector[@]}"} || return 1
   done
 }
 

@@ -11,19 +11,28 @@ trap 'rm -rf "$work"' EXIT
 # Manifests.
 kubectl kustomize deploy/kubernetes >"$work/kubernetes.yaml" || give_up "kustomize builds deploy/kubernetes"
 kubectl kustomize deploy/kubernetes-monitoring >"$work/monitoring.yaml" || give_up "kustomize builds the monitoring"
+kubectl kustomize deploy/examples/beside-istio >"$work/beside-istio.yaml" || give_up "kustomize builds beside-istio"
 check() { python3 tests/e2e/deploy/check_manifests.py; }
 claim "deploy/kubernetes is valid" check <"$work/kubernetes.yaml"
 claim "deploy/kubernetes-monitoring is valid" check <"$work/monitoring.yaml"
-refuses() { ! sed "$1" "$work/monitoring.yaml" | check || { echo "it was accepted"; return 1; }; }
+claim "deploy/examples/beside-istio is valid" check <"$work/beside-istio.yaml"
+refuses() { ! sed "$1" "$work/${2:-monitoring}.yaml" | check || { echo "it was accepted"; return 1; }; }
 for breach in 's/readOnlyRootFilesystem/readOnlyRootFilesytem/' 's/privileged: false/privileged: true/' 's/- list$/- delete/' \
   '0,/name: lanetag-manifests/s//name: others/' 's/mountPath: .sys.fs.bpf/mountPaht: x/' 's/kind: DaemonSet/kind: DeamonSet/' \
   's/path: .run.lanetag/path: \//'; do
   claim "the check finds: $breach" refuses "$breach"
 done
-agent_accepts_the_manifests() {
-  kubectl kustomize deploy/kubernetes | python3 -c 'import sys, yaml
+for breach in 's/type: LoadBalancer/type: LoadBalanser/' '0,/namespace: istio-system/s//namespace: istio/' \
+  's/SYNC_KINDS$/&\n          valeu: x/'; do
+  claim "the check finds, beside Istio: $breach" refuses "$breach" beside-istio
+done
+config_map_of() { # NAME
+  python3 -c 'import sys, yaml
 for document in yaml.safe_load_all(sys.stdin):
-    if document["kind"] == "ConfigMap": print("\n---\n".join(document["data"].values()))' >"$work/rules.yaml"
+    if document["kind"] == "ConfigMap": print("\n---\n".join(document["data"].values()))' <"$work/$1.yaml"
+}
+agent_accepts_the_manifests() {
+  config_map_of kubernetes >"$work/rules.yaml"
   "$build/lanetag" check "$work/rules.yaml"
 }
 claim "the agent accepts the ConfigMap's manifests" agent_accepts_the_manifests
@@ -59,6 +68,34 @@ asks_for_no_more_than_it_may() {
   done < <(awk '$1 == "get" { print $2 }' "$cluster/calls.log" | sort -u)
 }
 claim "it asks for nothing that its role does not allow" asks_for_no_more_than_it_may
+
+# Beside Istio: its own arguments, with what its sync container reads.
+beside_istio() { # PATTERN: the arguments and variables that match
+  python3 -c 'import re, sys, yaml
+for document in yaml.safe_load_all(sys.stdin):
+    if document["kind"] != "DaemonSet": continue
+    for container in document["spec"]["template"]["spec"]["containers"]:
+        words = container["args"] + ["%s=%s" % (v["name"], v.get("value")) for v in container.get("env", [])]
+        print("\n".join(word for word in words if re.match(sys.argv[1], word)))' "$1" <"$work/beside-istio.yaml" | grep .
+}
+tags_in_front_of_istio() {
+  local options environment
+  mapfile -t options < <(beside_istio '--(no-route|listen)=')
+  mapfile -t environment < <(beside_istio 'SYNC_')
+  mkdir "$work/istio" "$work/istio-out"
+  list '- {apiVersion: v1, kind: Service, metadata: {name: istio-ingressgateway, namespace: istio-system}, spec: {type: LoadBalancer, clusterIP: 10.96.0.80, selector: {istio: ingressgateway}, ports: [{name: http2, port: 80, targetPort: 8080}]}}
+' >"$work/istio/services"
+  list '- {apiVersion: v1, kind: Pod, metadata: {name: g-1, namespace: istio-system, labels: {istio: ingressgateway}}, spec: {containers: [{name: a, image: a}]}, status: {phase: Running, podIP: 10.0.0.9}}
+' >"$work/istio/pods"
+  env "${environment[@]}" CLUSTER="$work/istio" SYNC_ROUNDS=1 PATH="$PWD/tests/e2e/deploy:$PATH" \
+    deploy/sync/sync.sh "$work/istio-out" || return 1
+  config_map_of beside-istio >"$work/istio-out/rules.yaml"
+  "$build/lanetag" check "${options[@]}" "$work/istio-out" >"$work/istio-report" 2>&1 || { cat "$work/istio-report"; return 1; }
+  grep -x 'tag only: every request goes to istio-ingressgateway.istio-system.svc.cluster.local port 80 (1 endpoint)' "$work/istio-report"
+}
+claim "beside Istio the agent finds the ingress gateway in what its sync container reads" tags_in_front_of_istio
+claim_equal "which asks for the namespace's Services and Pods alone" "$(awk '{ print $1, $2, $3 }' "$work/istio/calls.log" | sort)" \
+  $'get pods --namespace=istio-system\nget services --namespace=istio-system'
 
 # Monitoring.
 claim "promtool accepts the rules" promtool check rules deploy/prometheus/rules.yaml

@@ -45,16 +45,27 @@ def kind(version, name, required=(), **properties):
                   metadata=METADATA, **properties)
 
 
+def role(name):
+    return kind("rbac.authorization.k8s.io/v1", name, ["rules"], rules={"type": "array", "items": RULE})
+
+
+def role_binding(name):
+    return kind("rbac.authorization.k8s.io/v1", name, ["roleRef", "subjects"],
+                roleRef=strict(["apiGroup", "kind", "name"], apiGroup=STRING, kind=STRING, name=STRING),
+                subjects={"type": "array", "items": strict(["kind", "name"], kind=STRING, name=STRING, namespace=STRING)})
+
+
 SCHEMAS = {
     "Namespace": kind("v1", "Namespace"),
     "ServiceAccount": kind("v1", "ServiceAccount", automountServiceAccountToken={"const": False}),
     "ConfigMap": kind("v1", "ConfigMap", ["data"], data=MAP),
-    "ClusterRole": kind("rbac.authorization.k8s.io/v1", "ClusterRole", ["rules"], rules={"type": "array", "items": RULE}),
-    "ClusterRoleBinding": kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", ["roleRef", "subjects"],
-                               roleRef=strict(["apiGroup", "kind", "name"], apiGroup=STRING, kind=STRING, name=STRING),
-                               subjects={"type": "array", "items": strict(["kind", "name"], kind=STRING, name=STRING, namespace=STRING)}),
+    "ClusterRole": role("ClusterRole"),
+    "Role": role("Role"),
+    "ClusterRoleBinding": role_binding("ClusterRoleBinding"),
+    "RoleBinding": role_binding("RoleBinding"),
     "Service": kind("v1", "Service", ["spec"],
-                    spec=strict(["selector", "ports"], clusterIP=STRING, selector=MAP, ports={
+                    spec=strict(["selector", "ports"], clusterIP=STRING, type={"enum": ["ClusterIP", "LoadBalancer"]},
+                                externalTrafficPolicy={"enum": ["Cluster", "Local"]}, selector=MAP, ports={
                         "type": "array", "items": strict(["port"], name=STRING, port=NUMBER, targetPort=NUMBER, protocol=STRING)})),
     "DaemonSet": kind("apps/v1", "DaemonSet", ["spec"],
                       spec=strict(["selector", "template"], selector=SELECTOR, minReadySeconds=NUMBER,
@@ -98,7 +109,11 @@ def check_together(documents):
         if not any(meets(wanted, service["metadata"].get("labels", {})) for service in by_kind.get("Service", [])):
             yield "the ServiceMonitor misses the Service"
     accounts = {(account["metadata"].get("namespace"), account["metadata"]["name"]) for account in by_kind.get("ServiceAccount", [])}
-    for binding in by_kind.get("ClusterRoleBinding", []):
+    for binding in by_kind.get("ClusterRoleBinding", []) + by_kind.get("RoleBinding", []):
+        wanted, scope = binding["roleRef"], binding["metadata"].get("namespace")
+        if not any(role["metadata"]["name"] == wanted["name"] and role["metadata"].get("namespace") == scope
+                   for role in by_kind.get(wanted["kind"], [])):
+            yield "the binding misses the role"
         for subject in binding["subjects"]:
             if (subject.get("namespace"), subject["name"]) not in accounts:
                 yield "the binding misses the service account"
