@@ -14,6 +14,8 @@ _lanetag() {
     mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word")
   elif [ "${COMP_WORDS[COMP_CWORD - 1]}" = --log-format ]; then
     mapfile -t COMPREPLY < <(compgen -W 'logfmt json' -- "$word")
+  elif [ "${COMP_WORDS[COMP_CWORD - 1]}" = --access-log-user-ids ]; then
+    mapfile -t COMPREPLY < <(compgen -W 'hashed none raw' -- "$word")
   else
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
   fi

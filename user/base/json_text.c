@@ -77,3 +77,21 @@ size_t json_take_character(struct span *text, char ret_bytes[JSON_CHARACTER_BYTE
 	text->length -= taken;
 	return written;
 }
+
+void json_append_bytes(struct buffer *out, struct span bytes)
+{
+	buffer_append_byte(out, '"');
+	for (size_t i = 0; i < bytes.length; i++) {
+		unsigned char byte = (unsigned char)bytes.data[i];
+
+		if (byte == '"' || byte == '\\') {
+			buffer_append_byte(out, '\\');
+			buffer_append_byte(out, (char)byte);
+		} else if (byte < 0x20 || byte >= 0x7f) {
+			buffer_printf(out, "\\u%04x", byte);
+		} else {
+			buffer_append_byte(out, (char)byte);
+		}
+	}
+	buffer_append_byte(out, '"');
+}

@@ -84,6 +84,9 @@ static const char usage[] =
 	"repeated\n"
 	"      --access-log FILE      a line per request; '-': standard output (default: none)\n"
 	"      --access-log-format F  json or common (default: json)\n"
+	"      --access-log-user-ids F  hashed; none; or raw, which puts personal data into the "
+	"log "
+	"(default: hashed)\n"
 	"      --control PATH         the Unix socket for commands; root's and the agent's user's "
 	"alone\n"
 	"                             (default: " DEFAULT_CONTROL_PATH "; '' for none)\n"
@@ -118,6 +121,7 @@ enum {
 	OPTION_LIMIT,
 	OPTION_ACCESS_LOG,
 	OPTION_ACCESS_LOG_FORMAT,
+	OPTION_ACCESS_LOG_USER_IDS,
 	OPTION_LOG_LEVEL,
 	OPTION_LOG_FORMAT,
 	OPTION_CONTROL,
@@ -147,6 +151,7 @@ static const struct option options[] = {
 	{"limit", required_argument, NULL, OPTION_LIMIT},
 	{"access-log", required_argument, NULL, OPTION_ACCESS_LOG},
 	{"access-log-format", required_argument, NULL, OPTION_ACCESS_LOG_FORMAT},
+	{"access-log-user-ids", required_argument, NULL, OPTION_ACCESS_LOG_USER_IDS},
 	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"takeover", no_argument, NULL, OPTION_TAKEOVER},
 	{"after-handover", required_argument, NULL, OPTION_AFTER_HANDOVER},
@@ -280,6 +285,25 @@ static int parse_arrivals_option(int option, struct run_arguments *arguments)
 	}
 }
 
+static int parse_user_ids_form(const char *text, enum access_log_user_ids *ret_form)
+{
+	static const char *const names[] = {
+		[ACCESS_LOG_USER_IDS_HASHED] = "hashed",
+		[ACCESS_LOG_USER_IDS_RAW] = "raw",
+		[ACCESS_LOG_USER_IDS_NONE] = "none",
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*ret_form = (enum access_log_user_ids)i;
+			return 0;
+		}
+	}
+	fprintf(stderr, "lanetag run: --access-log-user-ids: '%s' is none of hashed, raw, none\n",
+		text);
+	return -1;
+}
+
 static int parse_log_option(int option, struct run_arguments *arguments)
 {
 	switch (option) {
@@ -294,6 +318,8 @@ static int parse_log_option(int option, struct run_arguments *arguments)
 			"lanetag run: --access-log-format: '%s' is neither json nor common\n",
 			optarg);
 		return -1;
+	case OPTION_ACCESS_LOG_USER_IDS:
+		return parse_user_ids_form(optarg, &arguments->agent.proxy.access_log_user_ids);
 	case OPTION_LOG_LEVEL:
 		return log_option_level("run", optarg);
 	case OPTION_LOG_FORMAT:

@@ -8,7 +8,8 @@
 
 #include "base/address.h"
 #include "base/clock.h"
-#include "proxy/request.h"
+#include "base/json_text.h"
+#include "proxy/log_ids.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -28,29 +29,10 @@ int access_log_open(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-/* A JSON string; bytes that are no ASCII text are written as \u00XX. */
-static void append_json(struct buffer *out, struct span text)
-{
-	buffer_append_byte(out, '"');
-	for (size_t i = 0; i < text.length; i++) {
-		unsigned char byte = (unsigned char)text.data[i];
-
-		if (byte == '"' || byte == '\\') {
-			buffer_append_byte(out, '\\');
-			buffer_append_byte(out, (char)byte);
-		} else if (byte < 0x20 || byte >= 0x7f) {
-			buffer_printf(out, "\\u%04x", byte);
-		} else {
-			buffer_append_byte(out, (char)byte);
-		}
-	}
-	buffer_append_byte(out, '"');
-}
-
 static void append_json_member(struct buffer *out, const char *name, struct span value)
 {
 	buffer_printf(out, ",\"%s\":", name);
-	append_json(out, value);
+	json_append_bytes(out, value);
 }
 
 /* Quotes and what is no printable ASCII as \xXX, as Apache and nginx write it. */
@@ -90,12 +72,31 @@ static void append_json_start(struct buffer *out, const char *client)
 		      client);
 }
 
-static void begin_common(struct buffer *out, const struct request *request, const char *client)
+/* What stands in the line of the request's field, which may be a user's id. */
+static struct span shown_field(struct worker *worker, struct span name, struct span value)
 {
+	bool raw = worker->proxy->options.access_log_user_ids == ACCESS_LOG_USER_IDS_RAW;
+
+	return raw || !log_ids_is_id_field(&worker->request, name) ? value
+								   : span_of(LOG_IDS_HIDDEN);
+}
+
+static struct span shown_target(struct worker *worker)
+{
+	bool raw = worker->proxy->options.access_log_user_ids == ACCESS_LOG_USER_IDS_RAW;
+
+	return raw ? worker->request.head.target
+		   : log_ids_target(&worker->request, &worker->scratch);
+}
+
+static void begin_common(struct buffer *out, struct worker *worker, const char *client)
+{
+	const struct request *request = &worker->request;
+
 	append_common_start(out, client);
 	append_quoted(out, request->head.method);
 	buffer_append_byte(out, ' ');
-	append_quoted(out, request->head.target);
+	append_quoted(out, shown_target(worker));
 	buffer_printf(out, " HTTP/1.%u\"", (unsigned)request->head.minor_version);
 }
 
@@ -114,9 +115,9 @@ static void append_tags(struct buffer *out, const struct request *request)
 		if (!first)
 			buffer_append_byte(out, ',');
 		first = false;
-		append_json(out, tag_rules_header(rules, i));
+		json_append_bytes(out, tag_rules_header(rules, i));
 		buffer_append_byte(out, ':');
-		append_json(out, value);
+		json_append_bytes(out, value);
 	}
 	buffer_append_byte(out, '}');
 }
@@ -131,16 +132,23 @@ static void append_route(struct buffer *out, const struct route_result *result)
 		append_json_member(out, "route", span_of(route->name));
 }
 
-static void begin_json(struct buffer *out, const struct request *request, const char *client)
+static void begin_json(struct buffer *out, struct worker *worker, const char *client)
 {
+	const struct span host = {"Host", 4}, request_id = {"X-Request-Id", 12};
+	enum access_log_user_ids user_ids = worker->proxy->options.access_log_user_ids;
+	const struct request *request = &worker->request;
 	struct span id;
 
 	append_json_start(out, client);
 	append_json_member(out, "method", request->head.method);
-	append_json_member(out, "host", request->head.authority);
-	append_json_member(out, "target", request->head.target);
-	if (http_edit_get(&request->edit, (struct span){"X-Request-Id", 12}, &id))
-		append_json_member(out, "request_id", id);
+	append_json_member(out, "host", shown_field(worker, host, request->head.authority));
+	append_json_member(out, "target", shown_target(worker));
+	if (http_edit_get(&request->edit, request_id, &id))
+		append_json_member(out, "request_id", shown_field(worker, request_id, id));
+	if (user_ids != ACCESS_LOG_USER_IDS_NONE) {
+		buffer_append_text(out, ",\"users\":");
+		log_ids_append(request, user_ids == ACCESS_LOG_USER_IDS_RAW, out);
+	}
 	append_tags(out, request);
 	if (request->listener->kind == MESH_LISTENER_GATEWAY)
 		buffer_printf(out, ",\"decided_by\":\"%s\"",
@@ -153,18 +161,17 @@ static void begin_json(struct buffer *out, const struct request *request, const 
 	append_route(out, &request->route);
 }
 
-void access_log_begin(struct worker *worker, struct exchange *exchange,
-		      const struct request *request)
+void access_log_begin(struct worker *worker, struct exchange *exchange)
 {
 	char client[ADDRESS_TEXT_BYTES];
 
 	if (worker->proxy->access_log_fd < 0)
 		return;
-	address_print(request->connection->remote_address, client);
+	address_print(worker->request.connection->remote_address, client);
 	if (worker->proxy->options.access_log_is_common)
-		begin_common(&exchange->log, request, client);
+		begin_common(&exchange->log, worker, client);
 	else
-		begin_json(&exchange->log, request, client);
+		begin_json(&exchange->log, worker, client);
 }
 
 void access_log_begin_refused(struct worker *worker, struct exchange *exchange,
@@ -184,6 +191,12 @@ void access_log_begin_refused(struct worker *worker, struct exchange *exchange,
 	}
 }
 
+static void append_milliseconds(struct buffer *out, const char *name, uint64_t from_ns,
+				uint64_t to_ns)
+{
+	buffer_printf(out, ",\"%s\":%.3f", name, (double)(to_ns - from_ns) / 1e6);
+}
+
 static void end_json(struct buffer *out, const struct exchange *exchange)
 {
 	char address[ADDRESS_TEXT_BYTES];
@@ -198,13 +211,16 @@ static void end_json(struct buffer *out, const struct exchange *exchange)
 		buffer_printf(out, ",\"upstream\":\"%s\",\"upstream_port\":%u", address,
 			      (unsigned)exchange->backend->port);
 	}
+	if (exchange->upstream_answered_ns)
+		append_milliseconds(out, "upstream_ms", exchange->began_ns,
+				    exchange->upstream_answered_ns);
+	append_milliseconds(out, "duration_ms", exchange->began_ns, clock_now_ns());
 	buffer_printf(out,
 		      ",\"status\":%u,\"retries\":%u,\"request_body_bytes\":%llu,"
-		      "\"response_body_bytes\":%llu,\"duration_ms\":%.3f}\n",
+		      "\"response_body_bytes\":%llu}\n",
 		      (unsigned)exchange->status, (unsigned)exchange->retries,
 		      (unsigned long long)exchange->request.bytes,
-		      (unsigned long long)exchange->response.bytes,
-		      (double)(clock_now_ns() - exchange->began_ns) / 1e6);
+		      (unsigned long long)exchange->response.bytes);
 }
 
 void access_log_write(struct worker *worker, const struct exchange *exchange)

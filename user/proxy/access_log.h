@@ -8,9 +8,8 @@
 #include <lanetag/connection.h>
 #include "proxy/exchange.h"
 
-/* Notes what is known when a request begins. Nothing, if there is no log. */
-void access_log_begin(struct worker *worker, struct exchange *exchange,
-		      const struct request *request);
+/* Notes what is known when the worker's request begins. Nothing, if there is no log. */
+void access_log_begin(struct worker *worker, struct exchange *exchange);
 /* The same for what did not become a request: it says why instead. */
 void access_log_begin_refused(struct worker *worker, struct exchange *exchange,
 			      const struct lanetag_connection *connection, const char *reason);

@@ -117,7 +117,7 @@ enum exchange_progress dispatch_request(struct worker *worker, struct session *s
 	struct request_verdict verdict = run_request_stage(worker, session, position);
 
 	note_lanes(exchange, &worker->request);
-	access_log_begin(worker, exchange, &worker->request);
+	access_log_begin(worker, exchange);
 	if (verdict.status || worker->request.route.action != ROUTE_FORWARD)
 		return answer_here(worker, session, verdict);
 	ssize_t written = http_edit_write(&worker->request.edit, worker->head_memory,

@@ -78,6 +78,7 @@ struct exchange {
 	struct hold hold;  /* the user's ids, until the exchange ends */
 	struct buffer log; /* what the access log will say of the request; empty: no log */
 	uint64_t began_ns;
+	uint64_t upstream_answered_ns;	   /* the answer's first byte; 0: none came, or no log */
 	uint16_t lanes[LANETAG_MAX_RULES]; /* that a gateway put the request into */
 	uint8_t lane_count;
 };

@@ -7,6 +7,13 @@
 struct causes;
 struct interception;
 
+/* What the access log shows of user ids. */
+enum access_log_user_ids {
+	ACCESS_LOG_USER_IDS_HASHED,
+	ACCESS_LOG_USER_IDS_RAW,
+	ACCESS_LOG_USER_IDS_NONE,
+};
+
 struct proxy_options {
 	const struct causes *causes;	   /* of calls on hops; or NULL. Outlives the proxy */
 	struct interception *interception; /* of pods' calls; or NULL. Outlives the proxy */
@@ -32,6 +39,7 @@ struct proxy_options {
 	size_t maximum_requests_per_connection; /* 0: as many as it likes */
 	const char *access_log;			/* a file, "-": standard output, NULL: none */
 	bool access_log_is_common;		/* Common Log Format; else JSON */
+	enum access_log_user_ids access_log_user_ids;
 };
 
 /*

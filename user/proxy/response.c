@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "mesh/apply.h"
 #include "proxy/attempt.h"
 #include "proxy/session.h"
@@ -201,6 +202,8 @@ enum exchange_progress response_read(struct worker *worker, struct exchange *exc
 		return EXCHANGE_WAITING;
 	if (length <= 0)
 		return attempt_lost(worker, exchange, ATTEMPT_RESET);
+	if (exchange->log.length && !(exchange->events & EXCHANGE_UPSTREAM_BYTES))
+		exchange->upstream_answered_ns = clock_now_ns();
 	exchange->events |= EXCHANGE_UPSTREAM_BYTES;
 	return parse_response(worker, exchange, before + (size_t)length, before);
 }

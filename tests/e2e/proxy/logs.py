@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The agent's log: whatever manifests hold, each line can be read back; floods are held back, reloads are told."""
+"""The agent's log: whatever manifests hold, each line can be read back; floods are held back, reloads are told. The
+access log: whatever clients send, too; and no user id is in it."""
 import json
 import os
 import re
@@ -8,11 +9,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
-from harness import GATEWAY, Proxy, Tests, one_app, tag_rules
+from harness import GATEWAY, Client, Proxy, Tests, Upstream, one_app, reply, request_bytes, tag_rule, tag_rules
 
 COMMAND = os.environ["LANETAG_PROXY_COMMAND"]
+LANETAG = shlex.split(COMMAND)[0]
 PLACE = tempfile.TemporaryDirectory(prefix="lanetag-logs-")
 CONTROL = os.path.join(PLACE.name, "control.sock")
 RULES = tag_rules(("appver-a", "v2", 10))
@@ -24,10 +27,15 @@ HOSTILE = (r'" level=info event="configuration in force" generation=99', r'\"},{
 
 def start(*options, manifests=None):
     os.environ["LANETAG_PROXY_COMMAND"] = " ".join([COMMAND, "--control", CONTROL, *options])
+    for process in Proxy.processes:  # of a claim that failed
+        process.kill()
+        process.wait()
     try:
-        return Proxy(manifests or one_app() + RULES)
+        proxy = Proxy(manifests or one_app() + RULES)
     finally:
         os.environ["LANETAG_PROXY_COMMAND"] = COMMAND
+    wait_for(lambda: re.search(r'event"?[=:]"started"', proxy.read_log()), "the agent starts")
+    return proxy
 
 
 def wait_for(condition, what):
@@ -134,15 +142,139 @@ def errors_at_the_start_are_all_told():
 
 
 def an_unknown_format_is_wrong_usage():
-    for command in ("run", "observe"):
-        run = subprocess.run([shlex.split(COMMAND)[0], command, "--log-format", "xml"], capture_output=True, check=False)
-        assert run.returncode == 2 and b"'xml' is neither logfmt nor json" in run.stderr, run
+    for command, *option in (("run", "--log-format", "xml"), ("observe", "--log-format", "xml"),
+                             ("run", "--access-log-user-ids", "xml")):
+        run = subprocess.run([LANETAG, command, *option], capture_output=True, check=False)
+        assert run.returncode == 2 and f"{option[0]}: 'xml' is n".encode() in run.stderr, run
+
+
+# Rules on every kind of source; the ids that a request shall bear are in no other text here.
+ID_RULES = (tag_rules(("appver-a", "v2", 10)) + tag_rule("appver-b", "v2", 10, "cookie: sid")
+            + tag_rule("appver-c", "v3", 50, "queryParam: uid"))
+IN_HEADER, IN_COOKIE, IN_QUERY = "id-4711-header", "id-4711-cookie", "id-4711-query"
+
+
+begun = threading.Event()
+
+
+def handle(request, sock):
+    request.body()
+    if request.target.startswith("/slow"):
+        time.sleep(0.05)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+        begun.wait()  # the client has the first byte, so the proxy had it
+        time.sleep(0.05)
+        sock.sendall(b"b")
+        return True
+    return reply(sock)
+
+
+def access_log_of(targets, *options, rules=ID_RULES, fields=(), ask=Client.ask):
+    """The lines of these requests, as they were written; each request has an id in every source."""
+    path = os.path.join(PLACE.name, "access.log")
+    proxy = start("--access-log", path, *options, manifests=one_app() + rules)
+    with Client() as client:
+        for target in targets:
+            ask(client, target, fields=[f"x-user-id: {IN_HEADER}", f"Cookie: a=b; sid={IN_COOKIE}", *fields])
+        client.send(f"GET /?uid={IN_QUERY} HTTP/1.1\r\nHost: a\r\nHost: b\r\nx-user-id: {IN_HEADER}\r\n\r\n".encode())
+        assert client.response().status == 400
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+    with open(path, encoding="ascii") as file:
+        lines = file.read().splitlines()
+    os.unlink(path)
+    assert len(lines) == len(targets) + 1, lines
+    assert "4711" not in proxy.read_log()
+    return lines
+
+
+def hash_of(user):
+    """As lanetag explain tells it."""
+    with tempfile.NamedTemporaryFile(mode="w", suffix=".yaml") as file:
+        file.write(ID_RULES)
+        file.flush()
+        answer = subprocess.run([LANETAG, "explain", "--config", file.name, "--user", user, "-o", "json"],
+                                capture_output=True, check=True)
+    return str(json.loads(answer.stdout)["rules"][0]["hash"])
+
+
+# What rules take for the parameter, and what only an application might.
+HIDDEN = ((f"/x?uid={IN_QUERY}", "/x?uid=*"), (f"/x?a=1&uid={IN_QUERY}&b=2", "/x?a=1&uid=*&b=2"),
+          (f"/x?uid={IN_QUERY};4711&uid=4711", "/x?uid=*&uid=*"), (f"/x?%75i%64={IN_QUERY}", "/x?%75i%64=*"),
+          (f"/x?UID={IN_QUERY}", "/x?UID=*"), (f"/x?a=1;uid={IN_QUERY}&c", "/x?a=1;uid=*&c"),
+          (f"http://app.test/x?uid={IN_QUERY}", "http://app.test/x?uid=*"))
+SHOWN = ("/x", "/x?", "/x?uid=", "/x?uid&a=1", "/x?fluid=1&uids=2&a=uid", "/x?&&a=%zz%", "/x?a=1?uid2=3")
+
+
+def the_access_log_has_hashes_of_ids_and_no_id():
+    targets = [target for target, _ in HIDDEN] + list(SHOWN)
+    lines = access_log_of(targets)
+    assert "4711" not in "".join(lines), lines
+    found = [json.loads(line) for line in lines]
+    assert [line["target"] for line in found[:-1]] == [target for _, target in HIDDEN] + list(SHOWN)
+    assert found[0]["users"] == {"x-user-id": hash_of(IN_HEADER), "cookie sid": hash_of(IN_COOKIE),
+                                 "queryParam uid": hash_of(IN_QUERY)}, found[0]
+    assert found[len(HIDDEN)]["users"] == {"x-user-id": hash_of(IN_HEADER), "cookie sid": hash_of(IN_COOKIE)}
+    assert "users" not in found[-1] and found[-1]["refused"]
+
+
+def the_common_format_hides_ids_too():
+    lines = access_log_of([f"/x?a=b&uid={IN_QUERY}"], "--access-log-format common")
+    assert "4711" not in "".join(lines) and '"GET /x?a=b&uid=* HTTP/1.1" 200 0' in lines[0], lines
+    lines = access_log_of([f"/x?uid={IN_QUERY}"], "--access-log-format common", "--access-log-user-ids raw")
+    assert f'"GET /x?uid={IN_QUERY} HTTP/1.1" 200 0' in lines[0], lines
+
+
+def ids_are_raw_only_where_asked_for():
+    line = json.loads(access_log_of([f"/x?uid={IN_QUERY}"], "--access-log-user-ids raw")[0])
+    assert line["target"] == f"/x?uid={IN_QUERY}"
+    assert line["users"] == {"x-user-id": IN_HEADER, "cookie sid": IN_COOKIE, "queryParam uid": IN_QUERY}
+
+
+def not_even_hashes_where_none_are_wanted():
+    line = access_log_of([f"/x?uid={IN_QUERY}"], "--access-log-user-ids none")[0]
+    assert "4711" not in line and "users" not in json.loads(line) and json.loads(line)["target"] == "/x?uid=*"
+
+
+def a_field_that_is_logged_can_be_an_id():
+    rules = tag_rules(("appver-a", "v2", 10)) + tag_rule("appver-d", "v2", 10, "header: X-Request-ID")
+    request_id = ["X-Request-Id: id-4711-request"]
+    lines = access_log_of(["/x"], rules=rules, fields=request_id)
+    assert "4711" not in "".join(lines) and json.loads(lines[0])["request_id"] == "*", lines
+    lines = access_log_of(["/x"], rules=tag_rules(("appver-a", "v2", 10)), fields=request_id)
+    assert json.loads(lines[0])["request_id"] == "id-4711-request"
+
+
+def any_bytes_of_a_client_make_valid_lines():
+    hostile = '"},{"\\n' + bytes(range(0x80, 0x100)).decode("latin-1")
+    uid = bytes(range(0, 256, 4)) + b'"\\\n'
+    encoded = "".join(f"%{byte:02x}" for byte in uid)
+    line = json.loads(access_log_of(["/x?uid=" + encoded], "--access-log-user-ids raw",
+                                    fields=["X-Request-Id: " + hostile])[0])
+    assert line["request_id"] == hostile and line["users"]["queryParam uid"] == uid.decode("latin-1"), line
+
+
+def the_upstreams_part_of_the_time_is_told():
+    def ask(client, target, fields):
+        client.send(request_bytes(target, fields=fields))
+        client.reader.until(b"\r\n\r\na")
+        begun.set()
+        assert client.reader.exactly(1) == b"b"
+
+    slow = json.loads(access_log_of(["/slow"], ask=ask)[0])
+    assert 50 <= slow["upstream_ms"] <= slow["duration_ms"] - 50, slow
+    upstream.stop()
+    dead, refused = [json.loads(line) for line in access_log_of(["/dead"])]
+    assert dead["status"] == 503 and "upstream_ms" not in dead and "upstream_ms" not in refused, dead
 
 
 if __name__ == "__main__":
+    upstream = Upstream(handle)
     tests = Tests()
     for claim in (logfmt_can_be_read_back_whatever_manifests_hold, json_can_be_read_back_whatever_manifests_hold,
                   a_flood_is_held_back_and_told_and_hides_no_reload, errors_at_the_start_are_all_told,
-                  an_unknown_format_is_wrong_usage):
+                  an_unknown_format_is_wrong_usage, the_access_log_has_hashes_of_ids_and_no_id,
+                  the_common_format_hides_ids_too, ids_are_raw_only_where_asked_for,
+                  not_even_hashes_where_none_are_wanted, a_field_that_is_logged_can_be_an_id,
+                  any_bytes_of_a_client_make_valid_lines, the_upstreams_part_of_the_time_is_told):
         tests.run(claim)
     sys.exit(tests.end())
