@@ -17,12 +17,19 @@ if ! use_kernel; then
   finish
 fi
 
-# A command in a pod's namespace, and in its cgroup.
+# Commands in a pod's namespace, and in its cgroup.
 call_from() { # POD COMMAND…
   local pod=$1
   shift
   # shellcheck disable=SC2016
   in_pod "$pod" sh -c 'echo $$ >"$0"; exec "$@"' "$cgroup/cgroup.procs" "$@"
+}
+
+start_from() { # POD NAME COMMAND…
+  local pod=$1 name=$2
+  shift 2
+  # shellcheck disable=SC2016
+  start "$pod" "$name" sh -c 'echo $$ >"$0"; exec "$@"' "$cgroup/cgroup.procs" "$@"
 }
 
 # Behind the Services' addresses stands what a cluster without lanetag would have: a server that answers itself.
@@ -180,8 +187,7 @@ pods_are_selected() {
 # Calls on and on, a connection each, while an agent takes over and while hosts are added and removed.
 nothing_passes_by() {
   local url="http://10.96.0.12:8000/?request=[1-100000]"
-  # shellcheck disable=SC2016
-  start app-b-v1 calls sh -c 'echo $$ >"$0"; exec "$@"' "$cgroup/cgroup.procs" curl -s --max-time 60 --rate 200/s -w '\nstatus %{http_code}\n' -H 'Connection: close' "$url"
+  start_from app-b-v1 calls curl -s --max-time 60 --rate 200/s -w '\nstatus %{http_code}\n' -H 'Connection: close' "$url"
   apply_and_wait "$work/new-service.yaml"
   processes[before]=${processes[agent]}
   start_intercepting_agent --takeover
@@ -228,6 +234,61 @@ fails_open() {
   claim "which leaves nothing pinned" test ! -e "$pins-interception"
 }
 
+# Calls that go on through all of it, a connection each. What comes more than a second after the agent's end is
+# decided by the kernel's clock, however busy the machine is.
+start_calls() {
+  : >"$work/calls.log"
+  start_from app-b-v1 calls tests/e2e/interception/calls.py 10.96.0.12 8000
+}
+
+now() { date +%s.%N; }
+
+# What became of the calls that began from FROM on and were over at TO.
+outcomes() { # FROM TO
+  awk -v from="$1" -v to="$2" '$1 >= from && $2 <= to { print $3 }' "$work/calls.log" | sort -u | xargs
+}
+
+a_second_later() { awk -v time="$1" 'BEGIN { printf "%.3f", time + 1 }'; }
+
+come_back() { # FROM TO
+  local all
+  all=$(outcomes "$@")
+  echo "$all"
+  [ "${all#direct }" = v2 ]
+}
+
+calls_go_on_without_the_agent() {
+  local start end back
+  start_intercepting_agent
+  claim "an agent serves" wait_for_configuration 0
+  claim "by tags" eventually "$(expected_line 3 "$TAGGED")" ask "$TAGGED"
+  start=$(now)
+  start_calls
+  sleep 1
+  end=$(now)
+  claim_equal "calls come to the agent" "$(outcomes "$start" "$end")" v2
+  agent_dies
+  sleep 2.5
+  back=$(now)
+  claim_equal "from a second after SIGKILL on all calls go directly, and none fails" \
+    "$(outcomes "$(a_second_later "$end")" "$back")" direct
+  start_intercepting_agent
+  wait_for_configuration 0
+  sleep 1.5
+  end=$(now)
+  claim "while the agent starts calls come back to it, and none fails" come_back "$back" "$end"
+  kill -STOP "${processes[agent]}"
+  sleep 4 # longer than a call waits that the agent took and left
+  back=$(now)
+  claim_equal "from a second after SIGSTOP on all calls go directly, and none fails" \
+    "$(outcomes "$(a_second_later "$end")" "$back")" direct
+  kill -CONT "${processes[agent]}"
+  sleep 1.5
+  claim "while the agent goes on calls come back to it, and none fails" come_back "$back" "$(now)"
+  stop calls
+  stop agent
+}
+
 status_of_call() { # POD
   call_from "$1" curl -s --max-time 2 -o /dev/null -w '%{http_code} %{exitcode}' http://10.96.0.12:8000/
 }
@@ -240,6 +301,14 @@ fails_closed() {
   claim "after SIGKILL calls are refused" eventually "000 7" status_of_call app-b-v1
   claim "those to other ports go on" grep -q 'other(version: direct' \
     <(call_from app-a-v1 curl -s --max-time 5 http://10.96.0.12:9000/)
+  start_intercepting_agent --intercept-fail closed
+  claim "the next agent serves again" wait_for_configuration 0
+  claim "with tags" eventually "$(expected_line 3 "$TAGGED")" ask "$TAGGED"
+  kill -STOP "${processes[agent]}"
+  claim "while it hangs calls are refused" eventually "000 7" status_of_call app-b-v1
+  kill -CONT "${processes[agent]}"
+  claim "and tagged when it goes on" eventually "$(expected_line 3 "$TAGGED")" ask "$TAGGED"
+  agent_dies
   start_intercepting_agent
   claim "an agent that fails open takes that back" wait_for_configuration 0
   claim "and tags" eventually "$(expected_line 3 "$TAGGED")" ask "$TAGGED"
@@ -256,5 +325,6 @@ pods_are_selected
 nothing_passes_by
 strangers_are_refused
 fails_open
+calls_go_on_without_the_agent
 fails_closed
 finish
