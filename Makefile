@@ -5,7 +5,7 @@
 # make demo       the seed's tutorial on this machine
 #
 # make test-kernels   the BPF tests on Debian's 5.10, 6.1 and 6.12 kernels, in QEMU
-# make bench          lanetag beside HAProxy and nginx: docs/benchmark.md
+# make bench          lanetag beside HAProxy and nginx, also in a chain of applications: docs/benchmark.md
 # make bench-tagger   what the kernel program costs; bench-arrivals: the one at the pods
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
 # make fuzz           the parsers under libFuzzer
@@ -130,10 +130,11 @@ soak: setup
 bench-arrivals: $(BUILD)/tests/bench/bench_arrivals
 	$(Q)$<
 
-# lanetag, HAProxy, nginx and a direct connection side by side (root; some ten minutes): docs/benchmark.md.
+# lanetag, HAProxy, nginx and a direct connection side by side (root; a quarter of an hour): docs/benchmark.md.
 .PHONY: bench
 bench: setup
-	$(Q)$(MAKE) --no-print-directory $(BUILD)/lanetag $(BUILD)/tests/bench/load $(BUILD)/tests/bench/origin
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/lanetag $(BUILD)/tests/bench/load $(BUILD)/tests/bench/origin \
+		$(BUILD)/tests/apps/mock_app
 	$(Q)LANETAG_BUILD=$(BUILD) tests/bench/compare.sh
 
 # libFuzzer runs, FUZZ_SECONDS each. New inputs go into build/; a crash leaves its input there.

@@ -14,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 
+import chain
 import report
-from parties import (BUILD, DIRECT, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP, LANETAG, LANETAG_KERNEL, LOAD_CORE, NGINX,
-                     Origin, Party, machine_busy_us, pinned)
+from measuring import measure, memory, rotated, run_load
+from parties import (BUILD, DIRECT, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP, LANETAG, LANETAG_KERNEL, NGINX, Origin,
+                     Party)
 
 USUAL = [DIRECT, LANETAG, NGINX, HAPROXY, HAPROXY_TCP]
 
@@ -33,29 +35,6 @@ WORKLOADS = {
     "post-1m": (["-c", "16", "-b", "1048576"], USUAL + [HAPROXY_LARGE]),
     "rate-10k": (["-c", "64", "-r", "10000"], USUAL),
 }
-GRACE_SECONDS = 30
-
-
-def run_load(party, seconds, arguments):
-    command = pinned(LOAD_CORE, f"{BUILD}/tests/bench/load", "-s", str(seconds), *arguments, str(party.port))
-    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=seconds + GRACE_SECONDS, check=False)
-    return json.loads(done.stdout)
-
-
-def measure(party, seconds, arguments):
-    proxy_before, machine_before = party.cpu_us(), machine_busy_us()
-    result = run_load(party, seconds, arguments)
-    requests = max(result["requests"], 1)
-    result["requests_per_second"] = result["requests"] / seconds
-    result["proxy_us"] = (party.cpu_us() - proxy_before) / requests
-    result["machine_us"] = (machine_busy_us() - machine_before) / requests
-    return result
-
-
-def rotated(names, round_number):
-    """Each goes first in turn, so that none always has the same neighbour."""
-    start = round_number % len(names)
-    return names[start:] + names[:start]
 
 
 def run_rounds(parties, workloads, rounds, seconds):
@@ -87,8 +66,7 @@ def count_tags(parties):
     """One request of each of the 1,000 users: which share got each tag."""
     tags = {}
     for party in parties.values():
-        command = pinned(LOAD_CORE, f"{BUILD}/tests/bench/load", "-i", "-c", "1000", str(party.port))
-        done = subprocess.run(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60, check=False)
+        done = subprocess.run(party.load_command("-i", "-c", "1000"), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60, check=False)
         tags[party.name] = json.loads(done.stdout)["tagged"]
     return tags
 
@@ -98,11 +76,10 @@ def measure_memory(directory, names, idle):
     rows = []
     for name in names:
         party = Party(name, directory).start()
-        row = {"party": name, "start": party.memory()}
+        row = {"party": name, "start": memory(party.pids())}
         if idle:
-            command = pinned(LOAD_CORE, f"{BUILD}/tests/bench/load", "-i", "-c", str(idle), str(party.port))
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
-                row.update(idle_connections=json.loads(load.stdout.readline())["requests"], idle=party.memory())
+            with subprocess.Popen(party.load_command("-i", "-c", str(idle)), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
+                row.update(idle_connections=json.loads(load.stdout.readline())["requests"], idle=memory(party.pids()))
         party.stop()
         rows.append(row)
     return rows
@@ -131,31 +108,41 @@ def versions():
             "haproxy": first_line("haproxy", "-v"), "kernel": os.uname().release, "processors": model}
 
 
+def compare_proxies(workloads, rounds, seconds, idle):
+    """lanetag and others as one proxy before one upstream."""
+    with tempfile.TemporaryDirectory(prefix="lanetag-bench-") as directory, Origin():
+        names = [name for name in dict.fromkeys(sum((WORKLOADS[workload][1] for workload in workloads), []))
+                 if name != LANETAG_KERNEL or kernel_can(directory)]
+        memories = measure_memory(directory, [name for name in names if name in (LANETAG, NGINX, HAPROXY)], idle)
+        parties = {name: Party(name, directory).start() for name in names}
+        try:
+            return {"memory": memories, "checks": check_answers(parties), "tagged_of_1000": count_tags(parties),
+                    "measurements": run_rounds(parties, workloads, rounds, seconds)}
+        finally:
+            for party in parties.values():
+                party.stop()
+
+
 def main():
     setting = os.environ.get
     rounds, seconds = int(setting("BENCH_ROUNDS", "5")), float(setting("BENCH_SECONDS", "1.8"))
-    workloads = setting("BENCH_WORKLOADS", "").split() or list(WORKLOADS)
+    known = [*WORKLOADS, *chain.WORKLOADS]
+    workloads = setting("BENCH_WORKLOADS", "").split() or known
     output = setting("BENCH_OUTPUT", os.path.join(BUILD, "bench"))
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     idle = min(int(setting("BENCH_IDLE", "9000")), int(limit * 0.45))
     if os.cpu_count() < 2:
         raise SystemExit("two processors are needed: one for the proxy, one for the load")
-    unknown = [name for name in workloads if name not in WORKLOADS]
+    unknown = [name for name in workloads if name not in known]
     if unknown:
-        raise SystemExit(f"no such workload: {' '.join(unknown)}; there are {' '.join(WORKLOADS)}")
-    with tempfile.TemporaryDirectory(prefix="lanetag-bench-") as directory, Origin():
-        names = [name for name in dict.fromkeys(sum((WORKLOADS[workload][1] for workload in workloads), []))
-                 if name != LANETAG_KERNEL or kernel_can(directory)]
-        memory = measure_memory(directory, [name for name in names if name in (LANETAG, NGINX, HAPROXY)], idle)
-        parties = {name: Party(name, directory).start() for name in names}
-        try:
-            results = {"versions": versions(), "rounds": rounds, "seconds": seconds, "memory": memory,
-                       "checks": check_answers(parties), "tagged_of_1000": count_tags(parties),
-                       "measurements": run_rounds(parties, workloads, rounds, seconds)}
-        finally:
-            for party in parties.values():
-                party.stop()
+        raise SystemExit(f"no such workload: {' '.join(unknown)}; there are {' '.join(known)}")
+    of_proxies, of_chains = ([name for name in workloads if name in kind] for kind in (WORKLOADS, chain.WORKLOADS))
+    results = {"versions": versions(), "rounds": rounds, "seconds": seconds}
+    if of_proxies:
+        results.update(compare_proxies(of_proxies, rounds, seconds, idle))
+    if of_chains:
+        results["chain"] = chain.compare(of_chains, rounds, seconds)
     return report.write(results, output, setting("BENCH_DOCUMENT"))
 
 

@@ -15,12 +15,16 @@
  *     -V     hold each byte of the bodies against the pattern
  *     -i     one request on each connection, one connection after the other; then stay idle until
  *            the end of standard input
+ *     -a A   the IPv4 address to ask (default 127.0.0.1)
+ *     -u F   the users, instead of 1,000 whose ids go round: FILE has four strings for each, ended
+ *            by NUL: the head of his requests, the body that must answer it, and two that may if
+ *            his tags were lost on the way, which is counted
  *
- * The users' ids go round over 1,000. Ends with a line of JSON; exit status 1 if a response was
- * wrong or did not come.
+ * Ends with a line of JSON; exit status 1 if a response was wrong or did not come.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -30,8 +34,10 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +47,8 @@
 #define USERS 1000
 #define TAGS 3
 #define HEAD_BYTES 4096
+#define BODIES 3	/* of a user of -u: the right one first */
+#define BODY_BYTES 1024 /* the longest of them */
 #define RECEIVE_BYTES (256 * 1024)
 #define EVENTS 256
 #define GRACE_NS 5000000000ULL	/* for responses that are under way at the end */
@@ -48,20 +56,29 @@
 
 struct options {
 	uint16_t port;
+	struct in_addr address;
+	const char *users_path; /* NULL: none */
 	size_t connections, response_bytes, request_bytes;
 	double seconds, rate;
 	bool browser, close, verify, idle;
 };
 
+struct user {
+	const char *head;
+	const char *bodies[BODIES];
+};
+
 struct connection {
 	int fd; /* -1: to be opened */
 	bool busy;
+	const struct user *user; /* of -u, or NULL */
 	uint64_t due_ns;
 	size_t sent;
 	char head[HEAD_BYTES]; /* of a response, until it is complete */
 	size_t head_length;
 	bool in_body;
-	size_t body_received;
+	size_t body_length, body_received;
+	char body[BODY_BYTES]; /* where there is a user */
 	struct connection *next_free;
 };
 
@@ -70,7 +87,9 @@ struct load {
 	int epoll_fd;
 	struct connection *connections, *free_connections;
 	size_t under_way;
-	uint64_t next_user, requests, errors, tagged[TAGS], end_ns;
+	struct user *users; /* of -u */
+	size_t user_count;
+	uint64_t next_user, requests, errors, lost, tagged[TAGS], end_ns;
 	char request[HEAD_BYTES];
 	size_t request_length, user_offset;
 	uint32_t *latencies;
@@ -121,10 +140,15 @@ static void write_request(struct load *load)
 	load->user_offset = (size_t)(strstr(load->request, "user-000000") + 5 - load->request);
 }
 
-static void set_user(struct load *load)
+static void set_user(struct load *load, struct connection *connection)
 {
-	uint64_t number = load->next_user++ % USERS;
+	uint64_t number = load->next_user++;
 
+	if (load->users) {
+		connection->user = &load->users[number % load->user_count];
+		return;
+	}
+	number %= USERS;
 	for (size_t i = 6; i-- > 0; number /= 10)
 		load->request[load->user_offset + i] = (char)('0' + number % 10);
 }
@@ -157,12 +181,12 @@ static int open_connection(struct load *load, struct connection *connection)
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
 		.sin_port = htons(load->options.port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_addr = load->options.address,
 	};
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection};
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	/* On the loopback a blocking connect is done at once. */
+	/* On the same machine a blocking connect is done at once. */
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address))) {
 		if (fd >= 0)
 			close(fd);
@@ -176,24 +200,24 @@ static int open_connection(struct load *load, struct connection *connection)
 /* What is left of the request; the head goes in one piece. */
 static void send_request(struct load *load, struct connection *connection)
 {
-	size_t total = load->request_length + load->options.request_bytes;
+	const char *head = connection->user ? connection->user->head : load->request;
+	size_t head_length = connection->user ? strlen(head) : load->request_length;
+	size_t total = head_length + load->options.request_bytes;
 
 	while (connection->sent < total) {
 		struct iovec pieces[2];
 		struct msghdr message = {.msg_iov = pieces};
-		size_t of_body = connection->sent ? connection->sent - load->request_length : 0;
+		size_t of_body = connection->sent ? connection->sent - head_length : 0;
 
 		if (connection->sent == 0)
-			pieces[message.msg_iovlen++] =
-				(struct iovec){load->request, load->request_length};
+			pieces[message.msg_iovlen++] = (struct iovec){(char *)head, head_length};
 		if (load->options.request_bytes)
 			pieces[message.msg_iovlen++] = (struct iovec){
 				pattern + of_body, load->options.request_bytes - of_body};
 		ssize_t length = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (length < 0 && errno == EAGAIN)
 			return;
-		if (length < 0 ||
-		    (connection->sent == 0 && (size_t)length < load->request_length)) {
+		if (length < 0 || (connection->sent == 0 && (size_t)length < head_length)) {
 			fail(load, connection);
 			return;
 		}
@@ -215,7 +239,7 @@ static void start_request(struct load *load, uint64_t due_ns)
 		fail(load, connection);
 		return;
 	}
-	set_user(load);
+	set_user(load, connection);
 	send_request(load, connection);
 }
 
@@ -231,15 +255,11 @@ static bool find_field(const char *head, const char *name, const char **ret_valu
 	return false;
 }
 
-/* `head` ends in NUL. */
-static bool check_head(struct load *load, const char *head)
+static bool count_tags(struct load *load, const char *head)
 {
 	const char *value;
 
-	if (strncmp(head, "HTTP/1.1 200", 12) != 0 ||
-	    !find_field(head, "content-length: ", &value) ||
-	    strtoul(value, NULL, 10) != load->options.response_bytes ||
-	    !find_field(head, "x-tags: ", &value))
+	if (!find_field(head, "x-tags: ", &value))
 		return false;
 	for (size_t i = 0; i < TAGS && value; i++) {
 		load->tagged[i] += *value != '-';
@@ -247,6 +267,47 @@ static bool check_head(struct load *load, const char *head)
 		value += value != NULL;
 	}
 	return true;
+}
+
+/* connection->head is complete, and ends in NUL. */
+static bool check_head(struct load *load, struct connection *connection)
+{
+	const char *value;
+
+	if (strncmp(connection->head, "HTTP/1.1 200", 12) != 0 ||
+	    !find_field(connection->head, "content-length: ", &value))
+		return false;
+	connection->body_length = strtoul(value, NULL, 10);
+	if (connection->user)
+		return connection->body_length <= BODY_BYTES;
+	return connection->body_length == load->options.response_bytes &&
+	       count_tags(load, connection->head);
+}
+
+/* A piece of the body, of which no more is left to come. */
+static bool check_body(const struct load *load, struct connection *connection, const char *data,
+		       size_t length)
+{
+	if (connection->user)
+		memcpy(connection->body + connection->body_received, data, length);
+	else if (load->options.verify)
+		return memcmp(data, pattern + connection->body_received, length) == 0;
+	return true;
+}
+
+/* The body is complete. False: none of the user's. */
+static bool check_answer(struct load *load, const struct connection *connection)
+{
+	for (size_t i = 0; connection->user && i < BODIES; i++) {
+		const char *body = connection->user->bodies[i];
+
+		if (strlen(body) == connection->body_length &&
+		    memcmp(body, connection->body, connection->body_length) == 0) {
+			load->lost += i > 0;
+			return true;
+		}
+	}
+	return !connection->user;
 }
 
 static void note_latency(struct load *load, uint64_t due_ns)
@@ -295,16 +356,18 @@ static bool take_response(struct load *load, struct connection *connection, cons
 		length -= taken;
 		if (!connection->in_body)
 			return length == 0;
-		if (!check_head(load, connection->head))
+		if (!check_head(load, connection))
 			return false;
 	}
-	size_t left = load->options.response_bytes - connection->body_received;
-	if (length > left ||
-	    (load->options.verify && memcmp(data, pattern + connection->body_received, length)))
+	size_t left = connection->body_length - connection->body_received;
+	if (length > left || !check_body(load, connection, data, length))
 		return false;
 	connection->body_received += length;
-	if (length == left)
-		finish(load, connection);
+	if (length < left)
+		return true;
+	if (!check_answer(load, connection))
+		return false;
+	finish(load, connection);
 	return true;
 }
 
@@ -397,9 +460,10 @@ static uint32_t percentile(const struct load *load, double share)
 
 static void report(const struct load *load, double seconds)
 {
-	printf("{\"requests\": %lu, \"errors\": %lu, \"seconds\": %.3f, \"p50_us\": %u, "
+	printf("{\"requests\": %lu, \"errors\": %lu, \"lost\": %lu, \"seconds\": %.3f, \"p50_us\": "
+	       "%u, "
 	       "\"p99_us\": %u, \"tagged\": [%lu, %lu, %lu]}\n",
-	       load->requests, load->errors, seconds, percentile(load, 0.50),
+	       load->requests, load->errors, load->lost, seconds, percentile(load, 0.50),
 	       percentile(load, 0.99), load->tagged[0], load->tagged[1], load->tagged[2]);
 	fflush(stdout);
 }
@@ -429,13 +493,59 @@ static void hold_idle(struct load *load)
 		;
 }
 
+/* The file's bytes, which stay until the end; NULL: it can't be read, or is empty. */
+static const char *map_file(const char *path, size_t *ret_length)
+{
+	struct stat status = {0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return NULL;
+	fstat(fd, &status);
+	*ret_length = (size_t)status.st_size;
+	void *bytes = mmap(NULL, *ret_length, PROT_READ, MAP_PRIVATE, fd, 0);
+	close(fd);
+	return bytes == MAP_FAILED ? NULL : bytes;
+}
+
+/* False: there are none, or the last one is not whole. */
+static bool read_users(struct load *load)
+{
+	size_t length = 0, strings = 0;
+	const char *text = map_file(load->options.users_path, &length);
+
+	for (size_t i = 0; text && i < length; i++)
+		strings += text[i] == 0;
+	load->user_count = strings / (1 + BODIES);
+	load->users = calloc(load->user_count + 1, sizeof(*load->users));
+	if (load->user_count == 0 || strings % (1 + BODIES) || !load->users)
+		return false;
+	for (size_t i = 0; i < load->user_count; i++) {
+		load->users[i].head = text;
+		for (size_t j = 0; j < BODIES; j++) {
+			text += strlen(text) + 1;
+			load->users[i].bodies[j] = text;
+		}
+		text += strlen(text) + 1;
+	}
+	return true;
+}
+
 static bool read_options(int argc, char **argv, struct options *options)
 {
 	int option;
 
 	*options = (struct options){.connections = 64, .seconds = 1, .response_bytes = 2};
-	while ((option = getopt(argc, argv, "c:s:r:t:b:BCVi")) != -1) {
+	options->address.s_addr = htonl(INADDR_LOOPBACK);
+	while ((option = getopt(argc, argv, "a:u:c:s:r:t:b:BCVi")) != -1) {
 		switch (option) {
+		case 'a':
+			if (inet_pton(AF_INET, optarg, &options->address) != 1)
+				return false;
+			break;
+		case 'u':
+			options->users_path = optarg;
+			break;
 		case 'c':
 			options->connections = strtoul(optarg, NULL, 10);
 			break;
@@ -479,7 +589,12 @@ int main(int argc, char **argv)
 	static struct load load;
 
 	if (!read_options(argc, argv, &load.options)) {
-		fprintf(stderr, "usage: load [-c N] [-s S] [-r N] [-t N] [-b N] [-BCVi] PORT\n");
+		fprintf(stderr, "usage: load [-c N] [-s S] [-r N] [-t N] [-b N] [-BCVi] "
+				"[-a ADDRESS] [-u FILE] PORT\n");
+		return 2;
+	}
+	if (load.options.users_path && !read_users(&load)) {
+		fprintf(stderr, "load: no users in %s\n", load.options.users_path);
 		return 2;
 	}
 	prctl(PR_SET_TIMERSLACK, 1UL);

@@ -7,8 +7,11 @@ import subprocess
 import tempfile
 import time
 
+from measuring import descendants
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("LANETAG_BUILD", "build"))
+LOAD = f"{BUILD}/tests/bench/load"
 PROXY_CORE, LOAD_CORE = 0, 1
 ORIGIN_PORT = 9000
 
@@ -19,18 +22,8 @@ PORTS = {DIRECT: ORIGIN_PORT, LANETAG: 8080, NGINX: 8081, HAPROXY: 8082, HAPROXY
          LANETAG_KERNEL: 8085}
 
 
-def pinned(core, *command):
-    return ["taskset", "-c", str(core), *command]
-
-
-def descendants(pid):
-    """The process and all that came from it."""
-    pids = [pid]
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
-            for child in file.read().split():
-                pids += descendants(int(child))
-    return pids
+def pinned(cores, *command):
+    return ["taskset", "-c", str(cores), *command]
 
 
 def wait_for_port(port, process, log):
@@ -101,24 +94,8 @@ class Party:
     def pids(self):
         return descendants(self.process.pid) if self.process else []
 
-    def cpu_us(self):
-        """Time on a processor of all its threads, from the scheduler: finer than ticks."""
-        total = 0
-        for pid in self.pids():
-            for task in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-                    total += int(file.read().split()[0])
-        return total / 1000
-
-    def memory(self):
-        """Bytes that are its own (anonymous), and all that is resident, shared libraries' pages included."""
-        anonymous = resident = 0
-        for pid in self.pids():
-            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-                fields = dict(re.findall(r"^(\w+):\s+(\d+) kB", file.read(), re.MULTILINE))
-            anonymous += int(fields["Anonymous"]) * 1024
-            resident += int(fields["Rss"]) * 1024
-        return {"anonymous": anonymous, "resident": resident}
+    def load_command(self, *arguments):
+        return pinned(LOAD_CORE, LOAD, *arguments, str(self.port))
 
 
 class Origin:
@@ -136,10 +113,3 @@ class Origin:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
-
-
-def machine_busy_us():
-    """Time that all processors together were busy with whatever it was."""
-    with open("/proc/stat", encoding="ascii") as file:
-        user, nice, system, _, _, interrupts, softirqs = map(int, file.readline().split()[1:8])
-    return (user + nice + system + interrupts + softirqs) * 1_000_000 // os.sysconf("SC_CLK_TCK")

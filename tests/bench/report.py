@@ -4,7 +4,9 @@ import json
 import os
 import statistics
 
+import chain_report
 from parties import DIRECT, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP, LANETAG, LANETAG_KERNEL, NGINX
+from tables import by_round, number, ratio, spread, table
 
 BEGIN, END = "<!-- results: written by make bench -->", "<!-- end of results -->"
 
@@ -29,28 +31,10 @@ TITLES = {
 PARTIES = [DIRECT, LANETAG, LANETAG_KERNEL, NGINX, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP]
 
 
-def number(value):
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def spread(values, form=number):
-    return f"{form(statistics.median(values))} ({form(min(values))}-{form(max(values))})"
-
-
-def row(cells):
-    return "| " + " | ".join(cells) + " |"
-
-
-def table(head, rows):
-    return "\n".join([row(head), row(["---"] * len(head)), *map(row, rows)])
-
-
 class Results:
     def __init__(self, results):
         self.results = results
-        self.values = {}  # (workload, party) -> round -> measurement
-        for each in results["measurements"]:
-            self.values.setdefault((each["workload"], each["party"]), {})[each["round"]] = each
+        self.values = by_round(results["measurements"])
         self.workloads = list(dict.fromkeys(each["workload"] for each in results["measurements"]))
         self.parties = [party for party in PARTIES if any(key[1] == party for key in self.values)]
 
@@ -78,15 +62,12 @@ class Results:
                                      "median": statistics.median(ratios)})
         return verdicts
 
-    def errors(self):
-        return sum(each["errors"] for each in self.results["measurements"] + self.results["checks"])
-
 
 def measured_table(results, field, parties):
     rows = []
     for workload in results.workloads:
         cells = [results.of(workload, party, field) for party in parties]
-        rows.append([TITLES[workload], *(spread(values) if values else "" for values in cells)])
+        rows.append([TITLES[workload], *map(spread, cells)])
     return table(["", *parties], rows)
 
 
@@ -106,7 +87,7 @@ def goals_table(results):
     for each in results.verdicts():
         goal = each["goal"]
         reached = "" if goal is None else "reached" if each["median"] >= goal else "**missed**"
-        rows.append([TITLES[each["workload"]], each["peer"], spread(each["ratios"], "{:.2f}".format),
+        rows.append([TITLES[each["workload"]], each["peer"], spread(each["ratios"], ratio),
                      f">= {goal}" if goal else "", reached])
     return table(["", "peer", "peer's CPU / lanetag's", "goal", ""], rows)
 
@@ -131,13 +112,22 @@ def tags_table(results):
                   if party not in (DIRECT, HAPROXY_TCP)])
 
 
-def markdown(results):
-    raw, proxies = results.results, [party for party in results.parties if party != DIRECT]
+def errors_of(raw):
+    all_of_them = raw.get("measurements", []) + raw.get("checks", []) + raw.get("chain", {}).get("measurements", [])
+    return sum(each["errors"] for each in all_of_them)
+
+
+def introduction(raw):
     versions = raw["versions"]
-    return "\n\n".join([
-        f"{versions['lanetag']}; {versions['nginx']}; {versions['haproxy'].split(' - ')[0]}; Linux {versions['kernel']}; "
-        f"{len(versions['processors'])} x {versions['processors'][0]}. {raw['rounds']} rounds of {raw['seconds']:g} s; "
-        f"{results.errors()} wrong or missing responses. Numbers are medians (least-most) over the rounds.",
+    return (f"{versions['lanetag']}; {versions['nginx']}; {versions['haproxy'].split(' - ')[0]}; "
+            f"Linux {versions['kernel']}; {len(versions['processors'])} x {versions['processors'][0]}. "
+            f"{raw['rounds']} rounds of {raw['seconds']:g} s; {errors_of(raw)} wrong or missing responses. "
+            "Numbers are medians (least-most) over the rounds.")
+
+
+def proxies_parts(results):
+    proxies = [party for party in results.parties if party != DIRECT]
+    return [
         "### Ratios and goals", goals_table(results),
         "### The proxy's CPU, microseconds per request", measured_table(results, "proxy_us", proxies),
         "### The whole machine's CPU, microseconds per request",
@@ -145,7 +135,7 @@ def markdown(results):
         "### Requests per second", measured_table(results, "requests_per_second", results.parties),
         "### Latency, p50 / p99 in microseconds", latency_table(results),
         "### Memory", memory_table(results),
-        "### Tags", tags_table(results)])
+        "### Tags", tags_table(results)]
 
 
 def put_into(document, text):
@@ -158,9 +148,14 @@ def put_into(document, text):
 
 def write(raw, output, document=None):
     """Gives the exit status: 1 if a response was wrong."""
-    results = Results(raw)
-    text = markdown(results)
-    raw["ratios"] = results.verdicts()
+    parts = [introduction(raw)]
+    if "measurements" in raw:
+        results = Results(raw)
+        parts += proxies_parts(results)
+        raw["ratios"] = results.verdicts()
+    if "chain" in raw:
+        parts += chain_report.markdown(raw["chain"])
+    text = "\n\n".join(parts)
     os.makedirs(output, exist_ok=True)
     with open(os.path.join(output, "results.json"), "w", encoding="utf-8") as file:
         json.dump(raw, file, indent=1)
@@ -169,4 +164,4 @@ def write(raw, output, document=None):
     if document:
         put_into(document, text)
     print(text)
-    return 1 if results.errors() else 0
+    return 1 if errors_of(raw) else 0

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Measurements by their rounds; numbers and tables in markdown."""
+import statistics
+
+
+def by_round(measurements):
+    """(workload, party) -> round -> measurement"""
+    values = {}
+    for each in measurements:
+        values.setdefault((each["workload"], each["party"]), {})[each["round"]] = each
+    return values
+
+
+def number(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+
+
+def ratio(value):
+    return f"{value:.2f}"
+
+
+def spread(values, form=number):
+    return f"{form(statistics.median(values))} ({form(min(values))}-{form(max(values))})" if values else ""
+
+
+def row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(head, rows):
+    return "\n".join([row(head), row(["---"] * len(head)), *map(row, rows)])
