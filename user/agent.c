@@ -273,6 +273,7 @@ static void reload(struct agent *agent)
 		return;
 	}
 	tag_rules_assign_lanes(configuration->tag_rules, agent->configuration->tag_rules);
+	mesh_assign_series(configuration->mesh, agent->configuration->mesh);
 	int error = proxy_apply(agent->proxy, configuration);
 	if (error) {
 		log_outcome(LOG_LEVEL_ERROR, "configuration refused",
@@ -307,6 +308,7 @@ static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 	pthread_mutex_unlock(&agent->lock);
 
 	proxy_read_statistics(agent->proxy, &snapshot->statistics);
+	proxy_read_series(agent->proxy, snapshot->upstreams);
 	snapshot->kernel_active = agent->tagger != NULL;
 	if (agent->tagger)
 		tagger_lane_requests(agent->tagger, snapshot->kernel_lane_requests);

@@ -103,7 +103,7 @@ claim "the alerts fire when they should, and only then" promtool test rules depl
 queries_parse() {
   python3 tests/e2e/deploy/queries.py >"$work/queries.yaml" && promtool check rules "$work/queries.yaml"
 }
-claim "the queries of the dashboard and the analysis template parse" queries_parse
+claim "the queries of the dashboard and the analysis templates parse" queries_parse
 
 # systemd.
 verify_unit() {

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "admin/lane_metrics.h"
 
-#include <inttypes.h>
-
 #include "admin/exposition.h"
 #include "base/array.h"
 
 /* One lane of the rules in force, while lanes are stepped through. */
 struct lane {
-	struct span rule;  /* its tag header */
-	struct span value; /* or "untagged" */
+	struct span labels; /* its tag header and tag value, or "untagged" */
 	uint32_t number;
 };
 
@@ -26,6 +23,21 @@ static bool lane_is_repeated(const struct lanetag_rule *rule, uint8_t policy)
 	return false;
 }
 
+static void write_lane(const struct admin_snapshot *snapshot, struct span rule, struct span value,
+		       uint32_t number, lane_writer *writer, struct buffer *out)
+{
+	struct buffer labels = {0};
+
+	buffer_append_text(&labels, "rule=\"");
+	exposition_label_value(&labels, rule);
+	buffer_append_text(&labels, "\",tag_value=\"");
+	exposition_label_value(&labels, value);
+	buffer_append_byte(&labels, '"');
+	out->failed = out->failed || labels.failed;
+	writer(snapshot, &(struct lane){buffer_span(&labels), number}, out);
+	buffer_free(&labels);
+}
+
 static void write_each_lane(const struct admin_snapshot *snapshot, lane_writer *writer,
 			    struct buffer *out)
 {
@@ -34,30 +46,15 @@ static void write_each_lane(const struct admin_snapshot *snapshot, lane_writer *
 
 	for (size_t i = 0; i < tag_rules_count(rules); i++) {
 		const struct lanetag_rule *rule = &ruleset->rules[i];
-		struct lane lane = {.rule = tag_rules_header(rules, i)};
+		struct span header = tag_rules_header(rules, i);
 
 		for (uint8_t j = 0; j < rule->policy_count; j++) {
-			if (lane_is_repeated(rule, j))
-				continue;
-			lane.value = tag_rules_value(rules, i, j);
-			lane.number = rule->policies[j].lane;
-			writer(snapshot, &lane, out);
+			if (!lane_is_repeated(rule, j))
+				write_lane(snapshot, header, tag_rules_value(rules, i, j),
+					   rule->policies[j].lane, writer, out);
 		}
-		lane.value = span_of("untagged");
-		lane.number = rule->untagged_lane;
-		writer(snapshot, &lane, out);
+		write_lane(snapshot, header, span_of("untagged"), rule->untagged_lane, writer, out);
 	}
-}
-
-/* NAME{rule="…",tag_value="…"EXTRA} VALUE; `extra` begins with a comma, or is empty. */
-static void write_sample(struct buffer *out, const char *name, const struct lane *lane,
-			 const char *extra, uint64_t value)
-{
-	buffer_printf(out, "%s{rule=\"", name);
-	exposition_label_value(out, lane->rule);
-	buffer_append_text(out, "\",tag_value=\"");
-	exposition_label_value(out, lane->value);
-	buffer_printf(out, "\"%s} %" PRIu64 "\n", extra, value);
 }
 
 static void write_requests(const struct admin_snapshot *snapshot, const struct lane *lane,
@@ -65,68 +62,60 @@ static void write_requests(const struct admin_snapshot *snapshot, const struct l
 {
 	const struct proxy_statistics *statistics = &snapshot->statistics;
 
-	write_sample(out, "lanetag_lane_requests_total", lane, ",decided_by=\"kernel\"",
-		     statistics->lane_by_kernel[lane->number]);
-	write_sample(out, "lanetag_lane_requests_total", lane, ",decided_by=\"agent\"",
-		     statistics->lane_by_agent[lane->number]);
+	exposition_sample(out, "lanetag_lane_requests_total", lane->labels, "decided_by=\"kernel\"",
+			  statistics->lane_by_kernel[lane->number]);
+	exposition_sample(out, "lanetag_lane_requests_total", lane->labels, "decided_by=\"agent\"",
+			  statistics->lane_by_agent[lane->number]);
 }
 
 static void write_kernel_requests(const struct admin_snapshot *snapshot, const struct lane *lane,
 				  struct buffer *out)
 {
-	write_sample(out, "lanetag_kernel_lane_requests_total", lane, "",
-		     snapshot->kernel_lane_requests[lane->number]);
+	exposition_sample(out, "lanetag_kernel_lane_requests_total", lane->labels, NULL,
+			  snapshot->kernel_lane_requests[lane->number]);
 }
 
 static void write_responses(const struct admin_snapshot *snapshot, const struct lane *lane,
 			    struct buffer *out)
 {
 	static const char *const classes[] = {
-		",class=\"none\"", ",class=\"1xx\"", ",class=\"2xx\"",
-		",class=\"3xx\"",  ",class=\"4xx\"", ",class=\"5xx\"",
+		"class=\"none\"", "class=\"1xx\"", "class=\"2xx\"",
+		"class=\"3xx\"",  "class=\"4xx\"", "class=\"5xx\"",
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(classes); i++)
-		write_sample(out, "lanetag_lane_responses_total", lane, classes[i],
-			     snapshot->statistics.lane_outcomes[lane->number].responses[i]);
+		exposition_sample(out, "lanetag_lane_responses_total", lane->labels, classes[i],
+				  snapshot->statistics.lane_outcomes[lane->number].responses[i]);
 }
 
 static void write_request_bytes(const struct admin_snapshot *snapshot, const struct lane *lane,
 				struct buffer *out)
 {
-	write_sample(out, "lanetag_lane_request_bytes_total", lane, "",
-		     snapshot->statistics.lane_outcomes[lane->number].request_bytes);
+	exposition_sample(out, "lanetag_lane_request_bytes_total", lane->labels, NULL,
+			  snapshot->statistics.lane_outcomes[lane->number].request_bytes);
 }
 
 static void write_response_bytes(const struct admin_snapshot *snapshot, const struct lane *lane,
 				 struct buffer *out)
 {
-	write_sample(out, "lanetag_lane_response_bytes_total", lane, "",
-		     snapshot->statistics.lane_outcomes[lane->number].response_bytes);
+	exposition_sample(out, "lanetag_lane_response_bytes_total", lane->labels, NULL,
+			  snapshot->statistics.lane_outcomes[lane->number].response_bytes);
 }
 
 static void write_durations(const struct admin_snapshot *snapshot, const struct lane *lane,
 			    struct buffer *out)
 {
 	const struct lane_outcomes *outcomes = &snapshot->statistics.lane_outcomes[lane->number];
-	uint64_t count = 0;
-	char bound[32];
+	const struct histogram histogram = {
+		.bounds = outcome_bounds_us,
+		.bound_count = OUTCOME_BUCKETS,
+		.counts = outcomes->durations,
+		.sum = outcomes->duration_us,
+		.per_second = 1000000,
+	};
 
-	for (size_t i = 0; i < OUTCOME_BUCKETS; i++) {
-		count += outcomes->durations[i];
-		snprintf(bound, sizeof(bound), ",le=\"%g\"", (double)outcome_bounds_us[i] / 1e6);
-		write_sample(out, "lanetag_lane_request_duration_seconds_bucket", lane, bound,
-			     count);
-	}
-	count += outcomes->durations[OUTCOME_BUCKETS];
-	write_sample(out, "lanetag_lane_request_duration_seconds_bucket", lane, ",le=\"+Inf\"",
-		     count);
-	buffer_append_text(out, "lanetag_lane_request_duration_seconds_sum{rule=\"");
-	exposition_label_value(out, lane->rule);
-	buffer_append_text(out, "\",tag_value=\"");
-	exposition_label_value(out, lane->value);
-	buffer_printf(out, "\"} %.6f\n", (double)outcomes->duration_us / 1e6);
-	write_sample(out, "lanetag_lane_request_duration_seconds_count", lane, "", count);
+	exposition_histogram(out, "lanetag_lane_request_duration_seconds", lane->labels,
+			     &histogram);
 }
 
 static const struct {

@@ -6,6 +6,7 @@
 
 #include "admin/exposition.h"
 #include "admin/lane_metrics.h"
+#include "admin/upstream_metrics.h"
 #include "base/array.h"
 
 static void write_configuration(const struct admin_snapshot *snapshot, struct buffer *out)
@@ -174,6 +175,7 @@ void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 	lane_metrics_write(snapshot, out);
 	write_decisions(&snapshot->statistics, out);
 	write_propagation(&snapshot->statistics, out);
+	upstream_metrics_write(snapshot, out);
 	write_causes(snapshot, out);
 	write_interception(snapshot, out);
 	for (size_t i = 0; i < ARRAY_LENGTH(plain_metrics); i++) {

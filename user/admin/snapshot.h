@@ -4,11 +4,13 @@
 #include "config/configuration.h"
 #include "kernel/interception.h"
 #include "kernel/threads.h"
+#include "proxy/series.h"
 #include "proxy/statistics.h"
 
 struct admin_snapshot {
 	struct configuration *configuration; /* a reference of the snapshot's own */
 	struct proxy_statistics statistics;
+	struct upstream_series upstreams[MESH_SERIES + 1]; /* by mesh_cluster.series */
 	bool kernel_active;
 	uint64_t kernel_lane_requests[LANETAG_MAX_LANES];
 	bool arrivals_active;

@@ -55,8 +55,12 @@ struct mesh_cluster_policy {
 	uint32_t minimum_health_percent;   /* fewer healthy: all count as healthy */
 };
 
+/* So many clusters have counters of their own; the rest share those with the number 0. */
+#define MESH_SERIES 256
+
 struct mesh_cluster {
 	size_t index;	    /* 0 .. mesh_cluster_count - 1 */
+	uint16_t series;    /* 1 .. MESH_SERIES, or 0 */
 	const char *host;   /* fully qualified: app-c.default.svc.cluster.local */
 	const char *subset; /* or NULL */
 	uint16_t port;	    /* the service's */

@@ -133,6 +133,7 @@ int mesh_compile(const struct manifest_set *manifests, const struct mesh_tag_onl
 		mesh->regexes = regex_set_new();
 	if (mesh && mesh->regexes) {
 		compile_manifests(&compiler, tag_only);
+		mesh_number_series(mesh);
 		if (diagnostics->error_count == errors_before && !compiler.out_of_memory)
 			choose_explained(&compiler);
 	} else {

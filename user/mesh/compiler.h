@@ -95,6 +95,9 @@ const struct found_subset *compile_find_subset(const struct compiler *compiler,
 const struct mesh_cluster *compile_cluster(struct compiler *compiler, const struct mesh_host *host,
 					   const struct found_subset *subset, uint16_t port);
 
+/* series.c: numbers for a mesh that has no predecessor. */
+void mesh_number_series(struct mesh *mesh);
+
 /* compile_listeners.c */
 void compile_gateways(struct compiler *compiler);
 /* The listener at a gateway's address and port, made where there is none yet. */

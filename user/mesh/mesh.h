@@ -84,6 +84,18 @@ const struct mesh_cluster *mesh_next_hop(const struct mesh *mesh);
 size_t mesh_cluster_count(const struct mesh *mesh);
 const struct mesh_cluster *mesh_cluster(const struct mesh *mesh, size_t index);
 
+/*
+ * Clusters are counted in numbered series: first those that routes lead to, then Services without a
+ * route. Takes the numbers of `previous` for the clusters that both have, so that counters go on,
+ * and numbers that were free for long for the others. Before anybody else sees `mesh`.
+ */
+void mesh_assign_series(struct mesh *mesh, const struct mesh *previous);
+/* `series` from 1 to MESH_SERIES; NULL: nobody has it. */
+const struct mesh_cluster *mesh_cluster_of_series(const struct mesh *mesh, size_t series);
+size_t mesh_clusters_without_series(const struct mesh *mesh);
+/* True: the cluster that has it did not have it in `previous`; its counters begin at 0. */
+bool mesh_series_is_new(const struct mesh *mesh, const struct mesh *previous, size_t series);
+
 /* The workload with this address, or NULL: whose call is this? */
 const struct workload_manifest *mesh_workload_by_address(const struct mesh *mesh,
 							 const uint8_t address[16]);

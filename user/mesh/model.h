@@ -81,7 +81,9 @@ struct mesh {
 	size_t listener_count;
 	struct mesh_cluster **clusters;
 	size_t cluster_count;
-	const struct mesh_cluster *next_hop; /* tag-only; else NULL */
+	const struct mesh_cluster *next_hop;		    /* tag-only; else NULL */
+	const struct mesh_cluster *series[MESH_SERIES + 1]; /* whose number it is; [0]: NULL */
+	size_t next_series;				    /* to be given out next */
 	struct compiled_service *services;
 	size_t service_count;
 	const struct compiled_service **explained;

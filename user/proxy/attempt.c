@@ -84,6 +84,8 @@ void attempt_end(struct worker *worker, struct exchange *exchange, bool keep)
 	if (!upstream)
 		return;
 	struct cluster_state *state = state_of(exchange);
+	series_note_end(worker, state->series, exchange->end,
+			worker->now_ms - exchange->attempt_began_ms);
 	exchange->upstream = NULL;
 	upstream->backend->requests--;
 	state->requests--;
@@ -131,10 +133,19 @@ static void attach(struct worker *worker, struct exchange *exchange, struct upst
 	state_of(exchange)->requests++;
 	exchange->upstream = upstream;
 	exchange->backend = upstream->backend;
+	exchange->end = SERIES_ABANDONED;
+	exchange->attempt_began_ms = worker->now_ms;
 	exchange->phase_deadline_ms =
 		worker->now_ms + (timeout ? timeout : worker->proxy->options.connect_timeout_ms);
 	if (route && route->retries.per_try_timeout_ms)
 		exchange->try_deadline_ms = worker->now_ms + route->retries.per_try_timeout_ms;
+}
+
+static void note_failed_connect(struct worker *worker, struct exchange *exchange,
+				struct backend *backend)
+{
+	backend_note_connect(worker, backend, false);
+	series_note_failed_connect(worker, state_of(exchange)->series);
 }
 
 static struct upstream *connect_somewhere(struct worker *worker, struct exchange *exchange)
@@ -156,7 +167,7 @@ static struct upstream *connect_somewhere(struct worker *worker, struct exchange
 	if (!upstream)
 		upstream = upstream_connect(worker, backend, &error);
 	if (!upstream)
-		backend_note_connect(worker, backend, false);
+		note_failed_connect(worker, exchange, backend);
 	return upstream;
 }
 
@@ -348,11 +359,11 @@ enum exchange_progress attempt_lost(struct worker *worker, struct exchange *exch
 	bool was_reused = exchange->upstream->requests > 1;
 
 	if (loss == ATTEMPT_CONNECT_FAILED)
-		backend_note_connect(worker, exchange->backend, false);
+		note_failed_connect(worker, exchange, exchange->backend);
 	else if (!was_stale(exchange, was_reused))
 		statistics_count(&worker->statistics.upstream_failures);
 	if (loss != ATTEMPT_RESET || !was_stale(exchange, was_reused))
-		attempt_note_status(worker, exchange, loss == ATTEMPT_TIMED_OUT ? 504 : 503);
+		attempt_note_failure(worker, exchange, loss == ATTEMPT_TIMED_OUT ? 504 : 503);
 	attempt_end(worker, exchange, false);
 	if (exchange->events & EXCHANGE_RESPONSE_STARTED)
 		return EXCHANGE_ABORTED;
@@ -400,9 +411,21 @@ bool attempt_retry_status(struct worker *worker, struct exchange *exchange, unsi
 	return true;
 }
 
-void attempt_note_status(struct worker *worker, struct exchange *exchange, unsigned status)
+static void note_health(struct worker *worker, struct exchange *exchange, unsigned status)
 {
 	if (exchange->cluster->policy.outlier_detection)
 		health_note_status(worker, exchange->lease, exchange->cluster, exchange->backend,
 				   status);
+}
+
+void attempt_note_status(struct worker *worker, struct exchange *exchange, unsigned status)
+{
+	exchange->end = (uint8_t)(status / 100 % SERIES_FAILED);
+	note_health(worker, exchange, status);
+}
+
+void attempt_note_failure(struct worker *worker, struct exchange *exchange, unsigned status)
+{
+	exchange->end = SERIES_FAILED;
+	note_health(worker, exchange, status);
 }

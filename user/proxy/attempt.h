@@ -35,7 +35,9 @@ enum exchange_progress attempt_lost(struct worker *worker, struct exchange *exch
 bool attempt_retry_status(struct worker *worker, struct exchange *exchange, unsigned status);
 /* The delay of EXCHANGE_DELAYED is over. */
 enum exchange_progress attempt_resume(struct worker *worker, struct exchange *exchange);
-/* What the endpoint answered, for outlier detection. */
+/* What the endpoint answered, for its counters and for outlier detection. */
 void attempt_note_status(struct worker *worker, struct exchange *exchange, unsigned status);
+/* That it did not; `status` says to outlier detection why. */
+void attempt_note_failure(struct worker *worker, struct exchange *exchange, unsigned status);
 /* Takes the exchange out of its cluster's queue and counts. */
 void attempt_abandon(struct worker *worker, struct exchange *exchange);

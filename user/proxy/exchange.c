@@ -146,6 +146,7 @@ enum exchange_progress exchange_response_progress(struct worker *worker, struct 
 		statistics_count(&worker->statistics.client_aborts);
 		return EXCHANGE_ABORTED;
 	default:
+		exchange->end = SERIES_FAILED;
 		statistics_count(&worker->statistics.upstream_failures);
 		return EXCHANGE_ABORTED;
 	}
@@ -510,6 +511,7 @@ static enum exchange_progress phase_expired(struct worker *worker, struct exchan
 		return attempt_lost(worker, exchange, ATTEMPT_TIMED_OUT);
 	if (relay_is_flushed(&exchange->request))
 		return exchange_fail(worker, exchange, 408, "the request's body did not come");
+	exchange->end = SERIES_FAILED;
 	return exchange_fail(worker, exchange, 504, "the upstream did not take the request");
 }
 
@@ -522,7 +524,7 @@ enum exchange_progress exchange_expired(struct worker *worker, struct exchange *
 	if (exchange->deadline_ms <= worker->now_ms) {
 		statistics_count(&worker->statistics.timeouts);
 		if (exchange->upstream)
-			attempt_note_status(worker, exchange, 504);
+			attempt_note_failure(worker, exchange, 504);
 		return exchange_fail(worker, exchange, 504, "the request took too long");
 	}
 	if (exchange->try_deadline_ms <= worker->now_ms && exchange->upstream) {

@@ -61,6 +61,7 @@ struct exchange {
 	uint8_t attempts;      /* connections tried */
 	uint8_t retries;       /* of the route's policy */
 	bool fresh_only;       /* pooled connections have failed this request */
+	uint8_t end;	       /* enum series_end, of the present attempt as it stands */
 	uint16_t status;       /* of the response */
 	uint16_t fault_status; /* to answer with once the delay is over; 0: none */
 	uint64_t hash; /* for MESH_BALANCE_HASH; has_hash: the request has what it goes by */
@@ -71,6 +72,7 @@ struct exchange {
 	struct buffer replay;
 	struct buffer response_start; /* an incomplete response head */
 
+	uint64_t attempt_began_ms;
 	uint64_t phase_deadline_ms; /* of connecting, of a delay, or of waiting for the response */
 	uint64_t try_deadline_ms;   /* retries.perTryTimeout */
 	uint64_t deadline_ms;	    /* the route's timeout */

@@ -20,6 +20,7 @@ static int prepare(struct lease *lease)
 		return -1;
 	for (size_t i = 0; i < clusters; i++) {
 		lease->clusters[i].first_backend = (uint32_t)lease->backend_count;
+		lease->clusters[i].series = mesh_cluster(mesh, i)->series;
 		lease->backend_count += mesh_cluster(mesh, i)->endpoint_count;
 	}
 	for (size_t i = 0; i < lease->listener_count; i++)
@@ -78,6 +79,20 @@ struct backend *lease_backend(struct worker *worker, struct lease *lease,
 		*slot = backend_take(worker, cluster->endpoints[endpoint].address,
 				     cluster->endpoints[endpoint].port);
 	return *slot;
+}
+
+void lease_take_known_backends(struct worker *worker, struct lease *lease)
+{
+	const struct mesh *mesh = lease->configuration->mesh;
+
+	for (size_t i = 0; i < mesh_cluster_count(mesh); i++) {
+		const struct mesh_cluster *cluster = mesh_cluster(mesh, i);
+		struct backend **backends = &lease->backends[lease->clusters[i].first_backend];
+
+		for (size_t j = 0; j < cluster->endpoint_count; j++)
+			backends[j] = backend_take_known(worker, cluster->endpoints[j].address,
+							 cluster->endpoints[j].port);
+	}
 }
 
 struct lease *lease_take(struct lease *lease)

@@ -16,6 +16,7 @@ struct worker;
 struct cluster_state {
 	uint32_t first_backend; /* index into lease->backends */
 	uint32_t next;		/* round robin */
+	uint16_t series;	/* where its requests are counted; the cluster's, or 0 */
 	/* Counted against connectionPool's limits. */
 	uint32_t requests; /* under way */
 	uint32_t retries;
@@ -49,6 +50,8 @@ struct lease *lease_new(struct configuration *configuration);
 /* Closes sockets that nobody took. `worker` may be NULL if no worker ever used it. */
 void lease_free(struct worker *worker, struct lease *lease);
 
+/* What the worker knows of the endpoints by now: who is down stays down across a reload. */
+void lease_take_known_backends(struct worker *worker, struct lease *lease);
 /* The worker's state of an endpoint; NULL when memory is short. */
 struct backend *lease_backend(struct worker *worker, struct lease *lease,
 			      const struct mesh_cluster *cluster, size_t endpoint);

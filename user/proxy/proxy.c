@@ -300,6 +300,12 @@ void proxy_read_statistics(const struct proxy *proxy, struct proxy_statistics *r
 		statistics_sum(&proxy->workers[i].statistics, ret_statistics);
 }
 
+void proxy_read_series(const struct proxy *proxy, struct upstream_series *series)
+{
+	for (unsigned i = 0; i < proxy->worker_count; i++)
+		series_sum(&proxy->workers[i], series);
+}
+
 void proxy_stop(struct proxy *proxy, unsigned timeout_ms)
 {
 	const struct timespec step = {.tv_nsec = DRAIN_STEP_MS * 1000000L};

@@ -9,6 +9,7 @@
 #include "http/head.h"
 #include "proxy/clients.h"
 #include "proxy/options.h"
+#include "proxy/series.h"
 #include "proxy/statistics.h"
 #include "proxy/takeover.h"
 
@@ -63,6 +64,8 @@ int proxy_apply(struct proxy *proxy, struct configuration *configuration);
 
 /* Sums over all workers, while they run. */
 void proxy_read_statistics(const struct proxy *proxy, struct proxy_statistics *ret_statistics);
+/* The same per cluster: MESH_SERIES + 1 rows, zeroed by the caller. */
+void proxy_read_series(const struct proxy *proxy, struct upstream_series *series);
 
 /*
  * Stops accepting, waits for requests under way up to `timeout_ms`, then closes. Frees the proxy.

@@ -168,6 +168,7 @@ static enum exchange_progress parse_response(struct worker *worker, struct excha
 			data, length, already_scanned, &worker->proxy->response_limits,
 			exchange->traits & EXCHANGE_TO_HEAD, &worker->response_head, &refusal)) {
 		case HTTP_PARSE_REFUSED:
+			exchange->end = SERIES_FAILED;
 			statistics_count(&worker->statistics.upstream_failures);
 			return exchange_fail(worker, exchange, 502, refusal.reason);
 		case HTTP_PARSE_MORE:

@@ -26,14 +26,24 @@ static struct backend **bucket_of(struct worker *worker, const uint8_t address[1
 	return &worker->backends[(hash >> 32) % WORKER_BACKEND_BUCKETS];
 }
 
-struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port)
+struct backend *backend_take_known(struct worker *worker, const uint8_t address[16], uint16_t port)
 {
-	struct backend **bucket = bucket_of(worker, address, port);
-	struct backend *backend = *bucket;
+	struct backend *backend = *bucket_of(worker, address, port);
 
 	while (backend && (backend->port != port || memcmp(backend->address, address, 16) != 0))
 		backend = backend->next;
+	if (backend)
+		backend->references++;
+	return backend;
+}
+
+struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port)
+{
+	struct backend *backend = backend_take_known(worker, address, port);
+
 	if (!backend) {
+		struct backend **bucket = bucket_of(worker, address, port);
+
 		backend = calloc(1, sizeof(*backend));
 		if (!backend)
 			return NULL;
@@ -41,8 +51,8 @@ struct backend *backend_take(struct worker *worker, const uint8_t address[16], u
 		backend->port = port;
 		backend->next = *bucket;
 		*bucket = backend;
+		backend->references = 1;
 	}
-	backend->references++;
 	return backend;
 }
 

@@ -41,6 +41,8 @@ struct upstream {
 };
 
 struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port);
+/* Only what the worker has already; else NULL. */
+struct backend *backend_take_known(struct worker *worker, const uint8_t address[16], uint16_t port);
 void backend_drop(struct worker *worker, struct backend *backend);
 bool backend_is_down(const struct worker *worker, const struct backend *backend);
 /* After a connection attempt: passive health. */

@@ -141,9 +141,11 @@ static void adopt_lease(struct worker *worker, struct lease *lease)
 
 	lease->next = NULL;
 	adopt_listeners(worker, lease);
+	lease_take_known_backends(worker, lease);
 	lease->is_current = true;
 	worker->lease = lease;
 	if (previous) {
+		series_adopt(worker, previous);
 		generation_keep(worker, previous->configuration);
 		retire_lease(worker, previous);
 	}
@@ -280,6 +282,12 @@ static void handle_timer(void *context, struct timer *timer)
 		mirror_expired(worker, (struct mirror *)timed);
 }
 
+/* Of two waits in ms; -1 is for ever. */
+static int earlier(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static int sleep_ms(struct worker *worker)
 {
 	int timers = timer_wheel_sleep(&worker->timers, worker->now_ms);
@@ -287,7 +295,7 @@ static int sleep_ms(struct worker *worker)
 
 	if (worker->again)
 		return 0;
-	return timers < 0 || (generations >= 0 && generations < timers) ? generations : timers;
+	return earlier(earlier(timers, generations), series_sleep(worker));
 }
 
 static void loop(struct worker *worker)
@@ -304,6 +312,7 @@ static void loop(struct worker *worker)
 			go_on = handle_event(worker, &events[i]);
 		run_again(worker);
 		timer_wheel_run(&worker->timers, worker->now_ms, handle_timer, worker);
+		series_look(worker);
 		access_log_flush(worker);
 		free_closed(worker);
 	}
@@ -405,6 +414,7 @@ int worker_start(struct worker *worker, struct proxy *proxy, unsigned index)
 	worker->epoll_fd = worker->spare_fd = -1;
 	worker->wake = (struct connection){.kind = CONNECTION_WAKE, .fd = -1};
 	worker->now_ms = worker_clock_ms();
+	worker->look_due_ms = TIMER_NEVER;
 	timer_wheel_start(&worker->timers, worker->now_ms);
 	pthread_mutex_init(&worker->mailbox_lock, NULL);
 	pthread_cond_init(&worker->exported, NULL);

@@ -12,6 +12,7 @@
 #include "proxy/proxy.h"
 #include "proxy/relay.h"
 #include "proxy/request.h"
+#include "proxy/series.h"
 #include "proxy/timer.h"
 
 struct exchange;
@@ -76,6 +77,8 @@ struct worker {
 	bool sockets_are_shared; /* another process has them too */
 
 	struct proxy_statistics statistics;
+	struct upstream_series series[MESH_SERIES + 1];
+	uint64_t looked_ms, look_due_ms; /* series.c */
 
 	/* The mailbox, and how to wake the worker. */
 	pthread_mutex_t mailbox_lock;

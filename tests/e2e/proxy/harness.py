@@ -342,6 +342,15 @@ spec:
 """
 
 
+SUBSETS = """---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: app}
+spec:
+  host: app
+  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
+"""
+
 TAG_RULES = """---
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from harness import (GATEWAY, Client, Closed, Reader, Request, Tests, Upstream, chunked, digest, pattern, pod, reply,
+from harness import (GATEWAY, SUBSETS, Client, Closed, Reader, Request, Tests, Upstream, chunked, digest, pattern, pod, reply,
                      request_bytes, service, tag_rules)
 from takeover import Place, wait_for
 
@@ -32,13 +32,6 @@ spec:
     route: [{destination: {host: app, subset: v2}}]
   - retries: {attempts: 5, retryOn: "connect-failure,reset,503"}
     route: [{destination: {host: app, subset: v1}}]
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: app}
-spec:
-  host: app
-  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
 """
 
 
@@ -49,7 +42,7 @@ def manifests(round_number):
         if round_number % 3 or i < 2:
             text += pod(f"app-{i}", "app", address, "v1")
             text += pod(f"app-v2-{i}", "app", address.replace(".0.0.", ".0.1."), "v2")
-    return text + ROUTE + tag_rules(("appver-a", "v2", 20 + round_number % 50))
+    return text + ROUTE + SUBSETS + tag_rules(("appver-a", "v2", 20 + round_number % 50))
 
 
 class Mortal(Upstream):
