@@ -467,6 +467,8 @@ static enum relay_outcome run(struct worker *worker, struct relay *relay, struct
 enum relay_outcome relay_run(struct worker *worker, struct relay *relay, struct connection *source,
 			     struct connection *sink)
 {
+	/* What an earlier call found behind the message was taken then, or never will be. */
+	relay->excess = (struct span){0};
 	enum relay_outcome outcome = run(worker, relay, source, sink);
 
 	/* Only bytes hold a pipe: who waits for a slow source leaves it to the others. */

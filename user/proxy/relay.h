@@ -42,7 +42,8 @@ struct relay {
 	http_field_filter trailer_filter; /* or NULL */
 	void *trailer_context;
 
-	struct span excess; /* read, but behind the message's end; valid until the next read */
+	struct span excess; /* read by the last relay_run behind the message's end; until the next
+			       read */
 
 	uint8_t framing;  /* enum http_framing */
 	bool source_done; /* the framing is through: nothing more belongs to the message */
