@@ -90,7 +90,7 @@ void attempt_end(struct worker *worker, struct exchange *exchange, bool keep)
 	upstream->backend->requests--;
 	state->requests--;
 	upstream->suspect = (exchange->traits & EXCHANGE_TO_HEAD) || exchange->status == 204 ||
-			    exchange->status == 304;
+			    exchange->status == 304 || connection_can_read(&upstream->connection);
 	if (keep)
 		upstream_keep(worker, upstream, exchange->cluster->policy.idle_timeout_ms);
 	else

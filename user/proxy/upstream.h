@@ -37,7 +37,11 @@ struct upstream {
 	struct upstream *next;	   /* among the idle */
 	struct upstream **previous_next;
 	uint32_t requests; /* carried so far, the present one included */
-	bool suspect;	   /* servers that get it wrong send content behind such a response */
+	/*
+	 * Something may stand behind the last response: the socket was not seen empty, or servers
+	 * that get it wrong send content behind such a one.
+	 */
+	bool suspect;
 };
 
 struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port);

@@ -298,6 +298,25 @@ static int sleep_ms(struct worker *worker)
 	return earlier(earlier(timers, generations), series_sleep(worker));
 }
 
+/*
+ * What came over an idle upstream connection was asked for by nobody. These are dealt with before
+ * anything else of a batch: else a request of the same batch could take such a connection and the
+ * bytes for its response.
+ */
+static void close_upstreams_that_speak_unasked(struct worker *worker,
+					       const struct epoll_event *events, int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct connection *connection = events[i].data.ptr;
+
+		if (connection->kind == CONNECTION_UPSTREAM &&
+		    !(connection->state & CONNECTION_CLOSED) &&
+		    !((struct upstream *)connection)->exchange)
+			upstream_handle_event(worker, (struct upstream *)connection,
+					      events[i].events);
+	}
+}
+
 static void loop(struct worker *worker)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
@@ -308,6 +327,7 @@ static void loop(struct worker *worker)
 
 		worker->now_ms = worker_clock_ms();
 		atomic_fetch_add_explicit(&worker->rounds, 1, memory_order_relaxed);
+		close_upstreams_that_speak_unasked(worker, events, count);
 		for (int i = 0; i < count && go_on; i++)
 			go_on = handle_event(worker, &events[i]);
 		run_again(worker);
