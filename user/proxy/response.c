@@ -192,13 +192,29 @@ static enum exchange_progress parse_response(struct worker *worker, struct excha
 }
 
 enum exchange_progress response_read(struct worker *worker, struct exchange *exchange)
+/* What the client has not taken yet of interim responses holds up those that follow. */
+static enum exchange_progress flush_interim(struct worker *worker, struct exchange *exchange)
+{
+	enum relay_outcome outcome =
+		relay_run(worker, &exchange->response, &exchange->upstream->connection,
+			  &exchange->session->connection);
+
+	return outcome == RELAY_DONE ? EXCHANGE_WAITING
+				     : exchange_response_progress(worker, exchange, outcome);
+}
+
 {
 	size_t before = exchange->response_start.length;
+	struct connection *source = &exchange->upstream->connection;
 
+	enum exchange_progress progress = EXCHANGE_WAITING;
 	if (before)
+	if (!relay_is_flushed(&exchange->response))
+		progress = flush_interim(worker, exchange);
+	if (progress != EXCHANGE_WAITING || !relay_is_flushed(&exchange->response))
+		return progress;
 		memcpy(worker->memory, exchange->response_start.data, before);
-	ssize_t length = connection_receive(&exchange->upstream->connection,
-					    worker->memory + before, RESPONSE_READ_BYTES);
+	ssize_t length = connection_receive(source, worker->memory + before, RESPONSE_READ_BYTES);
 	if (length == -EAGAIN)
 		return EXCHANGE_WAITING;
 	if (length <= 0)
@@ -206,5 +222,10 @@ enum exchange_progress response_read(struct worker *worker, struct exchange *exc
 	if (exchange->log.length && !(exchange->events & EXCHANGE_UPSTREAM_BYTES))
 		exchange->upstream_answered_ns = clock_now_ns();
 	exchange->events |= EXCHANGE_UPSTREAM_BYTES;
-	return parse_response(worker, exchange, before + (size_t)length, before);
+	progress = parse_response(worker, exchange, before + (size_t)length, before);
+	/* No event will say that more is there, or the end. */
+	if (progress == EXCHANGE_WAITING && !(exchange->events & EXCHANGE_RESPONSE_STARTED) &&
+	    exchange->upstream && connection_can_read(&exchange->upstream->connection))
+		worker_run_again(worker, exchange->session);
+	return progress;
 }
