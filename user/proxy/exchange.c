@@ -536,8 +536,10 @@ enum exchange_progress exchange_expired(struct worker *worker, struct exchange *
 
 bool exchange_was_cut(const struct exchange *exchange)
 {
-	return exchange->events & EXCHANGE_RESPONSE_STARTED &&
-	       exchange->response.framing == HTTP_FRAMING_UNTIL_CLOSE &&
+	bool ends_by_close = exchange->response.framing == HTTP_FRAMING_UNTIL_CLOSE ||
+			     exchange->response.unchunk;
+
+	return exchange->events & EXCHANGE_RESPONSE_STARTED && ends_by_close &&
 	       (exchange->events & (EXCHANGE_TUNNEL_REQUEST_END | EXCHANGE_TUNNEL_RESPONSE_END)) !=
 		       (EXCHANGE_TUNNEL_REQUEST_END | EXCHANGE_TUNNEL_RESPONSE_END);
 }

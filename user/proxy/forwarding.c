@@ -4,7 +4,8 @@
 #include "base/address.h"
 
 static const struct span via_name = {"Via", 3};
-static const struct span via_value = {"1.1 lanetag", 11};
+/* By the version of the request as it came (RFC 9110 7.6.3). */
+static const struct span via_values[] = {{"1.0 lanetag", 11}, {"1.1 lanetag", 11}};
 static const struct span forwarded_for_name = {"X-Forwarded-For", 15};
 static const struct span forwarded_proto_name = {"X-Forwarded-Proto", 17};
 static const struct span request_id_name = {"X-Request-Id", 12};
@@ -70,6 +71,6 @@ int forwarding_add_fields(struct request *request)
 		result |= http_edit_add(edit, forwarded_proto_name, (struct span){"http", 4});
 	if (!http_edit_get(edit, request_id_name, &present))
 		result |= add_request_id(request);
-	result |= http_edit_add(edit, via_name, via_value);
+	result |= http_edit_add(edit, via_name, via_values[request->head.minor_version]);
 	return result ? -1 : 0;
 }

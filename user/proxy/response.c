@@ -87,7 +87,8 @@ static ssize_t write_response_head(struct worker *worker, struct exchange *excha
 	http_edit_start_response(edit, &worker->response_head);
 	if (http_edit_remove_hop_by_hop(edit))
 		return -ENOSPC;
-	if (exchange->response.unchunk) {
+	/* Not to HEAD either (RFC 9112 6.1). */
+	if (exchange->traits & EXCHANGE_HTTP10) {
 		http_edit_remove_name(edit, (struct span){"Transfer-Encoding", 17});
 		http_edit_remove_name(edit, (struct span){"Trailer", 7});
 	}
@@ -191,7 +192,6 @@ static enum exchange_progress parse_response(struct worker *worker, struct excha
 	}
 }
 
-enum exchange_progress response_read(struct worker *worker, struct exchange *exchange)
 /* What the client has not taken yet of interim responses holds up those that follow. */
 static enum exchange_progress flush_interim(struct worker *worker, struct exchange *exchange)
 {
@@ -203,16 +203,17 @@ static enum exchange_progress flush_interim(struct worker *worker, struct exchan
 				     : exchange_response_progress(worker, exchange, outcome);
 }
 
+enum exchange_progress response_read(struct worker *worker, struct exchange *exchange)
 {
-	size_t before = exchange->response_start.length;
 	struct connection *source = &exchange->upstream->connection;
-
+	size_t before = exchange->response_start.length;
 	enum exchange_progress progress = EXCHANGE_WAITING;
-	if (before)
+
 	if (!relay_is_flushed(&exchange->response))
 		progress = flush_interim(worker, exchange);
 	if (progress != EXCHANGE_WAITING || !relay_is_flushed(&exchange->response))
 		return progress;
+	if (before)
 		memcpy(worker->memory, exchange->response_start.data, before);
 	ssize_t length = connection_receive(source, worker->memory + before, RESPONSE_READ_BYTES);
 	if (length == -EAGAIN)
