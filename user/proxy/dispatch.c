@@ -73,6 +73,7 @@ static enum exchange_progress answer_here(struct worker *worker, struct session 
 	const struct http_request_head *head = &worker->request.head;
 
 	/* The body is not read: nothing can follow it. */
+	relay_start(&session->exchange->request, head->framing, head->content_length);
 	if (head->framing != HTTP_FRAMING_NONE)
 		session->state |= SESSION_CLOSE;
 	session->exchange->traits |= head->is_head ? EXCHANGE_TO_HEAD : 0;

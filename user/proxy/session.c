@@ -187,9 +187,11 @@ static enum exchange_progress refuse(struct worker *worker, struct session *sess
 	statistics_count(&worker->statistics.bad_requests);
 	session_drop_input(session);
 	session->state |= SESSION_CLOSE;
+	session->state &= (uint16_t)~SESSION_HEAD_STARTED;
 	session->exchange = exchange_open(worker, session);
 	if (!session->exchange)
 		return EXCHANGE_ABORTED;
+	session->exchange->request.source_done = false; /* who knows what still comes */
 	access_log_begin_refused(worker, session->exchange, &session->peers, reason);
 	return exchange_fail(worker, session->exchange, status, reason);
 }
@@ -393,7 +395,6 @@ void session_expired(struct worker *worker, struct session *session)
 			session_drive(worker, session);
 	} else if (session->state & SESSION_HEAD_STARTED) {
 		statistics_count(&worker->statistics.timeouts);
-		session->state &= (uint16_t)~SESSION_HEAD_STARTED;
 		settle(worker, session, refuse(worker, session, 408, "the request did not come"));
 	} else {
 		close_session(worker, session);
