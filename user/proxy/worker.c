@@ -67,10 +67,10 @@ static void run_again(struct worker *worker)
 	struct session *session = worker->again;
 
 	worker->again = NULL;
-	for (struct session *each = session; each; each = each->next_again)
-		each->state &= (uint16_t)~SESSION_AGAIN;
 	while (session) {
 		struct session *next = session->next_again;
+		/* Not before its turn: who is asked for twice must stay in this list. */
+		session->state &= (uint16_t)~SESSION_AGAIN;
 
 		session_drive(worker, session);
 		session = next;
