@@ -319,17 +319,23 @@ static enum exchange_progress next_request(struct worker *worker, struct session
 	return read_more_input(worker, session);
 }
 
-static void set_timer(struct worker *worker, struct session *session)
+static unsigned idle_time_ms(const struct worker *worker, const struct session *session)
 {
 	const struct proxy_options *options = &worker->proxy->options;
 
+	if (worker->draining)
+		return WORKER_DRAIN_IDLE_MS;
+	return session->requests ? options->idle_timeout_ms : options->header_timeout_ms;
+}
+
+static void set_timer(struct worker *worker, struct session *session)
+{
 	if (session->exchange)
 		timer_set(&worker->timers, &session->timer,
 			  exchange_deadline(worker, session->exchange));
 	else if (!(session->state & SESSION_HEAD_STARTED))
 		timer_set(&worker->timers, &session->timer,
-			  worker->now_ms + (session->requests ? options->idle_timeout_ms
-							      : options->header_timeout_ms));
+			  worker->now_ms + idle_time_ms(worker, session));
 }
 
 /* Draws the consequences. True: there may be more to do at once. */

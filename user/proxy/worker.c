@@ -24,7 +24,6 @@
 #include "proxy/upstream.h"
 
 #define EVENTS_AT_ONCE 256
-#define DRAIN_IDLE_MS 500
 /* Beside the received head: what tags, baggage and forwarding fields add. */
 #define HEAD_MEMORY_EXTRA_BYTES (64 * 1024)
 
@@ -69,9 +68,9 @@ static void run_again(struct worker *worker)
 	worker->again = NULL;
 	while (session) {
 		struct session *next = session->next_again;
+
 		/* Not before its turn: who is asked for twice must stay in this list. */
 		session->state &= (uint16_t)~SESSION_AGAIN;
-
 		session_drive(worker, session);
 		session = next;
 	}
@@ -172,7 +171,8 @@ static void start_draining(struct worker *worker)
 	close_listeners(worker);
 	for (struct session *session = worker->sessions; session; session = session->next) {
 		if (session_is_idle(session))
-			timer_set(&worker->timers, &session->timer, worker->now_ms + DRAIN_IDLE_MS);
+			timer_set(&worker->timers, &session->timer,
+				  worker->now_ms + WORKER_DRAIN_IDLE_MS);
 	}
 }
 

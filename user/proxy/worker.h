@@ -33,6 +33,8 @@ struct session;
 /* Buffers of spare objects keep up to this much. */
 #define WORKER_KEPT_BUFFER_BYTES 4096
 #define WORKER_BACKEND_BUCKETS 1024 /* a power of two */
+/* While draining: so long may a request that is on its way take to come in. */
+#define WORKER_DRAIN_IDLE_MS 500
 
 struct worker {
 	struct proxy *proxy;
