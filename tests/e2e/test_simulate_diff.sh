@@ -88,8 +88,35 @@ simulate_ends_well() {
     "$(status_of "$lanetag" simulate --config "$step3" --users "$work/bad" -o json) $(jq .ids "$work/out") $(grep -c 'bad:1: the byte 0x01' "$work/err")" "2 1 1"
   claim_equal "no room for the output: status 2" "$("$lanetag" simulate --config "$step3" --count 1 >/dev/full 2>"$work/err"; echo $?)" 2
   claim_equal "--help: status 0" "$(status_of "$lanetag" simulate --help)" 0
-  { seq 5000; sleep 2.2; seq 5000; } | "$lanetag" simulate --config "$step3" --users - >"$work/out" 2>"$work/err"
-  claim "long work tells on standard error how far it is" grep -qE '^lanetag simulate: [0-9]+ ids in 2 s$' "$work/err"
+}
+
+slow_ids() { seq 5000; sleep 1.5; seq 5000; }
+
+shows_progress() { # COMMAND…
+  python3 tests/e2e/on_terminal.py --feed --until ' ids, ' "$lanetag" "$@" >"$work/out" 2>"$work/err"
+  claim "$1 tells on a terminal how far long work is, and wipes the line" \
+    grep -qE "^<lanetag $1: [0-9]+ ids, [1-9][0-9]* s<.* +<" "$work/err"
+}
+
+progresses() {
+  step_directory 3
+  shows_progress diff "$step2" "$step3" --users -
+  shows_progress explain --config "$step3" --users -
+  shows_progress ramp --config "$work/step3" --users - appver-c 60
+  shows_progress simulate --config "$step3" --users - -o json
+  claim "and JSON on standard output stays one object" jq -e '.ids >= 5000' "$work/out"
+  python3 tests/e2e/on_terminal.py --until ' %, ' "$lanetag" simulate --config "$step3" --count 1000000000000 2>"$work/err"
+  claim_equal "made-up ids have a share: shown until the command is ended" \
+    "$? $(grep -cE '^<lanetag simulate: 0 %, [0-9]+ ids, [0-9]+ s' "$work/err")" '143 1'
+  slow_ids | "$lanetag" simulate --config "$step3" --users - >"$work/out" 2>"$work/err"
+  claim_equal "where standard error is no terminal nothing is told" "$(cat "$work/err")" ''
+  slow_ids | python3 tests/e2e/on_terminal.py --all "$lanetag" explain --config "$step3" --users - 2>"$work/err"
+  claim_equal "nor between lines that are printed to the same terminal" \
+    "$(grep -c '^user ' "$work/err") $(grep -c 'ids,' "$work/err")" '10000 0'
+  { printf 'a\001\n'; slow_ids; printf 'b\001\n'; } | python3 tests/e2e/on_terminal.py "$lanetag" diff "$step2" "$step3" --users - \
+    >"$work/out" 2>"$work/err"
+  claim_equal "what is told meanwhile has lines of its own" \
+    "$? $(grep -cE '^(<.*<)?lanetag diff: -:[0-9]+: the byte 0x01' "$work/err")" '2 2'
 }
 
 # How many of diff's 100000 users have a remainder from FROM to TO, as explain says.
@@ -159,4 +186,5 @@ simulate_ends_well
 diffs
 diffs_routes
 diff_ends_well
+progresses
 finish

@@ -124,7 +124,6 @@ static int compare_users(const struct diff_arguments *arguments, struct comparis
 	struct span id;
 	int next = ids_open(&source, "diff", arguments->users_file, arguments->count);
 
-	source.shows_progress = true;
 	while (next == 0 && (next = ids_next(&source, &id)) > 0)
 		next = comparison_add(comparison, id);
 	ids_close(&source);

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/explanation.h"
@@ -148,6 +149,8 @@ static int explain_file(const struct configuration *configuration,
 
 	if (next)
 		return EXIT_USAGE;
+	if (isatty(STDOUT_FILENO))
+		source.progress.stream = NULL;
 	while ((next = ids_next(&source, &id)) > 0) {
 		if (!explain_user(configuration, id, arguments->json, out)) {
 			next = -1;

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/number.h"
@@ -16,9 +16,6 @@
 #define MAX_COUNT UINT64_C(1000000000000)
 
 #define IDS_BETWEEN_LOOKS 4096 /* at the clock */
-#define QUIET_NS UINT64_C(2000000000)
-#define REPORT_ON_TERMINAL_NS UINT64_C(500000000)
-#define REPORT_NS UINT64_C(10000000000)
 
 int ids_parse_count(const char *command, const char *text, uint64_t *ret_count)
 {
@@ -29,41 +26,47 @@ int ids_parse_count(const char *command, const char *text, uint64_t *ret_count)
 	return -1;
 }
 
+static uint64_t size_of(FILE *file)
+{
+	struct stat status;
+
+	if (fstat(fileno(file), &status) || !S_ISREG(status.st_mode))
+		return PROGRESS_UNKNOWN;
+	return (uint64_t)status.st_size;
+}
+
 int ids_open(struct id_source *source, const char *command, const char *path, uint64_t count)
 {
 	*source = (struct id_source){.command = command, .path = path, .count = count};
-	source->started_ns = clock_now_ns();
-	source->next_report_ns = source->started_ns + QUIET_NS;
+	progress_start(&source->progress, command, progress_terminal(), clock_now_ns());
 	if (!path)
 		return 0;
 	source->file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-	if (source->file)
+	if (source->file) {
+		source->file_bytes = size_of(source->file);
 		return 0;
+	}
 	fprintf(stderr, "lanetag %s: %s: %s\n", command, path, strerror(errno));
 	return -1;
 }
 
+/* Of a file's size, where it has one. */
 static void show_progress(struct id_source *source)
 {
-	uint64_t now = clock_now_ns();
-	bool terminal = isatty(STDERR_FILENO);
+	uint64_t done = source->line, total = source->count;
 
-	if (now < source->next_report_ns)
-		return;
-	source->next_report_ns = now + (terminal ? REPORT_ON_TERMINAL_NS : REPORT_NS);
-	fprintf(stderr, "%slanetag %s: %" PRIu64, terminal ? "\r" : "", source->command,
-		source->line);
-	if (!source->path)
-		fprintf(stderr, " of %" PRIu64, source->count);
-	fprintf(stderr, " ids in %" PRIu64 " s%s", (now - source->started_ns) / 1000000000,
-		terminal ? "" : "\n");
+	if (source->file) {
+		off_t position = ftello(source->file);
+
+		done = position < 0 ? 0 : (uint64_t)position;
+		total = source->file_bytes;
+	}
+	progress_update(&source->progress, clock_now_ns(), source->line, done, total);
 }
 
 void ids_close(struct id_source *source)
 {
-	if (source->shows_progress && isatty(STDERR_FILENO) &&
-	    source->next_report_ns > source->started_ns + QUIET_NS)
-		fputs("\r\033[K", stderr);
+	progress_wipe(&source->progress);
 	if (source->file && source->file != stdin)
 		fclose(source->file);
 	buffer_free(&source->text);
@@ -122,6 +125,7 @@ static int read_id(struct id_source *source, struct span *ret_id)
 		}
 		if (http_is_field_value(*ret_id) && ret_id->length <= TAG_MAX_ID)
 			return 1;
+		progress_wipe(&source->progress);
 		buffer_printf(&place, "%s:%" PRIu64, source->path, source->line);
 		ids_check(source->command, buffer_text(&place), *ret_id);
 		buffer_free(&place);
@@ -135,7 +139,7 @@ static int read_id(struct id_source *source, struct span *ret_id)
 
 int ids_next(struct id_source *source, struct span *ret_id)
 {
-	if (source->shows_progress && source->line % IDS_BETWEEN_LOOKS == 0)
+	if (source->progress.stream && source->line % IDS_BETWEEN_LOOKS == 0)
 		show_progress(source);
 	if (source->file)
 		return read_id(source, ret_id);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "base/buffer.h"
+#include "cli/progress.h"
 
 struct id_source {
 	const char *command; /* whose messages these are */
@@ -16,11 +17,14 @@ struct id_source {
 	uint64_t line;	/* of the last id, counted from 1 */
 	uint64_t refused;
 	struct buffer text;
-	bool shows_progress; /* to standard error, where it takes long */
-	uint64_t started_ns, next_report_ns;
+	uint64_t file_bytes; /* or PROGRESS_UNKNOWN */
+	struct progress progress;
 };
 
-/* 0, or -1 (told). With `path` NULL the ids are user-0 to user-COUNT-1. */
+/*
+ * 0, or -1 (told). With `path` NULL the ids are user-0 to user-COUNT-1. Progress is shown from here
+ * to ids_close: who prints meanwhile, and to a terminal too, sets progress.stream to NULL.
+ */
 int ids_open(struct id_source *source, const char *command, const char *path, uint64_t count);
 void ids_close(struct id_source *source);
 

@@ -101,7 +101,6 @@ static int simulate_ids(const struct simulate_arguments *arguments, struct simul
 	struct span id;
 	int next = ids_open(&source, "simulate", arguments->users_file, arguments->count);
 
-	source.shows_progress = true;
 	while (next == 0 && (next = ids_next(&source, &id)) > 0)
 		next = simulation_add(simulation, id);
 	ids_close(&source);

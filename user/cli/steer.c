@@ -267,7 +267,6 @@ static int compare(struct steer *steer)
 	struct span id;
 	int next = ids_open(&source, steer->command, steer->users_file, steer->count);
 
-	source.shows_progress = true;
 	steer->comparison =
 		next ? NULL : comparison_new(steer->before, steer->after, DEFAULT_EXAMPLES);
 	if (!steer->comparison)
