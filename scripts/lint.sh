@@ -42,7 +42,6 @@ check_rooms() {
   breach "$(awk '
     function room(path) {
       if (path ~ /^(user\/)?main\.c/) return "main"
-      if (path ~ /^(user\/)?agent\.[ch]/) return "agent"
       sub(/^(user|include)\//, "", path)
       return substr(path, 1, index(path, "/") - 1)
     }
@@ -56,7 +55,7 @@ check_rooms() {
     match($0, /^#include [<"][^>"]+[>"]/) {
       included = substr($0, 11, RLENGTH - 11)
       own = room(FILENAME)
-      other = included ~ /^agent\.h$/ ? "agent" : room(included)
+      other = room(included)
       if (own in level && other in level && level[other] > level[own])
         printf "%s:%d: %s/ must not include %s: %s/ is a higher room\n", FILENAME, FNR, own, included, other
       if (included ~ /^bpf\// && own != "kernel")

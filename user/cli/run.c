@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent.h"
+#include "agent/agent.h"
 #include "base/address.h"
 #include "base/array.h"
 #include "base/number.h"

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One thread steers: it waits for signals, changed manifests and events of the tagger, compiles new
+ * configurations and hands them to the kernel and the workers. It never touches a request.
+ */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "agent/control.h"
+#include "agent/reload.h"
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+/* What the log held back is told after this time, even if nothing more happens. */
+#define LOG_REPORT_MS 10000
+
+static void take_snapshot(void *context, struct admin_snapshot *snapshot)
+{
+	struct agent *agent = context;
+
+	pthread_mutex_lock(&agent->lock);
+	snapshot->configuration = configuration_take(agent->configuration);
+	snapshot->reloads_succeeded = agent->reloads_succeeded;
+	snapshot->reloads_failed = agent->reloads_failed;
+	snapshot->last_reload_failed = agent->last_reload_error != NULL;
+	if (agent->last_reload_error)
+		snapshot->last_reload_error = strdup(agent->last_reload_error);
+	snapshot->draining = agent->draining;
+	snapshot->arrivals_entries = agent->arrivals_sweep.entries;
+	snapshot->arrivals_ended = agent->arrivals_sweep.ended;
+	snapshot->arrivals_pushed_out = agent->arrivals_sweep.pushed_out;
+	pthread_mutex_unlock(&agent->lock);
+
+	proxy_read_statistics(agent->proxy, &snapshot->statistics);
+	proxy_read_series(agent->proxy, snapshot->upstreams);
+	kernel_side_read_counts(&agent->kernel, snapshot);
+}
+
+static int block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	signal(SIGPIPE, SIG_IGN);
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL))
+		return -1;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int start_proxy(struct agent *agent, struct configuration *configuration,
+		       struct proxy_sockets *inherited)
+{
+	struct proxy_options options = agent->options->proxy;
+
+	options.causes = &agent->kernel.causes;
+	options.interception = agent->kernel.interception;
+	return proxy_start_with_sockets(&options, agent->kernel.tagger, configuration, inherited,
+					&agent->proxy);
+}
+
+int agent_open_admin(struct agent *agent)
+{
+	const char *address = agent->options->admin_address;
+
+	return address[0] ? admin_server_start(address, take_snapshot, agent, &agent->admin) : 0;
+}
+
+static int start_serving(struct agent *agent, struct handover *handover)
+{
+	int error = control_ask_for_handover(agent, handover);
+
+	if (error)
+		return error;
+	kernel_side_open(&agent->kernel, agent->options);
+	kernel_side_tell(&agent->kernel, agent->configuration);
+	error = start_proxy(agent, agent->configuration, &handover->sockets);
+	if (error == 0)
+		error = agent_open_admin(agent);
+	if (error)
+		return error;
+	control_open(agent);
+	return handover_say_serving(handover);
+}
+
+static int start(struct agent *agent)
+{
+	struct handover handover = {.connection = -1};
+
+	agent->signals = block_signals();
+	if (agent->signals < 0)
+		return -errno;
+	int error = reload_first(agent);
+	if (error == 0)
+		error = start_serving(agent, &handover);
+	handover_free(&handover);
+	return error;
+}
+
+static void read_signals(struct agent *agent)
+{
+	struct signalfd_siginfo info;
+
+	while (read(agent->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			agent->hung_up = true;
+		else
+			agent->stopping = true;
+	}
+}
+
+static int poll_timeout_ms(const struct agent *agent)
+{
+	uint64_t now = clock_now_ns(), due = now + LOG_REPORT_MS * 1000000ULL;
+
+	if (agent->changed_ns)
+		due = agent->quiet_due_ns;
+	if (kernel_side_sweep_due_ns(&agent->kernel) < due)
+		due = kernel_side_sweep_due_ns(&agent->kernel);
+	return due <= now ? 0 : (int)((due - now) / 1000000 + 1);
+}
+
+static void sweep(struct agent *agent)
+{
+	struct arrivals_sweep sweep;
+
+	if (!kernel_side_sweep(&agent->kernel, &sweep))
+		return;
+	pthread_mutex_lock(&agent->lock);
+	agent->arrivals_sweep = sweep;
+	pthread_mutex_unlock(&agent->lock);
+}
+
+static void steer(struct agent *agent)
+{
+	struct kernel_side *kernel = &agent->kernel;
+
+	while (!agent->stopping) {
+		struct pollfd fds[] = {
+			{.fd = agent->signals, .events = POLLIN},
+			{.fd = agent->watch ? watch_fd(agent->watch) : -1, .events = POLLIN},
+			{.fd = kernel_side_event_fd(kernel, kernel->tagger), .events = POLLIN},
+			{.fd = kernel_side_event_fd(kernel, kernel->arrivals), .events = POLLIN},
+			{.fd = agent->control, .events = POLLIN},
+		};
+
+		if (poll(fds, ARRAY_LENGTH(fds), poll_timeout_ms(agent)) < 0 && errno != EINTR)
+			break;
+		read_signals(agent);
+		if (fds[1].revents && watch_changed(agent->watch))
+			reload_note_change(agent);
+		if (fds[2].revents)
+			tagger_handle_events(kernel->tagger);
+		if (fds[3].revents)
+			tagger_handle_events(kernel->arrivals);
+		sweep(agent);
+		log_report_suppressed();
+		if (fds[4].revents)
+			control_obey(agent);
+		if (agent->hung_up || (agent->changed_ns && clock_now_ns() >= agent->quiet_due_ns))
+			reload_now(agent);
+	}
+}
+
+/* Drained, and of no use any more. */
+static void wait_for_stop_signal(struct agent *agent)
+{
+	struct pollfd signals = {.fd = agent->signals, .events = POLLIN};
+
+	log_info("drained", log_text("waits_for", "SIGTERM"));
+	agent->stopping = false;
+	while (!agent->stopping && (poll(&signals, 1, -1) >= 0 || errno == EINTR))
+		read_signals(agent);
+}
+
+static void stop(struct agent *agent)
+{
+	pthread_mutex_lock(&agent->lock);
+	agent->draining = true;
+	pthread_mutex_unlock(&agent->lock);
+	/* The admin server reads the proxy: it goes first. */
+	admin_server_stop(agent->admin);
+	if (agent->control >= 0)
+		unlink(agent->options->control_path);
+	control_close(agent);
+	kernel_side_detach(&agent->kernel);
+	if (agent->proxy)
+		proxy_stop(agent->proxy, agent->options->drain_timeout_ms);
+	kernel_side_close(&agent->kernel);
+	watch_close(agent->watch);
+	configuration_drop(agent->configuration);
+	if (agent->handed_over && agent->options->waits_after_handover)
+		wait_for_stop_signal(agent);
+	free(agent->last_reload_error);
+	if (agent->signals >= 0)
+		close(agent->signals);
+	pthread_mutex_destroy(&agent->lock);
+}
+
+int agent_run(const struct agent_options *options)
+{
+	struct agent agent = {.options = options, .signals = -1, .control = -1};
+
+	pthread_mutex_init(&agent.lock, NULL);
+	int error = start(&agent);
+	if (error) {
+		log_error("not started", log_errno(error));
+	} else {
+		if (options->tag_only)
+			log_info("tag-only", log_text("next_hop", options->tag_only->host),
+				 log_number("port", options->tag_only->port));
+		log_info("started", log_text("version", LANETAG_VERSION),
+			 log_number("generation", agent.configuration->generation),
+			 log_number("rules", tag_rules_count(agent.configuration->tag_rules)),
+			 log_text("kernel", agent.kernel.tagger ? "yes" : "no"));
+		/* Whatever is wrong at the start is told in full. */
+		log_limit_repeats(true);
+		steer(&agent);
+		log_limit_repeats(false);
+		log_info("stopping", log_number("drain_ms", options->drain_timeout_ms));
+	}
+	stop(&agent);
+	return error ? 1 : 0;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "agent/control.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/reload.h"
+#include "base/log.h"
+#include "base/unix_socket.h"
+
+#define RELOAD_COMMAND "reload " /* and the directory of manifests */
+#define MAX_ANSWER 500		 /* bytes; what a command reads */
+
+/* Without it the agent can't be taken over from; all else works. */
+void control_open(struct agent *agent)
+{
+	const char *path = agent->options->control_path;
+
+	if (!path[0])
+		return;
+	int fd = unix_socket_listen(path);
+	if (fd < 0)
+		log_warning("control socket not opened", log_text("path", path), log_errno(fd));
+	else
+		agent->control = fd;
+}
+
+void control_close(struct agent *agent)
+{
+	if (agent->control >= 0)
+		close(agent->control);
+	agent->control = -1;
+}
+
+int control_ask_for_handover(struct agent *agent, struct handover *handover)
+{
+	if (!agent->options->takeover)
+		return 0;
+	int error = handover_ask(agent->options->control_path, handover);
+	if (error) {
+		log_error("not taken over", log_text("path", agent->options->control_path),
+			  log_errno(error));
+		return error;
+	}
+	if (handover->connection < 0) {
+		log_info("nothing to take over", log_text("path", agent->options->control_path));
+		return 0;
+	}
+	log_info("taking over", log_number("sockets", handover->sockets.count),
+		 log_number("generation", handover->generation));
+	/* The old agent's marks are still on their way. */
+	configuration_set_generation(agent->configuration, handover->generation + 1);
+	return 0;
+}
+
+/* What a next agent needs for itself. The workers go on, with the marks as they are. */
+static void give_up_what_is_single(struct agent *agent)
+{
+	admin_server_stop(agent->admin);
+	agent->admin = NULL;
+	control_close(agent);
+	kernel_side_release(&agent->kernel);
+}
+
+static int hand_over(struct agent *agent, int connection)
+{
+	struct proxy_sockets sockets = {0};
+	int error = proxy_share_sockets(agent->proxy, &sockets);
+
+	if (error == 0)
+		error = handover_offer(connection, agent->configuration->generation, &sockets);
+	proxy_sockets_free(&sockets);
+	if (error)
+		return error;
+	give_up_what_is_single(agent);
+	error = handover_yield(connection);
+	if (error) {
+		if (agent_open_admin(agent))
+			log_error("going on without the admin address",
+				  log_text("reason", "takeover"));
+		control_open(agent);
+		if (agent->kernel.tagger)
+			log_warning("going on without the kernel tagger",
+				    log_text("reason", "takeover"));
+	}
+	return error;
+}
+
+static bool serves(const struct agent *agent, const char *directory)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < agent->options->path_count; i++) {
+		if (realpath(agent->options->paths[i], path) && strcmp(path, directory) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Reads the manifests now and says what came of it: "ok GENERATION", "error REASON", or "other". */
+static int reload_and_tell(struct agent *agent, int connection, const char *directory)
+{
+	struct buffer answer = {0};
+
+	if (!serves(agent, directory))
+		return unix_socket_write(connection, "other manifests are served\n");
+	if (agent->watch)
+		watch_changed(agent->watch); /* what this reads needs no second reload */
+	reload_now(agent);
+	if (agent->last_reload_error)
+		buffer_printf(&answer, "error %s", agent->last_reload_error);
+	else
+		buffer_printf(&answer, "ok %u", agent->configuration->generation);
+	for (size_t i = 0; i < answer.length; i++) {
+		if (answer.data[i] == '\n')
+			answer.data[i] = ' ';
+	}
+	if (answer.length > MAX_ANSWER)
+		answer.length = MAX_ANSWER;
+	buffer_append_byte(&answer, '\n');
+	const char *text = buffer_text(&answer);
+	int error = text ? unix_socket_write(connection, text) : -ENOMEM;
+	buffer_free(&answer);
+	return error;
+}
+
+void control_obey(struct agent *agent)
+{
+	int connection = unix_socket_accept(agent->control);
+	char command[PATH_MAX + sizeof(RELOAD_COMMAND)];
+
+	if (connection < 0) {
+		if (connection != -EAGAIN)
+			log_warning("control connection refused", log_errno(connection));
+		return;
+	}
+	int error = unix_socket_read_line(connection, command, sizeof(command));
+	if (error == -ECONNRESET) {
+		error = 0; /* somebody looked whether we are there */
+	} else if (error == 0 && strcmp(command, HANDOVER_COMMAND) == 0) {
+		error = hand_over(agent, connection);
+		if (error == 0) {
+			log_info("handed over",
+				 log_number("generation", agent->configuration->generation));
+			agent->stopping = agent->handed_over = true;
+		}
+	} else if (error == 0 && span_starts_with(span_of(command), span_of(RELOAD_COMMAND))) {
+		error = reload_and_tell(agent, connection, command + strlen(RELOAD_COMMAND));
+	} else if (error == 0) {
+		error = unix_socket_write(connection, "error unknown command\n");
+	}
+	if (error)
+		log_warning("control command failed", log_errno(error));
+	close(connection);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+/*
+ * The control socket: what changes something comes this way, from root and the agent's own user
+ * alone (base/unix_socket.h). docs/commands.md has the conversation of `reload`, proxy/handover.h
+ * that of a change of agents.
+ */
+#include "agent/state.h"
+#include "proxy/handover.h"
+
+/* Without it the agent can't be taken over from; all else works. */
+void control_open(struct agent *agent);
+void control_close(struct agent *agent);
+
+/* One command of one connection that waits at agent->control. */
+void control_obey(struct agent *agent);
+
+/*
+ * The other side, at the start: with --takeover, takes the sockets of the agent that listens there
+ * and goes on with its generations. 0 also where there is none; a negative errno otherwise; logged.
+ */
+int control_ask_for_handover(struct agent *agent, struct handover *handover);
