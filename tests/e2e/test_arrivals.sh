@@ -69,6 +69,27 @@ repeated_ids() {
     "$line" "$(untagged_calls "$VICTIM")"
 }
 
+arrivals() { metric "lanetag_arrivals_total{event=\"$1\"}"; }
+
+# From one byte to 60 KB: what the kernel can't note gives no tags, but the request goes on.
+ids_of_every_length() {
+  local length line before
+  for length in 1 63 64; do
+    line=$(ask "$VICTIM" -H "x-request-id: $(printf "%0${length}d" 7)")
+    claim_equal "an id of $length bytes works" "$line" "$(expected_line 3 "$VICTIM")"
+  done
+  before=$(arrivals id_too_long)
+  for length in 65 256 4000 60000; do
+    line=$(ask "$VICTIM" -H "x-request-id: $(printf "%0${length}d" 7)")
+    claim_equal "one of $length gives no tags, and fails no request" "$line" "$(untagged_calls "$VICTIM")"
+  done
+  claim "such ids are counted" test "$(arrivals id_too_long)" -ge $((before + 4))
+  before=$(arrivals id_twice)
+  line=$(ask "$VICTIM" -H 'x-request-id: twice-1' -H 'x-request-id: twice-2')
+  claim_equal "nor do two ids in one request" "$line" "$(untagged_calls "$VICTIM")"
+  claim "which is counted, too" test "$(arrivals id_twice)" -gt "$before"
+}
+
 # What nobody's agent wrote: a request that comes to the pod directly, as from another node.
 requests_beside_the_agent() {
   local line
@@ -99,7 +120,7 @@ every_way_out() {
   local calls
   calls=$(metric 'lanetag_propagation_total{by="trace"}')
   claim "calls are counted by the way that gave their tags" test "$calls" -ge $((USERS * ROUNDS * 10))
-  claim_equal "no head was lost" "$(metric 'lanetag_arrivals_total{event="head_lost"}')" 0
+  claim_equal "no head was lost" "$(arrivals head_lost)" 0
   claim "the maps can be read by others" test -e "$pins-arrivals/lane_arrivals"
 }
 
@@ -159,6 +180,7 @@ start_everything
 for header in traceparent b3 x-request-id x-datadog-trace-id; do users_by "$header"; done
 users_without_ids
 repeated_ids
+ids_of_every_length
 requests_beside_the_agent
 large_requests
 every_way_out

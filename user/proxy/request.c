@@ -65,31 +65,29 @@ static void append_member(struct buffer *out, size_t start, struct span member)
 	buffer_append_span(out, member);
 }
 
-/* Takes a baggage field out and puts its members that are no tags in again. */
-static struct request_verdict remove_baggage_tags(struct request *request, size_t field)
+/* Takes a baggage field out; its members that are no tags go behind the text from `start` on. */
+static void remove_baggage_tags(struct request *request, size_t field, size_t start)
 {
 	struct span rest = request->head.fields[field].value;
-	size_t start = request->values.length;
 	struct baggage_member member;
 	int result;
 
 	while ((result = baggage_next(&rest, &member))) {
 		if (result < 0)
-			continue;
-		if (is_tag_member(request, member.key))
+			statistics_count(&request->statistics->baggage_malformed);
+		else if (is_tag_member(request, member.key))
 			statistics_count(&request->statistics->forged_tags_removed);
 		else
 			append_member(&request->values, start, member.whole);
 	}
 	http_edit_remove(&request->edit, field);
-	if (request->values.length > start &&
-	    http_edit_add(&request->edit, baggage_name, text_since(&request->values, start)))
-		return too_many_fields;
-	return all_is_well;
 }
 
+/* However many fields bear forged members, what is left of them is one: a head has room for it. */
 struct request_verdict request_remove_forged_tags(struct request *request)
 {
+	size_t start = request->values.length;
+
 	for (size_t i = 0; i < request->head.field_count; i++) {
 		const struct http_field *field = &request->head.fields[i];
 
@@ -99,12 +97,12 @@ struct request_verdict request_remove_forged_tags(struct request *request)
 			http_edit_remove(&request->edit, i);
 			statistics_count(&request->statistics->forged_tags_removed);
 		} else if (request_is_baggage(field) && baggage_has_tag(request, field->value)) {
-			struct request_verdict verdict = remove_baggage_tags(request, i);
-
-			if (verdict.status)
-				return verdict;
+			remove_baggage_tags(request, i, start);
 		}
 	}
+	if (request->values.length > start &&
+	    http_edit_add(&request->edit, baggage_name, text_since(&request->values, start)))
+		return too_many_fields;
 	return all_is_well;
 }
 
@@ -230,14 +228,17 @@ static void collect_members(const struct request *request, const struct labels *
 }
 
 /* Others' members, in order, into `out`; gives how many. */
-static size_t copy_members(const struct own_members *own, struct span baggage, size_t start,
-			   struct buffer *out)
+static size_t copy_members(const struct request *request, const struct own_members *own,
+			   struct span baggage, size_t start, struct buffer *out)
 {
 	struct baggage_member member;
 	size_t count = 0;
 	int result;
 
 	while ((result = baggage_next(&baggage, &member))) {
+		/* A hop has counted it where it looked for tags. */
+		if (result < 0 && request->listener->kind == MESH_LISTENER_GATEWAY)
+			statistics_count(&request->statistics->baggage_malformed);
 		if (result < 0 || is_own_member(own, member.key))
 			continue;
 		append_member(out, start, member.whole);
@@ -254,11 +255,12 @@ static size_t copy_others_members(const struct request *request, const struct ow
 
 	for (size_t i = 0; i < request->head.field_count; i++) {
 		if (request_is_baggage(&request->head.fields[i]) && !http_edit_is_removed(edit, i))
-			count += copy_members(own, request->head.fields[i].value, start, out);
+			count += copy_members(request, own, request->head.fields[i].value, start,
+					      out);
 	}
 	for (size_t i = 0; i < edit->added_count; i++) {
 		if (request_is_baggage(&edit->added[i]))
-			count += copy_members(own, edit->added[i].value, start, out);
+			count += copy_members(request, own, edit->added[i].value, start, out);
 	}
 	return count;
 }

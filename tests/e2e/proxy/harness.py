@@ -4,12 +4,14 @@
 All on the loopback of a network namespace of its own (test_proxy.sh makes it): ports are free."""
 import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 
 PROXY_PORT = 8080
 SERVICE_PORT = 8081
@@ -391,6 +393,18 @@ def tag_rule(header, value, maximum, source="header: x-user-id"):
 
 def one_app():
     return GATEWAY + service("app") + pod("app-1", "app") + routes(to("app"))
+
+
+def metrics():
+    """The agent's counters by their names, labels included; of --admin 127.0.0.1:15020."""
+    with urllib.request.urlopen("http://127.0.0.1:15020/metrics") as answer:
+        text = answer.read().decode()
+    values = {}
+    for line in text.splitlines():
+        match = re.match(r"(lanetag_\S+) (\d+)$", line)
+        if match:
+            values[match.group(1)] = int(match.group(2))
+    return values
 
 
 class Tests:

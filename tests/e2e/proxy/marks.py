@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kernel and proxy count the same bytes: marks are found wherever a request stands in its stream."""
 import os
-import re
 import subprocess
 import sys
 import time
-import urllib.request
 
-from harness import Client, Proxy, Tests, Upstream, chunked, one_app, pattern, reply, request_bytes, tag_rules
+from harness import Client, Proxy, Tests, Upstream, chunked, metrics, one_app, pattern, reply, request_bytes, tag_rules
 
 RULES = tag_rules(("appver-a", "v2", 50))
 
@@ -18,17 +16,6 @@ def handle(request, sock):
 
 
 upstream = Upstream(handle)
-
-
-def metrics():
-    with urllib.request.urlopen("http://127.0.0.1:15020/metrics") as answer:
-        text = answer.read().decode()
-    values = {}
-    for line in text.splitlines():
-        match = re.match(r"(lanetag_\S+) (\d+)$", line)
-        if match:
-            values[match.group(1)] = int(match.group(2))
-    return values
 
 
 def decisions():

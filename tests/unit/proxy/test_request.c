@@ -78,6 +78,55 @@ static void clients_cant_choose_their_lane(void **state)
 	assert_int_equal(stage->statistics.forged_tags_removed, 7);
 }
 
+static void forged_baggage_in_many_fields_fails_no_request(void **state)
+{
+	struct stage *stage = *state;
+	struct buffer fields = {0};
+
+	buffer_append_text(&fields, "x-user-id: 0005\r\n");
+	for (int i = 0; i < 98; i++)
+		buffer_printf(&fields, "baggage: k%d=v, appver-a=evil\r\n", i);
+	buffer_append_byte(&fields, '\0');
+	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, fields.data).status, 0);
+	assert_lacks(stage, "evil");
+	assert_has(stage, "k0=v,k1=v,");
+	assert_has(stage, ",k97=v,appver-a=v2,appver-c=v3\r\n");
+	assert_int_equal(stage->statistics.forged_tags_removed, 98);
+	assert_int_equal(stage->statistics.baggage_overflows, 0);
+	buffer_free(&fields);
+}
+
+static void malformed_members_of_clients_are_dropped_and_counted(void **state)
+{
+	struct stage *stage = *state;
+
+	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL,
+			     "x-user-id: 0005\r\nbaggage: novalue,k=v,a b=1,=x,q=\"1\"\r\n"
+			     "baggage: appver-a=evil,novalue,z=%zz\r\n")
+				 .status,
+			 0);
+	/* A broken escape of another's member is his. */
+	assert_has(stage, "baggage: k=v,z=%zz,appver-a=v2,appver-c=v3\r\n");
+	assert_int_equal(stage->statistics.baggage_malformed, 5);
+}
+
+static void members_beyond_the_limit_leave_no_room_for_tags(void **state)
+{
+	struct stage *stage = *state;
+	struct buffer fields = {0};
+
+	buffer_append_text(&fields, "x-user-id: 0005\r\nbaggage: k0=v");
+	for (int i = 1; i < 179; i++)
+		buffer_printf(&fields, ",k%d=v", i);
+	buffer_append_text(&fields, "\r\n");
+	buffer_append_byte(&fields, '\0');
+	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, fields.data).status, 0);
+	assert_has(stage, ",k178=v,appver-a=v2\r\n"); /* the 180th */
+	assert_has(stage, "appver-c: v3\r\n");
+	assert_int_equal(stage->statistics.baggage_overflows, 1);
+	buffer_free(&fields);
+}
+
 static struct lanetag_mark make_mark(uint32_t generation, uint8_t policy_a, uint8_t policy_c)
 {
 	return (struct lanetag_mark){
@@ -196,6 +245,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CLAIM(users_get_the_seeds_tags),
 		CLAIM(clients_cant_choose_their_lane),
+		CLAIM(forged_baggage_in_many_fields_fails_no_request),
+		CLAIM(malformed_members_of_clients_are_dropped_and_counted),
+		CLAIM(members_beyond_the_limit_leave_no_room_for_tags),
 		CLAIM(the_kernels_mark_is_counted_by_whether_it_agrees),
 		CLAIM(hops_restore_tags_from_the_baggage),
 		CLAIM(a_tag_that_the_application_set_itself_is_kept),
