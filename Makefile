@@ -2,7 +2,7 @@
 #
 # make            build/lanetag
 # make test       every test (needs root: namespaces and BPF); make unit: those that need nothing
-# make demo       the seed's tutorial on this machine
+# make demo       the seed's tutorial on this machine; make playground: the same by hand, docs/tutorial.md
 #
 # make test-kernels   the BPF tests on Debian's 5.10, 6.1 and 6.12 kernels, in QEMU
 # make bench          lanetag beside HAProxy and nginx, also in a chain of applications: docs/benchmark.md
@@ -158,6 +158,11 @@ fuzz: $(FUZZERS)
 demo: setup
 	$(Q)$(MAKE) --no-print-directory build $(TEST_TOOLS)
 	$(Q)scripts/demo.sh
+
+.PHONY: playground
+playground: setup
+	$(Q)$(MAKE) --no-print-directory build $(BUILD)/tests/apps/mock_app
+	$(Q)LANETAG_BUILD=$(BUILD) scripts/playground.sh
 
 format:
 	$(Q)$(CLANG_FORMAT) -i $(FORMATTED)

@@ -6,6 +6,7 @@
 #   - a lower room never includes a higher one (docs/architecture.md), and only kernel/ knows libbpf, only
 #     manifest/ knows libyaml
 #   - each source file begins with its licence
+#   - each block of code in the documents is fenced and says its language, so that tests know commands from answers
 #   - shellcheck, where it is installed
 #
 #   scripts/lint.sh [DIRECTORY]    of the tree to look at (default: this one)
@@ -74,6 +75,17 @@ check_licences() {
   done
 }
 
+check_documents() {
+  breach "$(awk '
+    FNR == 1 { fenced = 0; blank = 1 }
+    /^```/ {
+      fenced = !fenced
+      if (fenced && $0 !~ /^```(sh|text|yaml|json)$/) printf "%s:%d: a block that does not say sh, text, yaml or json\n", FILENAME, FNR
+    }
+    !fenced && blank && /^(    |\t)/ { printf "%s:%d: a block without a fence\n", FILENAME, FNR }
+    { blank = /^$/ }' "$@")"
+}
+
 check_functions_everywhere() {
   local user=(include/**/*.h user/**/*.[ch])
   check_function_lengths "${sources[@]}"
@@ -83,6 +95,8 @@ check_functions_everywhere() {
 check_functions_everywhere
 scripts=(scripts/*.sh tests/*.sh tests/*/*.sh .ci/run)
 check_licences "${sources[@]}" "${scripts[@]}" tests/**/*.py Makefile
+documents=(README.md docs/**/*.md examples/**/*.md deploy/**/*.md)
+[ "${#documents[@]}" -eq 0 ] || check_documents "${documents[@]}"
 if command -v shellcheck >/dev/null; then
   # SC2187: busybox's shell is dash enough.
   breach "$(shellcheck --external-sources --severity=warning --exclude=SC2187 --format=gcc "${scripts[@]}")"

@@ -94,14 +94,6 @@ checks() {
     <("$lanetag" check "$work/step3")
 }
 
-readme_commands_work() {
-  local command
-  while read -r command; do
-    claim "README: $command" bash -c "${command/#build\//$build/}"
-  done < <(sed -n 's/^    \(build\/lanetag [^#]*[^# ]\).*/\1/p' README.md)
-}
-
 explains
 checks
-readme_commands_work
 finish

@@ -32,5 +32,9 @@ finds "a lower room that includes a higher one" 'user/base/long.c:2: base/ must 
 finds "a file without its licence" 'user/http/bare.c:1: no SPDX'
 sed -i '5d;2d' "$work/user/base/long.c"
 rm "$work/user/http/bare.c"
+printf 'Type\n\n    make\n\n```\nmake\n```\n' >"$work/README.md"
+finds "a block of code without a fence in a document" 'README.md:3: a block without a fence'
+finds "a fence that does not say what is in it" 'README.md:5: a block that does not say'
+printf 'Type\n\n```sh\nmake\n\n    x\n```\n' >"$work/README.md"
 claim "60 lines are fine" scripts/lint.sh "$work"
 finish

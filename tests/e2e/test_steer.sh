@@ -184,18 +184,7 @@ with_an_agent() {
   claim "an agent that serves other manifests is left alone" grep -q 'agent: none: other manifests' "$work/out"
 }
 
-docs_commands_work() {
-  local command line
-  while read -r command; do
-    line=${command//\/tmp\/lanetag-manifests/$work/documented}
-    [[ $line != build/* ]] || line="$build/${line#build/} --control ''"
-    [[ $line != *--list* ]] || line=${line% --control*}
-    claim "docs/commands.md: $command" bash -c "$line"
-  done < <(sed -n 's/^    //p' docs/commands.md)
-}
-
 set_up_cluster
-docs_commands_work
 promotes
 rolls_back
 ramps
