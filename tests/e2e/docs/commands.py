@@ -16,6 +16,8 @@ import documents
 from shell import Playground, Shell
 
 BUILD = os.environ.get("LANETAG_BUILD", "build")
+OWN_COMMANDS = re.findall(r"^  ([a-z]+)  ", subprocess.run([f"{BUILD}/lanetag", "--help"], capture_output=True, text=True,
+                                                          check=True).stdout, re.MULTILINE)
 LANGUAGES = {"sh", "text", "yaml", "json"}
 # What touches nothing but files of the reader's own; all else is listed.
 RUN_AS_THEY_ARE = {"bpftool", "build/lanetag", "cat", "cp", "curl", "diff", "echo", "exit", "for", "jq", "lanetag", "on_node",
@@ -131,6 +133,8 @@ def wrong_span(span, listed, used):
         return "" if instead == "-" or succeeds("bash", "-c", instead) else f"{instead}: fails"
     if words[0] in ("lanetag", "build/lanetag") and len(words) > 1:
         return "" if words[1].isupper() or words[1].startswith("-") else wrong_option(words[1], words[2:])
+    if len(words) > 1 and words[0] in OWN_COMMANDS:
+        return wrong_option(words[0], words[1:])
     if words[0] == "make":
         return "" if len(words) == 1 or succeeds("make", "-n", words[1]) else "make does not know it"
     if re.fullmatch(r"(build|bpf|deploy|docs|examples|include|scripts|tests|user)/[a-z0-9_./-]+", words[0]):
