@@ -10,7 +10,7 @@ build=(
 )
 tests_and_demo=(
   libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 python3-yaml libcap2-bin
-  wrk nginx-light haproxy nodejs openjdk-17-jdk-headless socat systemd python3-jsonschema prometheus
+  wrk nginx-light haproxy nodejs openjdk-17-jdk-headless socat systemd groff-base python3-jsonschema prometheus
 )
 other_kernels=(qemu-system-x86 busybox-static cpio xz-utils)
 

@@ -109,7 +109,7 @@ claim "without NET_BIND_SERVICE the Gateway's port can't be opened" starts_witho
 if use_kernel; then
   for capability in BPF PERFMON NET_ADMIN; do
     claim "without $capability the agent says so and goes on without the kernel" \
-      starts_without "$capability" "missing=\".*CAP_$capability"
+      starts_without "$capability" "missing=.*CAP_$capability"
   done
 fi
 finish

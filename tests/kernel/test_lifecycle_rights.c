@@ -112,9 +112,9 @@ static void each_missing_capability_is_named(void **state)
 		uint64_t held;
 		const char *named;
 	} rows[] = {
-		{BIT(CAP_PERFMON) | BIT(CAP_NET_ADMIN), "missing=\"CAP_BPF\""},
-		{BIT(CAP_BPF) | BIT(CAP_NET_ADMIN), "missing=\"CAP_PERFMON\""},
-		{BIT(CAP_BPF) | BIT(CAP_PERFMON), "missing=\"CAP_NET_ADMIN\""},
+		{BIT(CAP_PERFMON) | BIT(CAP_NET_ADMIN), "missing=CAP_BPF"},
+		{BIT(CAP_BPF) | BIT(CAP_NET_ADMIN), "missing=CAP_PERFMON"},
+		{BIT(CAP_BPF) | BIT(CAP_PERFMON), "missing=CAP_NET_ADMIN"},
 		{0, "missing=\"CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN\""},
 	};
 
