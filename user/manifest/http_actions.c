@@ -155,12 +155,15 @@ uint32_t http_percentage_read(const struct builder *builder, const struct node *
 	return (uint32_t)share;
 }
 
-/* `percentage`, or the older `percent`. */
+/* `percentage`, or the older `percent`; without either no request is hit, as in Istio. */
 static uint32_t read_fault_share(const struct builder *builder, const struct node *node,
 				 const struct path *path)
 {
-	uint32_t percent = builder_number(builder, node, path, "percent", 0, 100, 100);
+	uint32_t percent = builder_number(builder, node, path, "percent", 0, 100, 0);
 
+	if (node_is_null(node_get(node, "percentage")) && node_is_null(node_get(node, "percent")))
+		reader_warning(&builder->reader, node, path,
+			       "hits no request: percentage is missing");
 	return http_percentage_read(builder, node, path, "percentage", percent * PERCENT_SCALE);
 }
 

@@ -40,6 +40,9 @@ static void read_string_match(const struct builder *builder, const struct node *
 		else if (!*text && match->kind != STRING_MATCH_EXACT)
 			reader_error(&builder->reader, node, path, "must not be empty");
 	}
+	/* No regular expression: to Istio it says that there must be one. */
+	if (may_be_empty && match->kind == STRING_MATCH_REGEX && strcmp(match->text, "*") == 0)
+		match->kind = STRING_MATCH_PRESENT;
 	bool says_nothing = node_is_null(node) || (node->kind == NODE_MAPPING && !node->count);
 	if (says_nothing && may_be_empty)
 		match->kind = STRING_MATCH_PRESENT;

@@ -50,9 +50,18 @@ find_port_settings(const struct traffic_policy_manifest *policy, uint16_t port)
 	return NULL;
 }
 
+/* A level's settings for this port; none of its others are added to those. */
+static struct traffic_settings_manifest level_settings(const struct traffic_policy_manifest *policy,
+						       uint16_t port)
+{
+	const struct port_settings_manifest *for_port = find_port_settings(policy, port);
+
+	return for_port ? for_port->settings : policy->settings;
+}
+
 /*
- * As Istio puts them together: a subset's settings replace the host's, each as a whole; settings
- * for the port replace them all.
+ * As Istio puts them together: a subset's settings replace the host's, each as a whole; but a
+ * subset's settings for the port replace them all.
  */
 static struct traffic_settings_manifest
 choose_settings(const struct mesh_host *host, const struct subset_manifest *subset, uint16_t port)
@@ -62,7 +71,11 @@ choose_settings(const struct mesh_host *host, const struct subset_manifest *subs
 								? &host->rules->with_policy->policy
 								: &nothing;
 	const struct traffic_policy_manifest *of_subset = subset ? &subset->policy : &nothing;
-	struct traffic_settings_manifest settings = of_host->settings;
+	const struct port_settings_manifest *for_port = find_port_settings(of_subset, port);
+	struct traffic_settings_manifest settings = level_settings(of_host, port);
+
+	if (for_port)
+		return for_port->settings;
 
 	if (of_subset->settings.balancing != BALANCING_NOT_SAID) {
 		settings.balancing = of_subset->settings.balancing;
@@ -72,9 +85,7 @@ choose_settings(const struct mesh_host *host, const struct subset_manifest *subs
 		settings.pool = of_subset->settings.pool;
 	if (of_subset->settings.outlier.present)
 		settings.outlier = of_subset->settings.outlier;
-	const struct port_settings_manifest *for_port =
-		find_port_settings(of_subset->port_count ? of_subset : of_host, port);
-	return for_port ? for_port->settings : settings;
+	return settings;
 }
 
 static void set_balancing(struct mesh_cluster_policy *policy,

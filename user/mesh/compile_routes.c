@@ -439,6 +439,23 @@ static const char *full_name(struct compiler *compiler, const struct resource *r
 	return name;
 }
 
+static bool takes_every_request(const struct mesh_rule *rule)
+{
+	for (size_t i = 0; i < rule->match_count; i++) {
+		if (http_match_is_catch_all(&rule->matches[i]))
+			return true;
+	}
+	return rule->match_count == 0;
+}
+
+static void find_catch_all(struct compiled_service *service)
+{
+	service->catch_all = 0;
+	while (service->catch_all < service->rule_count &&
+	       !takes_every_request(&service->rules[service->catch_all]))
+		service->catch_all++;
+}
+
 /* What stands behind an entry that takes every request is most likely meant to stand before it. */
 static void warn_of_unreachable(const struct compiled_resource *resource,
 				const struct virtual_service_manifest *manifest)
@@ -475,6 +492,7 @@ static void compile_virtual_service(struct compiler *compiler,
 		struct rule_context context = {&resource, manifest, &item};
 		compile_rule(&context, &manifest->http[i], name, &service->rules[i]);
 	}
+	find_catch_all(service);
 	warn_of_unreachable(&resource, manifest);
 	compile_rule_index(compiler, service);
 	compile_bind_hosts(&resource, service);

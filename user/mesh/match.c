@@ -155,3 +155,26 @@ bool http_match_holds(const struct http_match *match, struct match_request *requ
 	       text_holds(&match->authority, request, head->authority) &&
 	       headers_hold(match, request) && query_params_hold(match, request);
 }
+
+static bool is_any_path(const struct text_match *uri)
+{
+	switch (uri->kind) {
+	case STRING_MATCH_NONE:
+		return true;
+	case STRING_MATCH_PREFIX:
+		return span_equal(uri->text, span_of("/"));
+	case STRING_MATCH_REGEX:
+		return span_equal(uri->text, span_of(".*"));
+	default:
+		return false;
+	}
+}
+
+bool http_match_is_catch_all(const struct http_match *match)
+{
+	return is_any_path(&match->uri) && match->scheme.kind == STRING_MATCH_NONE &&
+	       match->method.kind == STRING_MATCH_NONE &&
+	       match->authority.kind == STRING_MATCH_NONE && !match->header_count &&
+	       !match->without_header_count && !match->query_param_count && !match->port &&
+	       !match->source_labels && !match->source_namespace && !match->gateway_count;
+}

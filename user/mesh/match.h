@@ -60,6 +60,9 @@ void match_request_start(struct match_request *request, const struct route_query
 bool match_request_header(const struct header_match *header, struct match_request *request,
 			  struct span *ret_value);
 
+/* True if there is no request for which it does not hold. */
+bool http_match_is_catch_all(const struct http_match *match);
+
 /* True if all conditions hold for a request that came in by `gateway`. */
 bool http_match_holds(const struct http_match *match, struct match_request *request,
 		      size_t gateway);

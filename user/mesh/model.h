@@ -24,6 +24,7 @@ struct compiled_service {
 	const struct virtual_service_manifest *manifest; /* NULL: tag-only */
 	struct mesh_rule *rules;
 	size_t rule_count;
+	size_t catch_all; /* the first rule that takes every request; rule_count: none does */
 	const struct rule_index *index; /* NULL: few rules */
 	/* Where explain lets its request come in. */
 	size_t explained_gateway;

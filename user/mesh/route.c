@@ -186,24 +186,49 @@ static bool try_rule(const struct host_binding *binding, size_t index,
 	return true;
 }
 
+/* By the rules that do not take every request. */
 static bool route_by(const struct mesh *mesh, const struct host_binding *binding,
 		     struct match_request *request, struct route_result *result)
 {
+	const struct compiled_service *service = binding->service;
 	struct rule_cursor cursor;
 
-	if (!binding->service->index) {
-		for (size_t i = 0; i < binding->service->rule_count; i++) {
+	if (!service->index) {
+		for (size_t i = 0; i < service->catch_all; i++) {
 			if (try_rule(binding, i, request, result))
 				return true;
 		}
 		return false;
 	}
-	rule_cursor_start(&cursor, mesh, binding->service->index, request);
-	for (size_t i = rule_cursor_next(&cursor); i != SIZE_MAX; i = rule_cursor_next(&cursor)) {
+	rule_cursor_start(&cursor, mesh, service->index, request);
+	for (size_t i = rule_cursor_next(&cursor); i < service->catch_all;
+	     i = rule_cursor_next(&cursor)) {
 		if (try_rule(binding, i, request, result))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * By the VirtualServices of a host in their order; as Istio merges them, entries that take every
+ * request come after all the others.
+ */
+static void route_by_all(const struct mesh *mesh, const struct host_binding *bindings, size_t count,
+			 struct match_request *request, struct route_result *result)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (route_by(mesh, &bindings[i], request, result))
+			return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct compiled_service *service = bindings[i].service;
+
+		if (service->catch_all < service->rule_count &&
+		    try_rule(&bindings[i], service->catch_all, request, result))
+			return;
+	}
+	result->matched_prefix = 0;
+	result->action = ROUTE_NO_MATCH;
 }
 
 static void route_to_service(const struct mesh_host *host, const struct mesh_listener *listener,
@@ -231,12 +256,8 @@ void mesh_route(const struct mesh *mesh, const struct route_query *query,
 		return;
 	}
 	match_request_start(&request, query);
-	for (size_t i = 0; i < target.virtual_host->binding_count; i++) {
-		if (route_by(mesh, &target.virtual_host->bindings[i], &request, ret_result))
-			return;
-	}
-	ret_result->matched_prefix = 0;
-	ret_result->action = ROUTE_NO_MATCH;
+	route_by_all(mesh, target.virtual_host->bindings, target.virtual_host->binding_count,
+		     &request, ret_result);
 }
 
 size_t mesh_explain_count(const struct mesh *mesh)
@@ -255,10 +276,10 @@ void mesh_explain(const struct mesh *mesh, size_t index, const struct http_edit 
 	};
 	struct match_request matched;
 
-	*ret_result = (struct route_result){.action = ROUTE_NO_MATCH};
+	*ret_result = (struct route_result){0};
 	match_request_start(&matched, &query);
 	const struct host_binding binding = {service, service->explained_gateway};
-	route_by(mesh, &binding, &matched, ret_result);
+	route_by_all(mesh, &binding, 1, &matched, ret_result);
 }
 
 void mesh_write_target(const struct route_result *result, struct span target, struct buffer *out)

@@ -57,10 +57,11 @@ enum mesh_retry_condition {
 	MESH_RETRY_CONNECT_FAILURE =
 		1 << 0, /* no connection: the request can't have been processed */
 	MESH_RETRY_RESET_BEFORE_REQUEST =
-		1 << 1,			   /* closed before any byte of the request was written */
-	MESH_RETRY_RESET = 1 << 2,	   /* closed before a response head (also a timeout) */
+		1 << 1, /* closed before any byte of the request was written */
+	/* No response head: closed, timed out, or not connected; also of the next two. */
+	MESH_RETRY_RESET = 1 << 2,
 	MESH_RETRY_GATEWAY_ERROR = 1 << 3, /* 502, 503, 504 */
-	MESH_RETRY_5XX = 1 << 4,	   /* any 5xx, and all of MESH_RETRY_RESET */
+	MESH_RETRY_5XX = 1 << 4,	   /* any 5xx */
 	MESH_RETRY_RETRIABLE_4XX = 1 << 5, /* 409 */
 };
 

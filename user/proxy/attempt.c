@@ -253,19 +253,19 @@ static bool was_stale(const struct exchange *exchange, bool was_reused)
 static bool policy_retries(const struct mesh_retries *retries, const struct exchange *exchange,
 			   enum attempt_loss loss)
 {
-	const uint32_t any_loss = MESH_RETRY_5XX;
+	/* A loss is a 5xx to the client: Envoy takes it as one. */
+	const uint32_t any_loss = MESH_RETRY_RESET | MESH_RETRY_GATEWAY_ERROR | MESH_RETRY_5XX;
 
 	switch (loss) {
 	case ATTEMPT_CONNECT_FAILED:
 		return retries->conditions & (MESH_RETRY_CONNECT_FAILURE | any_loss);
 	case ATTEMPT_TIMED_OUT:
-		return retries->conditions &
-		       (MESH_RETRY_RESET | MESH_RETRY_GATEWAY_ERROR | any_loss);
+		return retries->conditions & any_loss;
 	case ATTEMPT_RESET:
 		if (exchange->request.sent == 0 &&
 		    retries->conditions & MESH_RETRY_RESET_BEFORE_REQUEST)
 			return true;
-		return retries->conditions & (MESH_RETRY_RESET | any_loss);
+		return retries->conditions & any_loss;
 	}
 	return false;
 }

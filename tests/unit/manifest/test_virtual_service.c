@@ -115,6 +115,19 @@ static void all_actions_of_an_entry_are_read(void **state)
 	done(&reading);
 }
 
+static void a_fault_without_a_percentage_hits_nobody(void **state)
+{
+	struct reading reading = read_entry(ROUTE ", fault: {delay: {fixedDelay: 2s}, abort: "
+						  "{httpStatus: 503, percentage: {}}}");
+
+	(void)state;
+	assert_said(&reading.diagnostics, "fault.delay: hits no request: percentage is missing");
+	assert_int_equal(reading.diagnostics.error_count, 0);
+	assert_int_equal(reading.service.http[0].fault.delay_share, 0);
+	assert_int_equal(reading.service.http[0].fault.abort_share, 0);
+	done(&reading);
+}
+
 static void redirects_and_direct_responses_are_read(void **state)
 {
 	struct reading redirect = read_entry("redirect: {uri: /x, authority: b, scheme: https,"
@@ -251,6 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_conditions_of_a_match_are_read),
 		cmocka_unit_test(all_actions_of_an_entry_are_read),
+		cmocka_unit_test(a_fault_without_a_percentage_hits_nobody),
 		cmocka_unit_test(redirects_and_direct_responses_are_read),
 		cmocka_unit_test(the_only_destination_takes_everything),
 		cmocka_unit_test(what_is_wrong_with_an_entry_is_named),

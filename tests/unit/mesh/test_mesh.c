@@ -343,6 +343,44 @@ static void virtual_services_of_one_host_follow_each_other(void **state)
 	fixture_stop(&fixture);
 }
 
+/* In whichever order the VirtualServices are read, and within one of them never. */
+static void entries_that_take_everything_come_last_at_a_host(void **state)
+{
+	static const char *const takers[] = {
+		"{directResponse: {status: 202}}",
+		"{match: [{uri: {prefix: /}}], directResponse: {status: 202}}",
+		"{match: [{uri: {regex: '.*'}}], directResponse: {status: 202}}",
+		"{match: [{ignoreUriCase: true}], directResponse: {status: 202}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(takers) / sizeof(takers[0]); i++) {
+		char text[2000];
+		struct fixture fixture;
+		struct request request;
+
+		snprintf(text, sizeof(text),
+			 GATEWAY VIRTUAL_SERVICE("a", "['*']",
+						 "  gateways: [istio-system/ingress]\n"
+						 "  http: [%s, {match: [{uri: {prefix: /never}}], "
+						 "directResponse: {status: 203}}]\n")
+				 VIRTUAL_SERVICE("b", "['*']",
+						 "  gateways: [istio-system/ingress]\n"
+						 "  http: [{match: [{uri: {prefix: /b}}], "
+						 "directResponse: {status: 201}}]\n"),
+			 takers[i]);
+		fixture_start(&fixture, text);
+		const struct mesh_listener *listener = gateway_at(fixture.mesh, 80);
+		request_route(&request, fixture.mesh, listener,
+			      "GET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+		assert_int_equal(request.result.route->direct_response.status, 201);
+		request_route(&request, fixture.mesh, listener,
+			      "GET /never HTTP/1.1\r\nHost: x\r\n\r\n");
+		assert_int_equal(request.result.route->direct_response.status, 202);
+		fixture_stop(&fixture);
+	}
+}
+
 static void only_http_ports_and_routed_ports_are_listened_on(void **state)
 {
 	static const char ports[] = "apiVersion: v1\n"
@@ -709,6 +747,7 @@ int main(void)
 		cmocka_unit_test(a_gateway_routes_what_is_bound_to_it),
 		cmocka_unit_test(the_longest_host_wins_at_a_gateway),
 		cmocka_unit_test(virtual_services_of_one_host_follow_each_other),
+		cmocka_unit_test(entries_that_take_everything_come_last_at_a_host),
 		cmocka_unit_test(only_http_ports_and_routed_ports_are_listened_on),
 		cmocka_unit_test(one_address_and_port_for_two_services_is_an_error),
 		cmocka_unit_test(references_to_nothing_are_errors),

@@ -120,6 +120,10 @@ static void headers_are_matched_by_name_in_any_case_and_by_value_exactly(void **
 		{MATCH("{withoutHeaders: {x-a: {exact: b}}}"), "GET /", "x-a: c\r\n", true},
 		{MATCH("{withoutHeaders: {x-a: {exact: b}}}"), "GET /", "x-a: b\r\n", false},
 		{MATCH("{withoutHeaders: {x-a: {}}}"), "GET /", "x-a: b\r\n", false},
+		/* To Istio no regular expression, but "some value". */
+		{MATCH("{headers: {x-a: {regex: '*'}}}"), "GET /", "x-a: anything\r\n", true},
+		{MATCH("{headers: {x-a: {regex: '*'}}}"), "GET /", "", false},
+		{MATCH("{queryParams: {v: {regex: '*'}}}"), "GET /?v", "", true},
 	};
 
 	(void)state;
@@ -406,7 +410,7 @@ static void actions_reach_the_route(void **state)
 			   "    retries: {attempts: 3, perTryTimeout: 1s, retryOn: '5xx, "
 			   "connect-failure,429'}\n"
 			   "    fault: {delay: {fixedDelay: 1s, percentage: {value: 10}},\n"
-			   "      abort: {httpStatus: 503}}\n"
+			   "      abort: {httpStatus: 503, percent: 100}}\n"
 			   "    mirror: {host: a, subset: v2}\n"
 			   "    mirrorPercentage: {value: 5}\n"
 			   "    headers: {request: {set: {x-a: b}, remove: [x-c]}}\n"));
@@ -483,6 +487,10 @@ static void cluster_policies_come_from_host_subset_and_port(void **state)
 		      "{name: c}}}}\n"
 		      "  subsets:\n"
 		      "  - {name: s, trafficPolicy: {connectionPool: {http: {maxRetries: 1}}}}\n"
+		      "  - name: p\n"
+		      "    trafficPolicy:\n"
+		      "      portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: "
+		      "ROUND_ROBIN}}]\n"
 		      "---\n"
 		      "apiVersion: networking.istio.io/v1\n"
 		      "kind: VirtualService\n"
@@ -494,6 +502,12 @@ static void cluster_policies_come_from_host_subset_and_port(void **state)
 		      "{number: 80}}}]}\n"
 		      "  - {match: [{uri: {prefix: /2}}], route: [{destination: {host: b, port: "
 		      "{number: 81}}}]}\n"
+		      "  - {match: [{uri: {prefix: /4}}], route: [{destination: {host: b, "
+		      "subset: s, port: {number: 81}}}]}\n"
+		      "  - {match: [{uri: {prefix: /5}}], route: [{destination: {host: b, "
+		      "subset: p, port: {number: 80}}}]}\n"
+		      "  - {match: [{uri: {prefix: /6}}], route: [{destination: {host: b, "
+		      "subset: p, port: {number: 81}}}]}\n"
 		      "  - {route: [{destination: {host: b, subset: s, port: {number: 80}}}]}\n");
 	const struct mesh_listener *listener = service_at(fixture.mesh, "10.96.0.2", 80);
 
@@ -517,6 +531,22 @@ static void cluster_policies_come_from_host_subset_and_port(void **state)
 	assert_int_equal(policy->balancing, MESH_BALANCE_RANDOM);
 	assert_int_equal(policy->maximum_connections, 0);
 	assert_int_equal(policy->maximum_retries, 1);
+
+	/* The host's settings for the port are the host's: the subset's come on top. */
+	request_route(&request, fixture.mesh, listener, "GET /4 HTTP/1.1\r\nHost: b\r\n\r\n");
+	policy = &request.result.cluster->policy;
+	assert_int_equal(policy->balancing, MESH_BALANCE_HASH);
+	assert_int_equal(policy->maximum_retries, 1);
+	assert_false(policy->outlier_detection);
+
+	/* The subset's settings for a port stand alone, and say nothing of other ports. */
+	request_route(&request, fixture.mesh, listener, "GET /5 HTTP/1.1\r\nHost: b\r\n\r\n");
+	policy = &request.result.cluster->policy;
+	assert_int_equal(policy->balancing, MESH_BALANCE_ROUND_ROBIN);
+	assert_int_equal(policy->maximum_connections, 0);
+	assert_false(policy->outlier_detection);
+	request_route(&request, fixture.mesh, listener, "GET /6 HTTP/1.1\r\nHost: b\r\n\r\n");
+	assert_int_equal(request.result.cluster->policy.balancing, MESH_BALANCE_HASH);
 	fixture_stop(&fixture);
 }
 
