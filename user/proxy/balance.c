@@ -36,6 +36,20 @@ static bool too_few_are_healthy(const struct choice *choice)
 	       (size_t)cluster->policy.minimum_health_percent * cluster->endpoint_count;
 }
 
+static bool all_are_left_out(const struct choice *choice)
+{
+	if (!choice->cluster->policy.outlier_detection || choice->ignores_ejection)
+		return false;
+	for (size_t i = 0; i < choice->cluster->endpoint_count; i++) {
+		const struct backend *backend =
+			lease_backend(choice->worker, choice->lease, choice->cluster, i);
+
+		if (!backend || !health_is_ejected(choice->worker, backend))
+			return false;
+	}
+	return true;
+}
+
 /* From `start` on, the first endpoint that is usable; `start` itself if none is. */
 static size_t first_usable(const struct choice *choice, size_t start)
 {
@@ -96,9 +110,11 @@ int balance_choose(struct worker *worker, struct lease *lease, const struct mesh
 	struct choice choice = {worker, lease, cluster, false};
 	enum mesh_balancing balancing = cluster->policy.balancing;
 
-	if (cluster->endpoint_count <= 1)
-		return (int)cluster->endpoint_count - 1;
 	choice.ignores_ejection = too_few_are_healthy(&choice);
+	if (cluster->endpoint_count == 0 || all_are_left_out(&choice))
+		return -1;
+	if (cluster->endpoint_count == 1)
+		return 0;
 	if (balancing == MESH_BALANCE_HASH && hash)
 		return (int)choose_by_hash(&choice, *hash);
 	if (balancing == MESH_BALANCE_LEAST_REQUEST)

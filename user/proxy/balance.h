@@ -4,8 +4,8 @@
 #include "proxy/lease.h"
 
 /*
- * The endpoint's index, or -1 if the cluster has none. Endpoints that are down or left out are only
- * taken if all are. `hash` is what MESH_BALANCE_HASH goes by, or NULL: any endpoint will do.
+ * The endpoint's index, or -1: the cluster has none, or outlier detection leaves all of them out.
+ * Endpoints that are down are taken if all are, since they may be back. `hash` is what MESH_BALANCE_HASH goes by, or NULL: any endpoint will do.
  */
 int balance_choose(struct worker *worker, struct lease *lease, const struct mesh_cluster *cluster,
 		   const uint64_t *hash);

@@ -49,6 +49,8 @@ CONFIG = GATEWAY + service("one") + pod("one-1", "one", "127.0.0.1", "v1") + pod
     + service("hashed") + pod("h-1", "hashed", "127.0.0.1") + pod("h-2", "hashed", "127.0.0.2") + pod("h-3", "hashed", "127.0.0.3") \
     + service("least") + pod("l-1", "least", "127.0.0.1") + pod("l-2", "least", "127.0.0.2") \
     + service("random") + pod("r-1", "random", "127.0.0.1") + pod("r-2", "random", "127.0.0.2") + pod("r-3", "random", "127.0.0.3") \
+    + service("half") + pod("half-1", "half", "127.0.0.1") + pod("half-2", "half", "127.0.0.77") \
+    + service("alone") + pod("alone-1", "alone", "127.0.0.3") \
     + service("outlier") + pod("o-1", "outlier", "127.0.0.1") + pod("o-2", "outlier", "127.0.0.2") + """---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -81,6 +83,9 @@ spec:
   - {match: [{uri: {prefix: /least-slow}}], rewrite: {uri: /slow}, route: [{destination: {host: least}}]}
   - {match: [{uri: {prefix: /least}}], route: [{destination: {host: least}}]}
   - {match: [{uri: {prefix: /random}}], route: [{destination: {host: random}}]}
+  - {match: [{uri: {prefix: /gateway-error}}], retries: {attempts: 2, retryOn: gateway-error}, route: [{destination: {host: both}}]}
+  - {match: [{uri: {prefix: /dead-half}}], retries: {attempts: 1, retryOn: reset}, route: [{destination: {host: half}}]}
+  - {match: [{uri: {prefix: /alone}}], route: [{destination: {host: alone}}]}
   - {match: [{uri: {prefix: /outlier}}], route: [{destination: {host: outlier}}]}
   - {match: [{uri: {prefix: /robin}}], route: [{destination: {host: all}}]}
 ---
@@ -108,6 +113,11 @@ apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: random}
 spec: {host: random, trafficPolicy: {loadBalancer: {simple: RANDOM}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: alone}
+spec: {host: alone, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 2, interval: 1s, baseEjectionTime: 1s}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -273,6 +283,22 @@ def an_endpoint_with_errors_is_left_out_for_a_while():
         assert names == {"one", "two"}, names
 
 
+def without_any_endpoint_that_is_not_left_out_it_is_503():
+    three.failures = [500] * 2
+    seen = len(three.seen)
+    with Client() as client:
+        assert [client.ask("/alone").status for _ in range(4)] == [500, 500, 503, 503]
+        assert len(three.seen) == seen + 2
+        time.sleep(1.2)
+        assert client.ask("/alone").status == 200
+
+
+def a_loss_is_a_gateway_error_to_retries():
+    one.failures, two.failures = [0], [0]
+    assert ask("/gateway-error").status == 200
+    assert all(ask("/dead-half").status == 200 for _ in range(4))
+
+
 def the_access_log_says_what_happened():
     with Client() as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
@@ -305,7 +331,8 @@ if __name__ == "__main__":
                   a_subset_without_a_healthy_endpoint_falls_back, requests_above_a_pools_limit_wait_or_are_refused,
                   round_robin_goes_round, least_request_prefers_the_endpoint_with_fewer_requests_under_way, random_draws_all_endpoints,
                   a_consistent_hash_keeps_users_at_their_endpoint,
-                  an_endpoint_with_errors_is_left_out_for_a_while, the_access_log_says_what_happened):
+                  an_endpoint_with_errors_is_left_out_for_a_while, without_any_endpoint_that_is_not_left_out_it_is_503,
+                  a_loss_is_a_gateway_error_to_retries, the_access_log_says_what_happened):
         tests.run(claim)
 
     def it_ends_in_order():
