@@ -460,93 +460,106 @@ static void retries_without_conditions_have_istios(void **state)
 		       "spec.http[0].retries.retryOn: \"sometimes\" is no condition that is known");
 }
 
-static void cluster_policies_come_from_host_subset_and_port(void **state)
+static const char policies[] =
+	"apiVersion: v1\n"
+	"kind: Service\n"
+	"metadata: {name: b}\n"
+	"spec: {clusterIP: 10.96.0.2, ports: [{name: http, port: 80}, {name: http-b, "
+	"port: 81}]}\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: DestinationRule\n"
+	"metadata: {name: b}\n"
+	"spec:\n"
+	"  host: b\n"
+	"  trafficPolicy:\n"
+	"    loadBalancer: {simple: RANDOM}\n"
+	"    connectionPool: {tcp: {maxConnections: 7}}\n"
+	"    outlierDetection: {consecutive5xxErrors: 3}\n"
+	"    portLevelSettings:\n"
+	"    - {port: {number: 81}, loadBalancer: {consistentHash: {httpCookie: "
+	"{name: c}}}}\n"
+	"  subsets:\n"
+	"  - {name: s, trafficPolicy: {connectionPool: {http: {maxRetries: 1}}}}\n"
+	"  - name: p\n"
+	"    trafficPolicy:\n"
+	"      portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: "
+	"ROUND_ROBIN}}]\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: VirtualService\n"
+	"metadata: {name: b}\n"
+	"spec:\n"
+	"  hosts: [b]\n"
+	"  http:\n"
+	"  - {match: [{uri: {prefix: /1}}], route: [{destination: {host: b, port: "
+	"{number: 80}}}]}\n"
+	"  - {match: [{uri: {prefix: /2}}], route: [{destination: {host: b, port: "
+	"{number: 81}}}]}\n"
+	"  - {match: [{uri: {prefix: /4}}], route: [{destination: {host: b, "
+	"subset: s, port: {number: 81}}}]}\n"
+	"  - {match: [{uri: {prefix: /5}}], route: [{destination: {host: b, "
+	"subset: p, port: {number: 80}}}]}\n"
+	"  - {match: [{uri: {prefix: /6}}], route: [{destination: {host: b, "
+	"subset: p, port: {number: 81}}}]}\n"
+	"  - {route: [{destination: {host: b, subset: s, port: {number: 80}}}]}\n";
+
+/* The policy of the cluster that "/1" and so on lead to. */
+static const struct mesh_cluster_policy *policy_at(const struct fixture *fixture,
+						   const char *target)
+{
+	struct request request;
+	char text[100];
+
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: b\r\n\r\n", target);
+	request_route(&request, fixture->mesh, service_at(fixture->mesh, "10.96.0.2", 80), text);
+	return &request.result.cluster->policy;
+}
+
+static void cluster_policies_come_from_host_or_port(void **state)
 {
 	struct fixture fixture;
-	struct request request;
 
 	(void)state;
-	fixture_start(&fixture,
-		      "apiVersion: v1\n"
-		      "kind: Service\n"
-		      "metadata: {name: b}\n"
-		      "spec: {clusterIP: 10.96.0.2, ports: [{name: http, port: 80}, {name: http-b, "
-		      "port: 81}]}\n"
-		      "---\n"
-		      "apiVersion: networking.istio.io/v1\n"
-		      "kind: DestinationRule\n"
-		      "metadata: {name: b}\n"
-		      "spec:\n"
-		      "  host: b\n"
-		      "  trafficPolicy:\n"
-		      "    loadBalancer: {simple: RANDOM}\n"
-		      "    connectionPool: {tcp: {maxConnections: 7}}\n"
-		      "    outlierDetection: {consecutive5xxErrors: 3}\n"
-		      "    portLevelSettings:\n"
-		      "    - {port: {number: 81}, loadBalancer: {consistentHash: {httpCookie: "
-		      "{name: c}}}}\n"
-		      "  subsets:\n"
-		      "  - {name: s, trafficPolicy: {connectionPool: {http: {maxRetries: 1}}}}\n"
-		      "  - name: p\n"
-		      "    trafficPolicy:\n"
-		      "      portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: "
-		      "ROUND_ROBIN}}]\n"
-		      "---\n"
-		      "apiVersion: networking.istio.io/v1\n"
-		      "kind: VirtualService\n"
-		      "metadata: {name: b}\n"
-		      "spec:\n"
-		      "  hosts: [b]\n"
-		      "  http:\n"
-		      "  - {match: [{uri: {prefix: /1}}], route: [{destination: {host: b, port: "
-		      "{number: 80}}}]}\n"
-		      "  - {match: [{uri: {prefix: /2}}], route: [{destination: {host: b, port: "
-		      "{number: 81}}}]}\n"
-		      "  - {match: [{uri: {prefix: /4}}], route: [{destination: {host: b, "
-		      "subset: s, port: {number: 81}}}]}\n"
-		      "  - {match: [{uri: {prefix: /5}}], route: [{destination: {host: b, "
-		      "subset: p, port: {number: 80}}}]}\n"
-		      "  - {match: [{uri: {prefix: /6}}], route: [{destination: {host: b, "
-		      "subset: p, port: {number: 81}}}]}\n"
-		      "  - {route: [{destination: {host: b, subset: s, port: {number: 80}}}]}\n");
-	const struct mesh_listener *listener = service_at(fixture.mesh, "10.96.0.2", 80);
-
-	request_route(&request, fixture.mesh, listener, "GET /1 HTTP/1.1\r\nHost: b\r\n\r\n");
-	const struct mesh_cluster_policy *policy = &request.result.cluster->policy;
+	fixture_start(&fixture, policies);
+	const struct mesh_cluster_policy *policy = policy_at(&fixture, "/1");
 	assert_int_equal(policy->balancing, MESH_BALANCE_RANDOM);
 	assert_int_equal(policy->maximum_connections, 7);
 	assert_true(policy->outlier_detection);
 	assert_int_equal(policy->consecutive_5xx, 3);
 
-	request_route(&request, fixture.mesh, listener, "GET /2 HTTP/1.1\r\nHost: b\r\n\r\n");
-	policy = &request.result.cluster->policy;
+	policy = policy_at(&fixture, "/2");
 	assert_int_equal(policy->balancing, MESH_BALANCE_HASH);
 	assert_int_equal(policy->hash_source, MESH_HASH_COOKIE);
 	assert_true(span_equal(policy->hash_name, span_of("c")));
 	assert_int_equal(policy->maximum_connections, 0);
 	assert_false(policy->outlier_detection);
+	fixture_stop(&fixture);
+}
 
-	request_route(&request, fixture.mesh, listener, "GET /3 HTTP/1.1\r\nHost: b\r\n\r\n");
-	policy = &request.result.cluster->policy;
+static void a_subsets_settings_replace_the_hosts(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_start(&fixture, policies);
+	const struct mesh_cluster_policy *policy = policy_at(&fixture, "/3");
 	assert_int_equal(policy->balancing, MESH_BALANCE_RANDOM);
 	assert_int_equal(policy->maximum_connections, 0);
 	assert_int_equal(policy->maximum_retries, 1);
 
 	/* The host's settings for the port are the host's: the subset's come on top. */
-	request_route(&request, fixture.mesh, listener, "GET /4 HTTP/1.1\r\nHost: b\r\n\r\n");
-	policy = &request.result.cluster->policy;
+	policy = policy_at(&fixture, "/4");
 	assert_int_equal(policy->balancing, MESH_BALANCE_HASH);
 	assert_int_equal(policy->maximum_retries, 1);
 	assert_false(policy->outlier_detection);
 
 	/* The subset's settings for a port stand alone, and say nothing of other ports. */
-	request_route(&request, fixture.mesh, listener, "GET /5 HTTP/1.1\r\nHost: b\r\n\r\n");
-	policy = &request.result.cluster->policy;
+	policy = policy_at(&fixture, "/5");
 	assert_int_equal(policy->balancing, MESH_BALANCE_ROUND_ROBIN);
 	assert_int_equal(policy->maximum_connections, 0);
 	assert_false(policy->outlier_detection);
-	request_route(&request, fixture.mesh, listener, "GET /6 HTTP/1.1\r\nHost: b\r\n\r\n");
-	assert_int_equal(request.result.cluster->policy.balancing, MESH_BALANCE_HASH);
+	assert_int_equal(policy_at(&fixture, "/6")->balancing, MESH_BALANCE_HASH);
 	fixture_stop(&fixture);
 }
 
@@ -648,7 +661,8 @@ int main(void)
 		cmocka_unit_test(a_redirect_says_where_to),
 		cmocka_unit_test(actions_reach_the_route),
 		cmocka_unit_test(retries_without_conditions_have_istios),
-		cmocka_unit_test(cluster_policies_come_from_host_subset_and_port),
+		cmocka_unit_test(cluster_policies_come_from_host_or_port),
+		cmocka_unit_test(a_subsets_settings_replace_the_hosts),
 		cmocka_unit_test(a_port_must_be_said_where_there_are_several),
 		cmocka_unit_test(ten_thousand_virtual_services_compile_and_route_fast),
 	};
