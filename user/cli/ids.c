@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "base/number.h"
+#include "cli/output.h"
 #include "http/values.h"
 #include "policy/tag_rules.h"
 
@@ -19,11 +19,7 @@
 
 int ids_parse_count(const char *command, const char *text, uint64_t *ret_count)
 {
-	if (parse_unsigned(span_of(text), MAX_COUNT, ret_count) == 0 && *ret_count > 0)
-		return 0;
-	fprintf(stderr, "lanetag %s: --count: '%s' is no number from 1 to %" PRIu64 "\n", command,
-		text, MAX_COUNT);
-	return -1;
+	return output_parse_number(command, "--count", text, MAX_COUNT, ret_count);
 }
 
 static uint64_t size_of(FILE *file)

@@ -16,10 +16,10 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/number.h"
 #include "cli/commands.h"
 #include "cli/log_options.h"
 #include "cli/observe_view.h"
+#include "cli/output.h"
 #include "manifest/gateway.h"
 
 static const char usage[] =
@@ -75,30 +75,6 @@ struct observe_arguments {
 	uint64_t duration; /* seconds, 0: no end */
 };
 
-static int parse_number(const char *option, const char *text, uint64_t minimum, uint64_t maximum,
-			uint64_t *ret_value)
-{
-	uint64_t value;
-
-	if (parse_unsigned(span_of(text), maximum, &value) || value < minimum) {
-		fprintf(stderr, "lanetag observe: %s: '%s' is no number from %llu to %llu\n",
-			option, text, (unsigned long long)minimum, (unsigned long long)maximum);
-		return -1;
-	}
-	*ret_value = value;
-	return 0;
-}
-
-static int append_text(const char ***list, size_t *count, const char *text)
-{
-	const char **item = ARRAY_APPEND(*list, *count);
-
-	if (!item)
-		return -1;
-	*item = text;
-	return 0;
-}
-
 static int append_port(struct observe_arguments *arguments, uint16_t port)
 {
 	uint16_t *item = ARRAY_APPEND(arguments->ports, arguments->port_count);
@@ -113,37 +89,33 @@ static int parse_port(const char *text, struct observe_arguments *arguments)
 {
 	uint64_t port;
 
-	if (parse_number("--port", text, 1, UINT16_MAX, &port))
+	if (output_parse_number("observe", "--port", text, UINT16_MAX, &port))
 		return -1;
 	return append_port(arguments, (uint16_t)port);
-}
-
-static int parse_output(const char *text, struct observe_arguments *arguments)
-{
-	arguments->json = strcmp(text, "json") == 0;
-	if (arguments->json || strcmp(text, "text") == 0)
-		return 0;
-	fprintf(stderr, "lanetag observe: --output: '%s' is none of text, json\n", text);
-	return -1;
 }
 
 static int parse_option(int option, struct observe_arguments *arguments)
 {
 	switch (option) {
 	case 'c':
-		return append_text(&arguments->paths, &arguments->path_count, optarg);
+		return output_append_argument("observe", &arguments->paths, &arguments->path_count,
+					      optarg);
 	case 'i':
-		return append_text(&arguments->interfaces, &arguments->interface_count, optarg);
+		return output_append_argument("observe", &arguments->interfaces,
+					      &arguments->interface_count, optarg);
 	case 'p':
 		return parse_port(optarg, arguments);
 	case 'o':
-		return parse_output(optarg, arguments);
+		return output_parse_format("observe", optarg, &arguments->json);
 	case OPTION_INTERVAL:
-		return parse_number("--interval", optarg, 1, 86400, &arguments->interval);
+		return output_parse_number("observe", "--interval", optarg, 86400,
+					   &arguments->interval);
 	case OPTION_COUNT:
-		return parse_number("--count", optarg, 1, UINT32_MAX, &arguments->count);
+		return output_parse_number("observe", "--count", optarg, UINT32_MAX,
+					   &arguments->count);
 	case OPTION_DURATION:
-		return parse_number("--duration", optarg, 1, UINT32_MAX, &arguments->duration);
+		return output_parse_number("observe", "--duration", optarg, UINT32_MAX,
+					   &arguments->duration);
 	case OPTION_LOG_LEVEL:
 		return log_option_level("observe", optarg);
 	case OPTION_LOG_FORMAT:

@@ -2,10 +2,13 @@
 #include "cli/output.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/buffer.h"
+#include "base/number.h"
 
 int output_parse_format(const char *command, const char *format, bool *ret_json)
 {
@@ -13,6 +16,16 @@ int output_parse_format(const char *command, const char *format, bool *ret_json)
 	if (*ret_json || strcmp(format, "text") == 0)
 		return 0;
 	fprintf(stderr, "lanetag %s: --output: '%s' is neither text nor json\n", command, format);
+	return -1;
+}
+
+int output_parse_number(const char *command, const char *option, const char *text, uint64_t maximum,
+			uint64_t *ret_number)
+{
+	if (parse_unsigned(span_of(text), maximum, ret_number) == 0 && *ret_number > 0)
+		return 0;
+	fprintf(stderr, "lanetag %s: %s: '%s' is no number from 1 to %" PRIu64 "\n", command,
+		option, text, maximum);
 	return -1;
 }
 
@@ -68,6 +81,12 @@ bool output_flush(const char *command)
 	if (errno != EPIPE)
 		fprintf(stderr, "lanetag %s: can't write: %s\n", command, strerror(errno));
 	return false;
+}
+
+void output_clear_screen(void)
+{
+	if (isatty(STDOUT_FILENO))
+		fputs("\033[H\033[2J", stdout);
 }
 
 int output_json(const char *command, json_t *object)

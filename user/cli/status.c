@@ -8,7 +8,6 @@
 
 #include "base/array.h"
 #include "base/clock.h"
-#include "base/number.h"
 #include "cli/agent_status.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -74,15 +73,6 @@ struct status_arguments {
 	bool json, help;
 };
 
-static int parse_number(const char *command, const char *text, uint64_t maximum, uint64_t *ret)
-{
-	if (parse_unsigned(span_of(text), maximum, ret) == 0 && *ret > 0)
-		return 0;
-	fprintf(stderr, "lanetag %s: '%s' is no number from 1 to %" PRIu64 "\n", command, text,
-		maximum);
-	return -1;
-}
-
 static int parse_option(struct status_arguments *arguments, int option)
 {
 	switch (option) {
@@ -90,10 +80,11 @@ static int parse_option(struct status_arguments *arguments, int option)
 		arguments->admin = optarg;
 		return 0;
 	case 'i':
-		return parse_number(arguments->command, optarg, MAX_INTERVAL_SECONDS,
-				    &arguments->interval);
+		return output_parse_number(arguments->command, "--interval", optarg,
+					   MAX_INTERVAL_SECONDS, &arguments->interval);
 	case 'n':
-		return parse_number(arguments->command, optarg, UINT32_MAX, &arguments->count);
+		return output_parse_number(arguments->command, "--count", optarg, UINT32_MAX,
+					   &arguments->count);
 	case 'o':
 		return output_parse_format(arguments->command, optarg, &arguments->json);
 	case 'h':
@@ -237,8 +228,7 @@ static int show_round(const struct status_arguments *arguments, json_t *status,
 		add_rates(status, before, seconds);
 	if (arguments->json)
 		return output_json("top", json_incref(status));
-	if (isatty(STDOUT_FILENO))
-		fputs("\033[H\033[2J", stdout);
+	output_clear_screen();
 	printf("generation %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT " requests\n",
 	       json_integer_value(json_object_get(status, "generation")),
 	       json_integer_value(json_object_get(status, "requests")));
