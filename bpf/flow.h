@@ -48,6 +48,7 @@ static __always_inline void flow_unlock(struct lanetag_flow *flow)
 static __always_inline void flow_lose(struct lanetag_flow *flow, __u32 event)
 {
 	flow->state = LANETAG_FLOW_UNSYNCHRONISED;
+	flow->lost_by = event;
 	flow->carried = 0;
 	count_event(event);
 }
@@ -104,6 +105,7 @@ static __always_inline void flow_begin(struct lanetag_flow *flow, const struct p
 	flow->connection = packet->connection;
 	flow->first_sequence = packet->sequence + 1;
 	flow->next_sequence = packet->sequence + 1;
+	flow->began_ns = bpf_ktime_get_ns();
 	flow->heads = 0;
 	flow->offset = 0;
 	flow->position = 0;

@@ -2,6 +2,7 @@
 #pragma once
 /* The tagger's part: draws numbers for ids, decides by the rules, writes the mark. */
 #include <lanetag/decision.h>
+#include <lanetag/lanes.h>
 #include "counters.h"
 #include "request.h"
 
@@ -23,18 +24,20 @@ struct {
 	__type(value, __u64);
 } lane_counters SEC(".maps");
 
-/* For people who dump the maps: which lane is which. */
-struct lanetag_lane_name {
-	char tag_header[LANETAG_MAX_NAME + 1];
-	char tag_value[LANETAG_MAX_NAME + 1]; /* empty: untagged; cut where longer */
-};
-
+/* For people who dump the maps, and for programs that read marks: which lane is which. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, LANETAG_MAX_LANES);
 	__type(key, __u32);
 	__type(value, struct lanetag_lane_name);
 } lane_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LANETAG_GENERATIONS);
+	__type(key, __u32);
+	__type(value, struct lanetag_generation);
+} lane_generations SEC(".maps");
 
 static __always_inline void take_value(const struct context *context, __u32 field, __u32 from,
 				       __u32 to)

@@ -42,7 +42,8 @@ struct lanetag_flow {
 	__u32 next_sequence;  /* of the next byte in order */
 	__u32 generation;     /* of the ruleset that the head under way is read with */
 	__u32 heads;	      /* read to their end */
-	__u32 reserved;	      /* 0 */
+	__u32 lost_by;	      /* of UNSYNCHRONISED: enum lanetag_event, why */
+	__u64 began_ns;	      /* CLOCK_MONOTONIC, when the SYN came */
 	__u64 offset;	      /* stream offset of the next byte in order */
 	__u64 position;	      /* stream offset of the first byte of the request under way */
 	__u64 body_left;      /* of BODY */

@@ -90,6 +90,8 @@ static void tell_pod_ports(struct kernel_side *kernel, const struct mesh *mesh)
 
 static void tell_lane_names(struct kernel_side *kernel, const struct tag_rules *rules)
 {
+	uint32_t generation = tag_rules_ruleset(rules)->generation;
+
 	for (size_t i = 0; i < tag_rules_count(rules); i++) {
 		const struct lanetag_rule *rule = &tag_rules_ruleset(rules)->rules[i];
 		char *header = span_copy(tag_rules_header(rules, i));
@@ -97,12 +99,12 @@ static void tell_lane_names(struct kernel_side *kernel, const struct tag_rules *
 		for (uint8_t j = 0; header && j < rule->policy_count; j++) {
 			char *value = span_copy(tag_rules_value(rules, i, j));
 			if (value)
-				tagger_set_lane_name(kernel->tagger, rule->policies[j].lane, header,
+				tagger_set_lane_name(kernel->tagger, generation, rule->policies[j].lane, header,
 						     value);
 			free(value);
 		}
 		if (header)
-			tagger_set_lane_name(kernel->tagger, rule->untagged_lane, header, "");
+			tagger_set_lane_name(kernel->tagger, generation, rule->untagged_lane, header, "");
 		free(header);
 	}
 }

@@ -3,14 +3,11 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <lanetag/ruleset_index.h>
 #include "base/array.h"
 #include "base/clock.h"
 #include "kernel/tagger_internal.h"
-
-#define SWEEP_BATCH 1024
 
 /* Fields of the same space carry the same ids. */
 enum space {
@@ -183,19 +180,25 @@ static bool end_if_old(int map, const struct lanetag_arrival_key *key)
 	       bpf_map_delete_elem(map, key) == 0;
 }
 
-static void sweep_batch(int map, const struct lanetag_arrival_key *keys,
-			const struct lanetag_arrival *values, uint32_t count,
-			struct arrivals_sweep *sweep)
+struct sweep {
+	int map;
+	struct arrivals_sweep result;
+};
+
+static void sweep_batch(void *context, const void *keys, const void *values, uint32_t count)
 {
+	struct sweep *sweep = context;
+	const struct lanetag_arrival_key *key = keys;
+	const struct lanetag_arrival *arrival = values;
 	uint64_t now = clock_now_ns();
 
 	for (uint32_t i = 0; i < count; i++) {
-		bool old = now - values[i].seen_ns > LANETAG_ARRIVAL_AGE_NS;
+		bool old = now - arrival[i].seen_ns > LANETAG_ARRIVAL_AGE_NS;
 
-		if (old && end_if_old(map, &keys[i]))
-			sweep->ended++;
+		if (old && end_if_old(sweep->map, &key[i]))
+			sweep->result.ended++;
 		else
-			sweep->entries++;
+			sweep->result.entries++;
 	}
 }
 
@@ -219,28 +222,22 @@ static uint64_t count_pushed_out(struct tagger *arrivals, uint64_t noted,
 
 int arrivals_sweep(struct tagger *arrivals, struct arrivals_sweep *ret_sweep)
 {
-	int map = program_map(&arrivals->program, "lane_arrivals"), error;
-	struct lanetag_arrival_key *keys = calloc(SWEEP_BATCH, sizeof(*keys));
-	struct lanetag_arrival *values = calloc(SWEEP_BATCH, sizeof(*values));
-	struct arrivals_sweep sweep = {.ended = arrivals->arrivals_ended};
+	struct sweep sweep = {
+		.map = program_map(&arrivals->program, "lane_arrivals"),
+		.result.ended = arrivals->arrivals_ended,
+	};
 	uint64_t counts[LANETAG_ARRIVAL_COUNTS];
-	uint32_t position = 0, count = 0;
+	int error = arrivals_counts(arrivals, counts);
 
-	error = keys && values ? arrivals_counts(arrivals, counts) : -ENOMEM;
-	for (void *from = NULL; error == 0; from = &position) {
-		count = SWEEP_BATCH;
-		if (bpf_map_lookup_batch(map, from, &position, keys, values, &count, NULL) < 0)
-			error = -errno;
-		if (error == 0 || error == -ENOENT)
-			sweep_batch(map, keys, values, count, &sweep);
-	}
-	free(keys);
-	free(values);
-	if (error != -ENOENT) /* which says that this was the last batch */
+	if (error == 0)
+		error = tables_each(sweep.map, sizeof(struct lanetag_arrival_key),
+				    sizeof(struct lanetag_arrival), sweep_batch, &sweep);
+	if (error)
 		return error;
-	arrivals->arrivals_ended = sweep.ended;
-	sweep.pushed_out = count_pushed_out(arrivals, counts[LANETAG_ARRIVAL_NOTED], &sweep);
-	*ret_sweep = sweep;
+	arrivals->arrivals_ended = sweep.result.ended;
+	sweep.result.pushed_out =
+		count_pushed_out(arrivals, counts[LANETAG_ARRIVAL_NOTED], &sweep.result);
+	*ret_sweep = sweep.result;
 	return 0;
 }
 

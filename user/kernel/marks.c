@@ -12,11 +12,9 @@
  * microsecond. */
 #define READ_ATTEMPTS 64
 
-static int map_memory(const struct tagger *tagger, const char *name, size_t size, int protection,
-		      void **ret_memory, size_t *ret_size)
+int marks_map_memory(int map, size_t size, int protection, void **ret_memory, size_t *ret_size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	int map = program_map(&tagger->program, name);
 	void *memory;
 
 	if (map < 0)
@@ -32,16 +30,18 @@ static int map_memory(const struct tagger *tagger, const char *name, size_t size
 
 int marks_open(struct tagger *tagger)
 {
+	const struct program *program = &tagger->program;
 	void *marks;
-	int error =
-		map_memory(tagger, "lane_marks", LANETAG_MARK_SLOTS * sizeof(struct lanetag_mark),
-			   PROT_READ, &marks, &tagger->marks_size);
+	int error = marks_map_memory(program_map(program, "lane_marks"),
+				     LANETAG_MARK_SLOTS * sizeof(struct lanetag_mark), PROT_READ,
+				     &marks, &tagger->marks_size);
 
 	if (error)
 		return error;
 	tagger->marks = marks;
-	error = map_memory(tagger, "lane_resync", LANETAG_RESYNC_SLOTS * sizeof(uint64_t),
-			   PROT_READ | PROT_WRITE, &marks, &tagger->confirmations_size);
+	error = marks_map_memory(program_map(program, "lane_resync"),
+				 LANETAG_RESYNC_SLOTS * sizeof(uint64_t), PROT_READ | PROT_WRITE,
+				 &marks, &tagger->confirmations_size);
 	if (error) {
 		marks_close(tagger);
 		return error;
@@ -72,11 +72,11 @@ static bool copy_mark(const struct lanetag_mark *mark, struct lanetag_mark *ret_
 	return __atomic_load_n(&mark->sequence, __ATOMIC_RELAXED) == before;
 }
 
-bool tagger_find_mark(const struct tagger *tagger, const struct lanetag_connection *connection,
-		      uint64_t position, struct lanetag_mark *ret_mark)
+bool marks_find(const struct lanetag_mark *marks, const struct lanetag_connection *connection,
+		uint64_t position, struct lanetag_mark *ret_mark)
 {
 	uint64_t hash = lanetag_connection_hash(connection);
-	const struct lanetag_mark *mark = &tagger->marks[lanetag_mark_slot(hash, position)];
+	const struct lanetag_mark *mark = &marks[lanetag_mark_slot(hash, position)];
 	struct lanetag_mark copy;
 
 	for (int i = 0; i < READ_ATTEMPTS; i++) {
@@ -89,6 +89,12 @@ bool tagger_find_mark(const struct tagger *tagger, const struct lanetag_connecti
 		return true;
 	}
 	return false;
+}
+
+bool tagger_find_mark(const struct tagger *tagger, const struct lanetag_connection *connection,
+		      uint64_t position, struct lanetag_mark *ret_mark)
+{
+	return marks_find(tagger->marks, connection, position, ret_mark);
 }
 
 void tagger_confirm_position(struct tagger *tagger, const struct lanetag_connection *connection,

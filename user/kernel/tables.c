@@ -10,8 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 #include <lanetag/flow.h>
+#include <lanetag/lanes.h>
 #include "base/array.h"
 #include "kernel/tagger_internal.h"
+
+#define BATCH 1024
 
 static int update(const struct tagger *tagger, const char *map, uint32_t key, const void *value)
 {
@@ -49,12 +52,56 @@ static int create_ruleset_map(const struct tagger *tagger, const struct lanetag_
 	return fd;
 }
 
+/* A killed agent's generations may have been higher: what they meant ended with it. */
+static int forget_generations_above(int map, uint32_t generation)
+{
+	static const struct lanetag_generation none;
+	struct lanetag_generation lanes;
+
+	for (uint32_t slot = 0; slot < LANETAG_GENERATIONS; slot++) {
+		if (bpf_map_lookup_elem(map, &slot, &lanes) < 0)
+			return -errno;
+		if (lanes.generation > generation &&
+		    bpf_map_update_elem(map, &slot, &none, BPF_ANY) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* What policies of marks of this generation mean; arrivals have no marks. */
+static int note_generation(const struct tagger *tagger, const struct lanetag_ruleset *ruleset)
+{
+	int map = program_map(&tagger->program, "lane_generations"), error;
+	struct lanetag_generation lanes = {.generation = ruleset->generation,
+					   .rule_count = ruleset->rule_count};
+	uint32_t slot = lanetag_generation_slot(ruleset->generation);
+
+	if (map < 0)
+		return 0;
+	for (size_t i = 0; i < ruleset->rule_count; i++) {
+		const struct lanetag_rule *rule = &ruleset->rules[i];
+
+		lanes.untagged_lane[i] = (uint16_t)rule->untagged_lane;
+		for (size_t j = 0; j < rule->policy_count; j++)
+			lanes.lane[i][j] = (uint16_t)rule->policies[j].lane;
+	}
+	error = forget_generations_above(map, ruleset->generation);
+	if (error)
+		return error;
+	return bpf_map_update_elem(map, &slot, &lanes, BPF_ANY) < 0 ? -errno : 0;
+}
+
 int tagger_set_rules(struct tagger *tagger, const struct lanetag_ruleset *ruleset)
 {
 	int inner = create_ruleset_map(tagger, ruleset), error;
 
 	if (inner < 0)
 		return inner;
+	error = note_generation(tagger, ruleset);
+	if (error) {
+		close(inner);
+		return error;
+	}
 	error = update(tagger, "lane_rules", 0, &inner);
 	close(inner); /* the outer map holds it */
 	return error;
@@ -80,18 +127,21 @@ int tagger_set_ports(struct tagger *tagger, const uint16_t *ports, size_t port_c
 	return map < 0 ? map : tables_set_ports(map, ports, port_count);
 }
 
-int tagger_set_lane_name(struct tagger *tagger, uint32_t lane, const char *tag_header,
-			 const char *tag_value)
+int tagger_set_lane_name(struct tagger *tagger, uint32_t generation, uint32_t lane,
+			 const char *tag_header, const char *tag_value)
 {
-	/* struct lanetag_lane_name of bpf/maps.h: two texts of equal room. */
-	struct {
-		char tag_header[LANETAG_MAX_NAME + 1];
-		char tag_value[LANETAG_MAX_NAME + 1];
-	} name = {0};
+	int map = program_map(&tagger->program, "lane_names");
+	struct lanetag_lane_name name = {.since = generation}, before;
 
+	if (map < 0)
+		return map;
 	snprintf(name.tag_header, sizeof(name.tag_header), "%s", tag_header);
 	snprintf(name.tag_value, sizeof(name.tag_value), "%s", tag_value);
-	return update(tagger, "lane_names", lane, &name);
+	if (bpf_map_lookup_elem(map, &lane, &before) == 0 && before.since <= generation &&
+	    memcmp(before.tag_header, name.tag_header, sizeof(name.tag_header)) == 0 &&
+	    memcmp(before.tag_value, name.tag_value, sizeof(name.tag_value)) == 0)
+		name.since = before.since;
+	return bpf_map_update_elem(map, &lane, &name, BPF_ANY) < 0 ? -errno : 0;
 }
 
 /* Sums the values of all processors, one key after the other. */
@@ -123,6 +173,25 @@ static int read_at_once(int map, uint32_t count, int processors, uint64_t *sums)
 	free(values);
 	free(keys);
 	return error;
+}
+
+int tables_each(int map, size_t key_size, size_t value_size, tables_visitor visit, void *context)
+{
+	void *keys = calloc(BATCH, key_size), *values = calloc(BATCH, value_size);
+	int error = keys && values ? 0 : -ENOMEM;
+	char position[key_size];
+
+	for (void *from = NULL; error == 0; from = position) {
+		uint32_t count = BATCH;
+
+		if (bpf_map_lookup_batch(map, from, position, keys, values, &count, NULL) < 0)
+			error = -errno;
+		if (error == 0 || error == -ENOENT)
+			visit(context, keys, values, count);
+	}
+	free(keys);
+	free(values);
+	return error == -ENOENT ? 0 : error; /* which says that this was the last batch */
 }
 
 int tables_sum_map(int map, uint32_t count, uint64_t *ret_sums)

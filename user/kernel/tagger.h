@@ -62,9 +62,10 @@ size_t tagger_attached_interfaces(const struct tagger *tagger);
 int tagger_set_rules(struct tagger *tagger, const struct lanetag_ruleset *ruleset);
 /* The local TCP ports whose connections are looked into. */
 int tagger_set_ports(struct tagger *tagger, const uint16_t *ports, size_t port_count);
-/* Names for people who dump the maps: lane -> tag header and value ("" for untagged). */
-int tagger_set_lane_name(struct tagger *tagger, uint32_t lane, const char *tag_header,
-			 const char *tag_value);
+/* Names for who reads the maps: lane -> tag header and value ("" for untagged), from this
+ * generation on; before its rules are set. */
+int tagger_set_lane_name(struct tagger *tagger, uint32_t generation, uint32_t lane,
+			 const char *tag_header, const char *tag_value);
 
 /* A file descriptor to poll for EPOLLIN, and what to do then (interfaces that come and go). */
 int tagger_event_fd(const struct tagger *tagger);
