@@ -22,6 +22,7 @@ static const struct {
 	{"rollback", command_rollback, "to one of the last 20 configurations"},
 	{"status", command_status, "what a running agent says of itself"},
 	{"top", command_top, "each lane's requests a second, live"},
+	{"flows", command_flows, "the connections that the kernel follows, and their tags"},
 	{"observe", command_observe, "count what rules would tag of live traffic"},
 };
 

@@ -41,6 +41,7 @@ completes() {
   claim_equal "options are completed" "$(complete_words lanetag ramp --al)" '--allow-back '
   claim_equal "formats are completed" "$(complete_words lanetag diff -o j)" 'json '
   claim_equal "formats of logs are completed" "$(complete_words lanetag run --log-format l)" 'logfmt '
+  claim_equal "states of flows are completed" "$(complete_words lanetag flows --state l)" 'lost '
   claim_equal "files are completed" "$(complete_words lanetag check READM)" 'README.md '
 }
 

@@ -99,12 +99,13 @@ static void tell_lane_names(struct kernel_side *kernel, const struct tag_rules *
 		for (uint8_t j = 0; header && j < rule->policy_count; j++) {
 			char *value = span_copy(tag_rules_value(rules, i, j));
 			if (value)
-				tagger_set_lane_name(kernel->tagger, generation, rule->policies[j].lane, header,
-						     value);
+				tagger_set_lane_name(kernel->tagger, generation,
+						     rule->policies[j].lane, header, value);
 			free(value);
 		}
 		if (header)
-			tagger_set_lane_name(kernel->tagger, generation, rule->untagged_lane, header, "");
+			tagger_set_lane_name(kernel->tagger, generation, rule->untagged_lane,
+					     header, "");
 		free(header);
 	}
 }

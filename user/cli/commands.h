@@ -23,3 +23,4 @@ int command_ramp(int argc, char **argv);
 int command_rollback(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_top(int argc, char **argv);
+int command_flows(int argc, char **argv);

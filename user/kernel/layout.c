@@ -109,20 +109,32 @@ static bool map_matches(const struct bpf_map *map, const struct pins *pins)
 	return good;
 }
 
+int layout_of_pins(const struct pins *pins, uint64_t *ret_fingerprint)
+{
+	struct bpf_map_info info = {0};
+	__u32 length = sizeof(info);
+	uint32_t zero = 0;
+	int fd = pins_get_for_reading(pins, LAYOUT_PIN), error = 0;
+
+	if (fd < 0)
+		return fd;
+	if (bpf_obj_get_info_by_fd(fd, &info, &length) < 0)
+		error = -errno;
+	else if (info.value_size != sizeof(*ret_fingerprint) || info.key_size != sizeof(zero))
+		error = -EPROTO;
+	else if (bpf_map_lookup_elem(fd, &zero, ret_fingerprint) < 0)
+		error = -errno;
+	close(fd);
+	return error;
+}
+
 bool layout_matches_pins(const struct bpf_object *object, uint64_t fingerprint,
 			 const struct pins *pins)
 {
-	uint64_t pinned = 0;
+	uint64_t pinned;
 	struct bpf_map *map;
-	uint32_t zero = 0;
-	int fd = pins_get(pins, LAYOUT_PIN);
-	bool known;
 
-	if (fd < 0)
-		return false;
-	known = bpf_map_lookup_elem(fd, &zero, &pinned) == 0;
-	close(fd);
-	if (!known || pinned != fingerprint)
+	if (layout_of_pins(pins, &pinned) || pinned != fingerprint)
 		return false;
 	bpf_object__for_each_map(map, object)
 	{

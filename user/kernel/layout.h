@@ -20,6 +20,9 @@ bool layout_is_lasting(const struct bpf_map *map);
  * not take. */
 uint64_t layout_fingerprint(const struct bpf_object *object);
 
+/* The fingerprint of what is pinned. 0, or a negative errno: -ENOENT where nothing is. */
+int layout_of_pins(const struct pins *pins, uint64_t *ret_fingerprint);
+
 /* True if every lasting map of `object` is pinned, with the layout of this fingerprint. */
 bool layout_matches_pins(const struct bpf_object *object, uint64_t fingerprint,
 			 const struct pins *pins);

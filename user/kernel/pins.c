@@ -2,6 +2,7 @@
 #include "kernel/pins.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -122,6 +123,19 @@ int pins_open(struct pins *pins, const char *directory)
 	return error;
 }
 
+int pins_look(struct pins *pins, const char *directory)
+{
+	struct stat status;
+
+	*pins = (struct pins){.directory = -1};
+	if (strlen(directory) >= sizeof(pins->path))
+		return -ENAMETOOLONG;
+	if (stat(directory, &status) < 0)
+		return -errno;
+	memcpy(pins->path, directory, strlen(directory) + 1);
+	return 0;
+}
+
 void pins_close(struct pins *pins)
 {
 	if (pins->directory >= 0)
@@ -144,15 +158,26 @@ int pins_path(const struct pins *pins, const char *name, char *ret_path, size_t 
 	return snprintf(ret_path, size, "%s/%s", pins->path, name) < (int)size ? 0 : -ENAMETOOLONG;
 }
 
-int pins_get(const struct pins *pins, const char *name)
+static int get_pinned(const struct pins *pins, const char *name, uint32_t flags)
 {
+	LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = flags);
 	char path[PATH_MAX];
 	int error = pins_path(pins, name, path, sizeof(path));
 
 	if (error)
 		return error;
-	int fd = bpf_obj_get(path);
+	int fd = bpf_obj_get_opts(path, &options);
 	return fd < 0 ? -errno : fd;
+}
+
+int pins_get(const struct pins *pins, const char *name)
+{
+	return get_pinned(pins, name, 0);
+}
+
+int pins_get_for_reading(const struct pins *pins, const char *name)
+{
+	return get_pinned(pins, name, BPF_F_RDONLY);
 }
 
 int pins_rename(const struct pins *pins, const char *from, const char *to)

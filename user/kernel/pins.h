@@ -28,6 +28,11 @@ struct pins {
  * that has been logged: -EBUSY where another agent holds it (the log names its process id).
  */
 int pins_open(struct pins *pins, const char *directory);
+/*
+ * For reading beside the agent that holds the directory: nothing is made and nothing locked. 0,
+ * -ENOENT where it is not there, or another negative errno; nothing is logged.
+ */
+int pins_look(struct pins *pins, const char *directory);
 /* Gives the lock back; the pins stay. */
 void pins_close(struct pins *pins);
 /* Also removes the directory, if nothing is left in it. */
@@ -37,6 +42,8 @@ void pins_remove_directory(struct pins *pins);
 int pins_path(const struct pins *pins, const char *name, char *ret_path, size_t size);
 /* A new file descriptor of what is pinned there, or a negative errno (-ENOENT: nothing). */
 int pins_get(const struct pins *pins, const char *name);
+/* The same, but the kernel refuses every write through it. */
+int pins_get_for_reading(const struct pins *pins, const char *name);
 /* Pins in one step in place of what was there. 0 (also unpinned) or a negative errno. */
 int pins_replace(const struct pins *pins, const char *name, int fd);
 int pins_rename(const struct pins *pins, const char *from, const char *to);

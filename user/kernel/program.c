@@ -185,6 +185,22 @@ fail:
 	return error;
 }
 
+bool program_knows_layout(enum program_kind kind, uint64_t fingerprint)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(variants); i++) {
+		size_t size;
+		const void *elf = variants[i].elf(&size);
+		struct bpf_object *object =
+			variants[i].kind == kind ? bpf_object__open_mem(elf, size, NULL) : NULL;
+		bool known = object && layout_fingerprint(object) == fingerprint;
+
+		bpf_object__close(object);
+		if (known)
+			return true;
+	}
+	return false;
+}
+
 static void log_failure(enum program_kind kind, int error)
 {
 	struct buffer reasons = {0};

@@ -46,6 +46,9 @@ int program_settle(const struct program *program, const struct pins *pins);
 void program_unpin(const struct program *program, const struct pins *pins);
 void program_unload(struct program *program);
 
+/* True if a variant of the program has maps of this layout. */
+bool program_knows_layout(enum program_kind kind, uint64_t fingerprint);
+
 /* Gives a constant of the program this value, before it is loaded. 0 or a negative errno. */
 int program_set_constant(struct bpf_object *object, const char *name, const void *value,
 			 size_t size);
