@@ -300,6 +300,24 @@ static __always_inline const struct lanetag_delivery *latest_delivery(const stru
 	return bpf_map_lookup_elem(&lane_deliveries, &connection);
 }
 
+/* The connection ends without an answer: in the thread that closes it, or finds it reset. */
+static __always_inline void drop_work(const struct sock *sk)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = bpf_task_storage_get(&lane_threads, task, NULL, 0);
+
+	if (thread && thread->busy && thread->inbound == bpf_get_socket_cookie((void *)sk)) {
+		thread->busy = 0;
+		thread->known = 0;
+	}
+}
+
+/* An accepted connection that its client has reset has no port of its own any more. */
+static __always_inline int has_lost_port(const struct sock *sk)
+{
+	return sk->__sk_common.skc_num == 0;
+}
+
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(threads_receive, struct sock *sk, int result, int flags)
 {
@@ -308,7 +326,11 @@ int BPF_PROG(threads_receive, struct sock *sk, int result, int flags)
 	 */
 	struct inbound unseen = {.pipelined = 1};
 
-	if (!is_tcp(sk) || !has_port(&lane_ports, sk->__sk_common.skc_num))
+	if (!is_tcp(sk))
+		return 0;
+	if (has_lost_port(sk))
+		drop_work(sk);
+	if (!has_port(&lane_ports, sk->__sk_common.skc_num))
 		return 0;
 	struct inbound *inbound =
 		bpf_sk_storage_get(&lane_inbound, sk, &unseen, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -434,7 +456,7 @@ int BPF_PROG(threads_send, struct sock *sk, int result)
 {
 	if (!is_tcp(sk))
 		return 0;
-	if (has_port(&lane_ports, sk->__sk_common.skc_num)) {
+	if (has_lost_port(sk) || has_port(&lane_ports, sk->__sk_common.skc_num)) {
 		struct inbound *inbound = bpf_sk_storage_get(&lane_inbound, sk, NULL, 0);
 
 		if (inbound) {
@@ -476,18 +498,6 @@ static __always_inline void follow_outbound(const struct sock *sk)
 	struct lanetag_connection connection = {0};
 	set_callee_view(&connection, sk);
 	bpf_map_delete_elem(&lane_calls, &connection); /* of an earlier one with the same ends */
-}
-
-/* The connection ends without an answer: in the thread that closes it. */
-static __always_inline void drop_work(const struct sock *sk)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *thread = bpf_task_storage_get(&lane_threads, task, NULL, 0);
-
-	if (thread && thread->busy && thread->inbound == bpf_get_socket_cookie((void *)sk)) {
-		thread->busy = 0;
-		thread->known = 0;
-	}
 }
 
 SEC("tp_btf/inet_sock_set_state")

@@ -35,7 +35,7 @@ static uint16_t server_port, agent_port;
 		}                                                                                 \
 	} while (0)
 
-enum task { TASK_RECEIVE, TASK_RECEIVE_UNSEEN, TASK_SEND, TASK_CLOSE, TASK_END };
+enum task { TASK_RECEIVE, TASK_RECEIVE_UNSEEN, TASK_FIND_RESET, TASK_SEND, TASK_CLOSE, TASK_END };
 
 /* A thread that does one thing after the other, as it is told. */
 struct worker {
@@ -71,6 +71,9 @@ static void do_task(const struct worker *worker)
 		break;
 	case TASK_RECEIVE_UNSEEN:
 		receive_unseen(worker->fd);
+		break;
+	case TASK_FIND_RESET:
+		REQUIRE(recv(worker->fd, room, sizeof(room), 0) < 0 && errno == ECONNRESET);
 		break;
 	case TASK_SEND:
 		REQUIRE(send(worker->fd, bytes, sizeof(bytes) - 1, MSG_NOSIGNAL) ==
@@ -345,10 +348,18 @@ static void row_kept_connection_changes_hands(void)
 	REQUIRE(strcmp(tags_at(&scene.out, second_call), NONE) == 0);
 }
 
+static void reset(const struct sandbox_connection *connection)
+{
+	struct linger linger = {.l_onoff = 1};
+
+	REQUIRE(setsockopt(connection->client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) ==
+		0);
+	close(connection->client);
+}
+
 static void row_same_ends_again(void)
 {
 	struct scene scene;
-	struct linger linger = {.l_onoff = 1};
 	struct sockaddr_in own = {.sin_family = AF_INET}, agent = {.sin_family = AF_INET};
 	struct sandbox_connection again;
 	int on = 1;
@@ -357,8 +368,8 @@ static void row_same_ends_again(void)
 	request(&scene.in, "t=1");
 	receive(&scene.worker, scene.in.server);
 	REQUIRE(strcmp(call(&scene.worker, &scene.out), "t=1") == 0);
-	REQUIRE(setsockopt(scene.out.client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
-	sandbox_disconnect(&scene.out);
+	reset(&scene.out);
+	close(scene.out.server);
 	again = scene.out;
 	own.sin_addr.s_addr = agent.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	own.sin_port = htons(again.key.remote_port);
@@ -455,6 +466,15 @@ static void row_tags_unknown(void)
 	REQUIRE(strcmp(call(&scene.worker, &scene.out), NONE) == 0);
 }
 
+/* On another connection the worker is believed as before. */
+static void require_believed(struct scene *scene)
+{
+	scene->in = to_application();
+	request(&scene->in, "t=2");
+	receive(&scene->worker, scene->in.server);
+	REQUIRE(strcmp(call(&scene->worker, &scene->out), "t=2") == 0);
+}
+
 static void row_closed_without_an_answer(void)
 {
 	struct scene scene;
@@ -464,10 +484,36 @@ static void row_closed_without_an_answer(void)
 	receive(&scene.worker, scene.in.server);
 	tell(&scene.worker, TASK_CLOSE, scene.in.server, 0, 0);
 	REQUIRE(strcmp(call(&scene.worker, &scene.out), NONE) == 0);
+	require_believed(&scene);
+}
+
+/* The answer's first bytes make the client's side reset the connection, before send() is over. */
+static void row_client_leaves(void)
+{
+	struct scene scene;
+
+	set_scene(&scene);
 	scene.in = to_application();
-	request(&scene.in, "t=2");
+	request(&scene.in, "t=1");
 	receive(&scene.worker, scene.in.server);
-	REQUIRE(strcmp(call(&scene.worker, &scene.out), "t=2") == 0);
+	close(scene.in.client);
+	REQUIRE(strcmp(call(&scene.worker, &scene.out), "t=1") == 0);
+	reply(&scene.worker, scene.in.server);
+	REQUIRE(strcmp(call(&scene.worker, &scene.out), NONE) == 0);
+	require_believed(&scene);
+}
+
+static void row_client_resets(void)
+{
+	struct scene scene;
+
+	set_scene(&scene);
+	REQUIRE(send(scene.in.client, "GET / HTT", 9, MSG_NOSIGNAL) == 9);
+	receive(&scene.worker, scene.in.server);
+	reset(&scene.in);
+	tell(&scene.worker, TASK_FIND_RESET, scene.in.server, 0, 0);
+	REQUIRE(strcmp(call(&scene.worker, &scene.out), NONE) == 0);
+	require_believed(&scene);
 }
 
 /* As where the kernel had no room for what is kept of a new process or thread. */
@@ -600,6 +646,8 @@ ROW(a_head_may_be_received_in_pieces, row_head_in_pieces)
 ROW(connections_from_before_count_as_requests_in_hand, row_older_connection)
 ROW(tags_that_are_not_known_are_not_guessed, row_tags_unknown)
 ROW(a_request_may_end_without_an_answer, row_closed_without_an_answer)
+ROW(a_client_that_leaves_gives_nothing_up, row_client_leaves)
+ROW(a_client_that_resets_gives_nothing_up, row_client_resets)
 ROW(a_request_that_was_not_seen_received_is_passed_over, row_received_unseen)
 ROW(threads_that_keep_to_the_rules_are_told_apart, row_at_random)
 ROW(programs_that_are_not_named_are_not_looked_at, row_not_named)
@@ -668,6 +716,8 @@ int main(void)
 		cmocka_unit_test(connections_from_before_count_as_requests_in_hand),
 		cmocka_unit_test(tags_that_are_not_known_are_not_guessed),
 		cmocka_unit_test(a_request_may_end_without_an_answer),
+		cmocka_unit_test(a_client_that_leaves_gives_nothing_up),
+		cmocka_unit_test(a_client_that_resets_gives_nothing_up),
 		cmocka_unit_test(a_request_that_was_not_seen_received_is_passed_over),
 		cmocka_unit_test(threads_that_keep_to_the_rules_are_told_apart),
 		cmocka_unit_test(programs_that_are_not_named_are_not_looked_at),

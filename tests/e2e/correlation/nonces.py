@@ -9,14 +9,16 @@ head that it got. Prints "right=N none=N wrong=N failed=N": none of the calls ha
 
 WAY: plain      each request waits for the answer to the one before
      pipelined  three requests at a time
-     leaving    every second connection sends its requests and goes without waiting for an answer
+     leaving    every second client sends a request or a part of it on each connection, and goes without waiting
      traced     as plain, each request with a traceparent of its own
 """
 import http.client
 import re
 import socket
+import struct
 import sys
 import threading
+import time
 import uuid
 
 ADDRESS, PORT, CONNECTIONS, REQUESTS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
@@ -80,7 +82,13 @@ def ask_three_at_a_time(number, seen):
 def leave(number):
     for request in range(REQUESTS):
         with socket.create_connection((ADDRESS, PORT), timeout=30) as connection:
-            connection.sendall(head(f"l{number}-{request}"))
+            whole = head(f"l{number}-{request}")
+            if request % 2:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(whole[:-10])
+                time.sleep(0.005)  # so that it is received, before the reset
+            else:
+                connection.sendall(whole)
 
 
 def be_client(number):
