@@ -20,7 +20,9 @@ const server = http.createServer({maxHeaderSize: 65536, keepAliveTimeout: 60000}
     for (const byte of data) hash = Math.imul(hash ^ byte, 16777619) >>> 0;
   });
   request.on('end', () => {
-    response.setHeader('X-Report', `${request.method} ${request.url} ${length} ${hash.toString(16).padStart(8, '0')}`);
+    // Node 18 takes control characters in targets, which no field may hold.
+    const target = request.url.replace(/[\\x00-\\x20\\x7f]/g, (byte) => '%' + byte.charCodeAt(0).toString(16).padStart(2, '0'));
+    response.setHeader('X-Report', `${request.method} ${target} ${length} ${hash.toString(16).padStart(8, '0')}`);
     response.setHeader('Content-Length', 0);
     response.end();
   });
@@ -167,13 +169,13 @@ class Peers:
         self.agent = pathlib.Path(agent).resolve()
         self.proxy = None
         self.directory = pathlib.Path(directory)
-        self.processes = []
+        self.processes = {}
         self.ports = {}
         self.versions = {}
 
     def start(self, name, *command):
         log = open(self.directory / (name + '.out'), 'wb')
-        self.processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory))
+        self.processes[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
 
     async def __aenter__(self):
         nginx = shutil.which('nginx') or '/usr/sbin/nginx'
@@ -199,10 +201,18 @@ class Peers:
             raise
         return self
 
+    def tell_of_dead(self):
+        """Whoever has ended by itself, and its last words, as comments."""
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                words = (self.directory / (name + '.out')).read_text(errors='replace')[-2000:]
+                print(f'# {name} ended with status {process.returncode}:', *words.splitlines(), sep='\n#   ', flush=True)
+
     async def __aexit__(self, *_):
-        for process in self.processes:
+        self.tell_of_dead()
+        for process in self.processes.values():
             process.terminate()
-        for process in self.processes:
+        for process in self.processes.values():
             try:
                 process.wait(5)
             except subprocess.TimeoutExpired:
