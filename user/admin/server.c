@@ -15,13 +15,17 @@
 #include "base/address.h"
 #include "base/log.h"
 
-#define ADMIN_MAX_CONNECTIONS 64
+#define ADMIN_MAX_CONNECTIONS 128
+/* Of other machines: whatever they hold open, the node's own probes are answered. */
+#define ADMIN_MAX_REMOTE_CONNECTIONS 64
+#define ADMIN_MAX_CONNECTIONS_PER_ADDRESS 32
 #define ADMIN_TIMEOUT_SECONDS 10
 
 struct admin_server {
 	struct MHD_Daemon *daemon;
 	admin_snapshot_function snapshot;
 	void *context;
+	unsigned remote_connections;
 };
 
 /* "ADDRESS:PORT" or "[ADDRESS]:PORT" into a socket address; 0 or -EINVAL. */
@@ -172,6 +176,42 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 			   "here are /metrics, /status, /healthz and /readyz\n");
 }
 
+static bool is_local(const struct sockaddr *peer)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)peer;
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)peer)->sin6_addr;
+
+	if (peer->sa_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK(v6) ||
+	       (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == IN_LOOPBACKNET);
+}
+
+static enum MHD_Result may_connect(void *context, const struct sockaddr *peer, socklen_t length)
+{
+	const struct admin_server *server = context;
+
+	(void)length;
+	return is_local(peer) || server->remote_connections < ADMIN_MAX_REMOTE_CONNECTIONS ? MHD_YES
+											   : MHD_NO;
+}
+
+static void note_connection(void *context, struct MHD_Connection *connection,
+			    void **connection_context, enum MHD_ConnectionNotificationCode event)
+{
+	struct admin_server *server = context;
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	(void)connection_context;
+	if (!info || is_local(info->client_addr))
+		return;
+	if (event == MHD_CONNECTION_NOTIFY_STARTED)
+		server->remote_connections++;
+	else
+		server->remote_connections--;
+}
+
 /* Our own socket: the library's would share the port with a second agent (SO_REUSEPORT). */
 static int open_socket(const char *text)
 {
@@ -209,9 +249,12 @@ int admin_server_start(const char *address, admin_snapshot_function snapshot, vo
 		error = fd;
 		goto fail;
 	}
+	/* Not select(2), which knows no descriptor above 1023: the proxy has more. */
 	server->daemon = MHD_start_daemon(
-		MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, handle, server,
+		MHD_USE_EPOLL_INTERNAL_THREAD, 0, may_connect, server, handle, server,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, ADMIN_MAX_CONNECTIONS,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, ADMIN_MAX_CONNECTIONS_PER_ADDRESS,
+		MHD_OPTION_NOTIFY_CONNECTION, note_connection, server,
 		MHD_OPTION_CONNECTION_TIMEOUT, ADMIN_TIMEOUT_SECONDS, MHD_OPTION_END);
 	if (!server->daemon) {
 		close(fd);
