@@ -159,12 +159,33 @@ one_at_a_time() {
   claim_equal "a mounted link is not replaced" "$? $(grep -c 'is a link' "$work/err") $(grep -c 'range: 79' "$folder"/WasmPlugin.*)" '2 1 1'
 }
 
+# The agent reads a second directory, which the command does not know: together they can't be.
+what_the_agent_refuses_is_taken_back() {
+  local before history generation
+  mv "$manifests/VirtualService.default.app-c.yaml" "$work/further/"
+  wait_for_configuration "$(metric lanetag_configuration_generation)"
+  before=$(digest "$manifests")
+  history=$(ls "$manifests/.lanetag/history")
+  generation=$(metric lanetag_configuration_generation)
+  steer rollback --yes 1 -o json # to what has this manifest, too
+  claim_equal "what the agent refuses is taken back: status 1" \
+    "$? $(jq -c '[.applied, .agent]' "$work/out") $(digest "$manifests")" "1 [false,\"refused\"] $before"
+  claim "and it is said why" grep -q 'VirtualService.default.app-c.yaml:.*VirtualService/app-c' "$work/out"
+  claim_equal "it leaves no trace in the history" "$(ls "$manifests/.lanetag/history")" "$history"
+  wait_for_configuration "$generation"
+  claim_equal "and the agent goes on with what was there" \
+    "$(metric lanetag_configuration_last_reload_successful) $(ask 0001)" "1 $(expected_line 3 0001)"
+  steer rollback --yes 1
+  claim "people are told, too" grep -q '^taken back, nothing changed; agent: refused: error ' "$work/out"
+}
+
 with_an_agent() {
   local step generation
   folder=$manifests control=$work/control.sock
   for step in 1 2 3; do start_apps_of_step "$step"; done
   apply_steps "$manifests" 3
-  start_agent --no-kernel --control "$control"
+  mkdir "$work/further"
+  start_agent --no-kernel --control "$control" --config "$work/further"
   wait_for_configuration 0 || give_up "the agent serves step 3"
   claim_equal "user 0001 meets app-c v2 before" "$(ask 0001)" "$(expected_line 3 0001)"
   start_background_clients
@@ -179,6 +200,7 @@ with_an_agent() {
   read -r total failed < <(stop_background_clients)
   claim "requests went on meanwhile ($total)" [ "$total" -gt 0 ]
   claim_equal "and none failed" "$failed" 0
+  what_the_agent_refuses_is_taken_back
   folder=$work/ramped
   steer ramp --yes appver-c 90
   claim "an agent that serves other manifests is left alone" grep -q 'agent: none: other manifests' "$work/out"

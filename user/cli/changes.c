@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "cli/flow_text.h"
 #include "cli/text_diff.h"
 
 #define MAX_FILE_BYTES ((size_t)64 * 1024 * 1024) /* what the manifests' reader takes */
@@ -206,17 +207,30 @@ static size_t indentation(struct span text, size_t offset)
 	return count;
 }
 
-/* Blank lines and comments belong to what follows them, unless they are indented as the item is. */
-int changes_item(const struct changed_file *file, size_t offset, size_t *ret_from, size_t *ret_to)
+/* Where the "- " of a block item stands, which may have a line of its own; false: there is none. */
+static bool find_dash(struct span text, size_t offset, size_t *ret_from, size_t *ret_dash)
 {
-	struct span text = buffer_span(&file->old);
 	size_t from = line_start(text, offset), dash = indentation(text, from);
-	size_t to = line_end(text, from), end = to;
 
+	if (from + dash == offset) {
+		if (from == 0)
+			return false;
+		from = line_start(text, from - 1);
+		dash = indentation(text, from);
+	}
 	if (from + dash >= offset || text.data[from + dash] != '-' ||
-	    from + dash + 1 + indentation(text, from + dash + 1) != offset ||
-	    strchr("{[&*!\"'", text.data[offset]))
-		return -1;
+	    flow_skip_blank(text, from + dash + 1) != offset || from + dash + 1 == offset)
+		return false;
+	*ret_from = from;
+	*ret_dash = dash;
+	return true;
+}
+
+/* Blank lines and comments belong to what follows them, unless they are indented as the item is. */
+static void find_block_end(struct span text, size_t offset, size_t dash, size_t *ret_to)
+{
+	size_t to = line_end(text, offset), end = to;
+
 	for (size_t line = to; line < text.length; line = end) {
 		size_t indent = indentation(text, line);
 		char first = line + indent < text.length ? text.data[line + indent] : '\n';
@@ -228,8 +242,67 @@ int changes_item(const struct changed_file *file, size_t offset, size_t *ret_fro
 			break;
 		to = end;
 	}
-	*ret_from = from;
 	*ret_to = to;
+}
+
+static size_t skip_blank_back(struct span text, size_t at)
+{
+	while (at > 0 && strchr(" \t\r\n", text.data[at - 1]))
+		at--;
+	return at;
+}
+
+/* Where the item goes from whose comma stands at `comma`; `comma` itself if that item stays. */
+static size_t start_of_removed(const struct changed_file *file, size_t comma)
+{
+	for (size_t i = 0; i < file->edit_count; i++) {
+		if (!file->edits[i].text[0] && file->edits[i].from < comma &&
+		    file->edits[i].to > comma)
+			return file->edits[i].from;
+	}
+	return comma;
+}
+
+/*
+ * The item and the comma behind it; the last one and the comma in front of it, unless a comment
+ * stands between: there YAML lets it be.
+ */
+static int find_flow_item(const struct changed_file *file, size_t offset, size_t *ret_from,
+			  size_t *ret_to)
+{
+	struct span text = buffer_span(&file->old);
+	size_t before = skip_blank_back(text, offset), end = flow_node_end(text, offset);
+	size_t behind = end ? flow_skip_blank(text, end) : text.length;
+
+	if (before == 0 || behind == text.length)
+		return -1;
+	*ret_from = offset;
+	*ret_to = end;
+	if (text.data[behind] == ',') {
+		*ret_to = behind + 1;
+		while (*ret_to < text.length && strchr(" \t\r\n", text.data[*ret_to]))
+			++*ret_to;
+		return text.data[*ret_to] == ']' ? -1 : 0;
+	}
+	while (text.data[before - 1] == ',') {
+		*ret_from = start_of_removed(file, before - 1);
+		if (*ret_from == before - 1)
+			break;
+		before = skip_blank_back(text, *ret_from);
+	}
+	return text.data[behind] == ']' ? 0 : -1;
+}
+
+int changes_item(const struct changed_file *file, size_t offset, size_t *ret_from, size_t *ret_to)
+{
+	struct span text = buffer_span(&file->old);
+	size_t dash;
+
+	if (!find_dash(text, offset, ret_from, &dash))
+		return find_flow_item(file, offset, ret_from, ret_to);
+	if (strchr("&*!", text.data[offset]))
+		return -1;
+	find_block_end(text, offset, dash, ret_to);
 	return 0;
 }
 
@@ -237,7 +310,9 @@ static int compare_edits(const void *left, const void *right)
 {
 	const struct text_edit *a = left, *b = right;
 
-	return a->from < b->from ? -1 : a->from > b->from;
+	if (a->from != b->from)
+		return a->from < b->from ? -1 : 1;
+	return a->to > b->to ? -1 : a->to < b->to;
 }
 
 bool changed_file_differs(const struct changed_file *file)
@@ -254,7 +329,7 @@ static void apply_edits(struct changed_file *file)
 	for (size_t i = 0; i < file->edit_count; i++) {
 		const struct text_edit *edit = &file->edits[i];
 
-		if (edit->from < at) /* twice the same */
+		if (edit->from < at) /* within the one before */
 			continue;
 		buffer_append(&file->new, file->old.data + at, edit->from - at);
 		buffer_append_text(&file->new, edit->text);
@@ -271,7 +346,7 @@ bool changes_finish(struct changes *changes)
 	for (size_t i = 0; i < changes->file_count; i++) {
 		struct changed_file *file = &changes->files[i];
 
-		if (file->was && file->is && file->new.length == 0) {
+		if (file->was && file->is && !file->is_recalled) {
 			if (file->edit_count)
 				apply_edits(file);
 			else
@@ -294,4 +369,13 @@ void changes_diff(const struct changes *changes, struct buffer *out)
 			      file->is ? file->name : "");
 		text_diff(buffer_span(&file->old), buffer_span(&file->new), out);
 	}
+}
+
+int changes_refuse(struct buffer *says, struct source_place place, const char *what)
+{
+	const char *slash = place.file ? strrchr(place.file, '/') : NULL;
+
+	buffer_printf(says, "%s:%u:%u: %s", slash ? slash + 1 : place.file, place.line,
+		      place.column, what);
+	return -1;
 }

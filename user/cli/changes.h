@@ -16,8 +16,9 @@ struct changed_file {
 	char *name;   /* below the directory */
 	bool was, is; /* there before, there after */
 	struct buffer old, new;
-	struct text_edit *edits; /* in any order, none within another */
+	struct text_edit *edits; /* in any order; one within another goes with it */
 	size_t edit_count;
+	bool is_recalled; /* `new` is what it shall be; else it is made of the edits */
 };
 
 struct changes {
@@ -38,11 +39,16 @@ struct changed_file *changes_find(struct changes *changes, struct source_place p
 				  size_t *ret_offset);
 /* 0, or -1 when memory is short. */
 int changes_edit(struct changed_file *file, size_t from, size_t to, const char *text);
-/* The block item of a list ("- …" with all its lines) whose content begins at `offset`; -1: no
- * block. */
+/*
+ * What goes with the item of a list whose content begins at `offset`: "- …" with all its lines, or
+ * what stands between commas. Items that go are to be edited in their order. -1: no such item.
+ */
 int changes_item(const struct changed_file *file, size_t offset, size_t *ret_from, size_t *ret_to);
 /* Makes the new texts of the edits; true if any file differs. */
 bool changes_finish(struct changes *changes);
+
+/* Appends "FILE:LINE:COLUMN: what" to `says`; gives -1. */
+int changes_refuse(struct buffer *says, struct source_place place, const char *what);
 
 bool changed_file_differs(const struct changed_file *file);
 /* Unified diff of all files that differ. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * lanetag promote, ramp and rollback: one change of a directory of manifests each, shown first.
- * cli/steering.c makes the edits, cli/store.c puts them in force.
+ * cli/steering_*.c make the edits, cli/store.c puts them in force.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -108,6 +108,7 @@ struct steer {
 	struct buffer says; /* remarks, or why not */
 	struct buffer diff;
 	const char *agent; /* what became of it there; NULL: nothing was applied */
+	bool taken_back;   /* since the agent refused it */
 	char answer[512];
 	int status;
 };
@@ -172,11 +173,26 @@ static int parse_arguments(struct steer *steer, int argc, char **argv, const cha
 	return error;
 }
 
-static struct configuration *load(const char *directory)
+/* A candidate's files are named as those that they are to replace. */
+static void name_files_below(struct diagnostics *diagnostics, const char *directory)
+{
+	struct span prefix = span_of(directory);
+
+	for (size_t i = 0; i < diagnostics->count; i++) {
+		char *file = diagnostics->items[i].file;
+
+		if (file && span_starts_with(span_of(file), prefix))
+			memmove(file, file + prefix.length + 1, strlen(file) - prefix.length);
+	}
+}
+
+static struct configuration *load(const char *directory, bool is_candidate)
 {
 	struct diagnostics diagnostics = {0};
 	struct configuration *configuration = configuration_load(&directory, 1, 1, &diagnostics);
 
+	if (is_candidate)
+		name_files_below(&diagnostics, directory);
 	if (!configuration)
 		diagnostics_print(&diagnostics, stderr);
 	diagnostics_free(&diagnostics);
@@ -185,8 +201,10 @@ static struct configuration *load(const char *directory)
 
 static int open_steer(struct steer *steer)
 {
-	if (store_open(steer->command, steer->config, steer->yes, &steer->store))
-		return EXIT_NEGATIVE;
+	int error = store_open(steer->command, steer->config, steer->yes, &steer->store);
+
+	if (error)
+		return error > 0 ? EXIT_NEGATIVE : EXIT_USAGE;
 	if (changes_open(steer->command, steer->config, &steer->changes))
 		return EXIT_USAGE;
 	return 0;
@@ -245,9 +263,14 @@ static void remove_candidates(const char *directory, const struct changes *chang
 /* The result is read as the agent will, before any of it is in place. */
 static struct configuration *load_result(const struct steer *steer)
 {
-	char directory[] = "/tmp/lanetag-result-XXXXXX";
+	const char *place = getenv("TMPDIR");
 	struct configuration *configuration = NULL;
-	int error = mkdtemp(directory) ? 0 : -1;
+	char directory[PATH_MAX];
+	int error = snprintf(directory, sizeof(directory), "%s/lanetag-result-XXXXXX",
+			     place && place[0] ? place : "/tmp") >= PATH_MAX ||
+				    !mkdtemp(directory)
+			    ? -1
+			    : 0;
 
 	for (size_t i = 0; i < steer->changes.file_count && !error; i++) {
 		if (steer->changes.files[i].is)
@@ -256,7 +279,7 @@ static struct configuration *load_result(const struct steer *steer)
 	if (error)
 		fprintf(stderr, "lanetag %s: %s: %s\n", steer->command, directory, strerror(errno));
 	else
-		configuration = load(directory);
+		configuration = load(directory, true);
 	remove_candidates(directory, &steer->changes);
 	return configuration;
 }
@@ -277,31 +300,60 @@ static int compare(struct steer *steer)
 	return next < 0 ? EXIT_USAGE : 0;
 }
 
-/* Tells the agent and takes its answer: "in force", "absent", "other" or the reason why not. */
-static int tell_agent(struct steer *steer)
+/* Lets the agent read the manifests and takes its line of an answer. 0 or a negative errno. */
+static int ask_agent(const struct steer *steer, int fd, char *answer, size_t size)
 {
 	char directory[PATH_MAX];
 	struct buffer command = {0};
+
+	buffer_printf(&command, "reload %s\n", realpath(steer->config, directory) ? directory : "");
+	int error = buffer_text(&command) ? unix_socket_write(fd, command.data) : -ENOMEM;
+	if (!error)
+		error = unix_socket_read_line(fd, answer, size);
+	buffer_free(&command);
+	return error;
+}
+
+/* steer->agent: "in force", "none" that serves the directory, "refused", or "silent". */
+static int tell_agent(struct steer *steer)
+{
 	int fd = steer->control[0] ? unix_socket_connect(steer->control) : -ENOENT;
 
 	steer->agent = "none";
+	if (!steer->control[0])
+		return 0;
 	if (fd < 0) {
 		snprintf(steer->answer, sizeof(steer->answer), "no agent at %s: %s", steer->control,
 			 strerror(-fd));
 		return 0;
 	}
-	buffer_printf(&command, "reload %s\n", realpath(steer->config, directory) ? directory : "");
-	int error = buffer_text(&command) ? unix_socket_write(fd, command.data) : -ENOMEM;
-	if (!error)
-		error = unix_socket_read_line(fd, steer->answer, sizeof(steer->answer));
+	int error = ask_agent(steer, fd, steer->answer, sizeof(steer->answer));
 	close(fd);
-	buffer_free(&command);
-	if (error)
-		snprintf(steer->answer, sizeof(steer->answer), "error %s", strerror(-error));
+	if (error) {
+		steer->agent = "silent";
+		snprintf(steer->answer, sizeof(steer->answer), "no answer: %s", strerror(-error));
+		return EXIT_NEGATIVE;
+	}
 	if (strncmp(steer->answer, "other", 5) == 0)
 		return 0;
 	steer->agent = strncmp(steer->answer, "ok ", 3) == 0 ? "in force" : "refused";
-	return error || strcmp(steer->agent, "in force") != 0 ? EXIT_NEGATIVE : 0;
+	return strcmp(steer->agent, "in force") == 0 ? 0 : EXIT_NEGATIVE;
+}
+
+/* The agent refused the change: left as it is, the directory would be refused at the next start. */
+static int take_back(struct steer *steer)
+{
+	char answer[sizeof(steer->answer)];
+
+	if (store_undo(&steer->store, steer->command, &steer->changes))
+		return -1;
+	steer->taken_back = true;
+	int fd = unix_socket_connect(steer->control);
+	if (fd >= 0) {
+		ask_agent(steer, fd, answer, sizeof(answer)); /* its watch sees it all the same */
+		close(fd);
+	}
+	return 0;
 }
 
 static int apply(struct steer *steer)
@@ -316,8 +368,10 @@ static int apply(struct steer *steer)
 	buffer_free(&why);
 	if (error)
 		return EXIT_USAGE;
-	steer->agent = "none";
-	return tell_agent(steer);
+	int status = tell_agent(steer);
+	if (strcmp(steer->agent, "refused") == 0 && take_back(steer))
+		return EXIT_USAGE;
+	return status;
 }
 
 static int print_json(const struct steer *steer)
@@ -333,7 +387,7 @@ static int print_json(const struct steer *steer)
 	return output_json(
 		steer->command,
 		json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:s?, s:s?}", "command", steer->command,
-			  "applied", steer->agent != NULL, "files", files, "diff",
+			  "applied", steer->agent && !steer->taken_back, "files", files, "diff",
 			  output_json_text(buffer_span(&steer->diff), NULL), "remarks",
 			  output_json_text(buffer_span(&steer->says), NULL), "users",
 			  steer->comparison ? comparison_json(steer->comparison) : json_null(),
@@ -350,8 +404,9 @@ static void print_text(const struct steer *steer)
 	if (steer->comparison)
 		comparison_print(steer->comparison);
 	if (steer->agent)
-		printf("applied; agent: %s%s%s\n", steer->agent, steer->answer[0] ? ": " : "",
-		       steer->answer);
+		printf("%s; agent: %s%s%s\n",
+		       steer->taken_back ? "taken back, nothing changed" : "applied", steer->agent,
+		       steer->answer[0] ? ": " : "", steer->answer);
 	else if (steer->diff.length)
 		puts("not applied: --yes does");
 }
@@ -393,7 +448,7 @@ static int carry_out(struct steer *steer)
 
 static int load_before(struct steer *steer)
 {
-	steer->before = load(steer->config);
+	steer->before = load(steer->config, false);
 	if (steer->before)
 		return 0;
 	buffer_append_text(&steer->says, "the manifests have errors");
@@ -490,7 +545,7 @@ static int recall(struct steer *steer, const struct history_entry *entries, size
 	}
 	if (store_recall(&steer->store, steer->command, &entries[number - 1], &steer->changes))
 		return EXIT_USAGE;
-	steer->before = load(steer->config); /* broken ones are what one rolls back from */
+	steer->before = load(steer->config, false); /* broken ones are what one rolls back from */
 	return carry_out(steer);
 }
 

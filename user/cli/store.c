@@ -142,7 +142,7 @@ static int take_lock(struct store *store, const char *command)
 		holder[length > 0 ? length : 0] = '\0';
 		fprintf(stderr, "lanetag %s: nothing changed: another command works here: %s\n",
 			command, holder[0] ? holder : strerror(errno));
-		return -1;
+		return 1;
 	}
 	int length = snprintf(holder, sizeof(holder), "%s, process %d of user %u", command,
 			      (int)getpid(), (unsigned)getuid());
@@ -165,8 +165,9 @@ int store_open(const char *command, const char *directory, bool make, struct sto
 		return 0;
 	if (store->own < 0)
 		return say(command, directory, store->own);
-	if (take_lock(store, command))
-		return -1;
+	int locked = take_lock(store, command);
+	if (locked)
+		return locked;
 	if (faccessat(store->own, "pending", F_OK, 0))
 		return 0;
 	if (!make) {
@@ -279,7 +280,7 @@ int store_recall(struct store *store, const char *command, const struct history_
 		struct changed_file *file = changes_file(changes, item->d_name);
 
 		if (file)
-			file->is = true;
+			file->is = file->is_recalled = true;
 		error = file ? read_whole_file(dirfd(stream), item->d_name, &file->new) : -ENOMEM;
 	}
 	closedir(stream);
@@ -327,24 +328,30 @@ static int remember(struct store *store, int history, const struct changes *chan
 	return error;
 }
 
-static int write_new_file(const struct store *store, int pending, const struct changed_file *file)
+/* What a file is to be: after the changes, or before them. */
+enum side { SIDE_NEW, SIDE_OLD };
+
+static int write_side(const struct store *store, int pending, const struct changed_file *file,
+		      enum side side)
 {
+	bool stays = side == SIDE_NEW ? file->is : file->was;
 	struct stat status = {.st_mode = 0644};
 	struct buffer name = {0};
 
-	if (file->was && fstatat(store->directory, file->name, &status, AT_SYMLINK_NOFOLLOW))
+	if (file->was && fstatat(store->directory, file->name, &status, AT_SYMLINK_NOFOLLOW) &&
+	    (side == SIDE_NEW || errno != ENOENT))
 		return -errno;
 	if (S_ISLNK(status.st_mode))
 		return -EMLINK; /* a mounted ConfigMap: its source is to be changed */
-	buffer_printf(&name, "%s%s", file->name, file->is ? "" : REMOVED_SUFFIX);
+	buffer_printf(&name, "%s%s", file->name, stays ? "" : REMOVED_SUFFIX);
 	const char *text = buffer_text(&name);
-	int error = text ? write_file(pending, text, buffer_span(&file->new), status.st_mode & 0777)
-			 : -ENOMEM;
+	struct span content = buffer_span(side == SIDE_NEW ? &file->new : &file->old);
+	int error = text ? write_file(pending, text, content, status.st_mode & 0777) : -ENOMEM;
 	buffer_free(&name);
 	return error;
 }
 
-static int decide(struct store *store, const struct changes *changes)
+static int decide(struct store *store, const struct changes *changes, enum side side)
 {
 	int error = remove_directory(store->own, "pending.new");
 	int pending = error ? error : make_directory(store->own, "pending.new");
@@ -353,7 +360,7 @@ static int decide(struct store *store, const struct changes *changes)
 		return pending;
 	for (size_t i = 0; i < changes->file_count && !error; i++) {
 		if (changed_file_differs(&changes->files[i]))
-			error = write_new_file(store, pending, &changes->files[i]);
+			error = write_side(store, pending, &changes->files[i], side);
 	}
 	if (!error && fsync(pending))
 		error = -errno;
@@ -375,7 +382,7 @@ int store_apply(struct store *store, const char *command, const struct changes *
 		close(history);
 	if (error)
 		return say(command, "nothing changed: history", error);
-	error = decide(store, changes);
+	error = decide(store, changes, SIDE_NEW);
 	if (error == -EMLINK) {
 		fprintf(stderr,
 			"lanetag %s: nothing changed: a manifest is a link (a mounted "
@@ -387,4 +394,29 @@ int store_apply(struct store *store, const char *command, const struct changes *
 		return say(command, "nothing changed", error);
 	error = settle(store);
 	return error ? say(command, "the next command goes on with it", error) : 0;
+}
+
+/* The newest entry is of the change that is taken back. */
+static int forget_newest(struct store *store)
+{
+	struct history_entry *entries;
+	size_t count;
+	char path[32];
+
+	if (store_history(store, "history", &entries, &count))
+		return -EIO;
+	snprintf(path, sizeof(path), "history/%08u", count ? entries[0].number : 0);
+	history_free(entries, count);
+	return count ? remove_directory(store->own, path) : 0;
+}
+
+int store_undo(struct store *store, const char *command, const struct changes *changes)
+{
+	int error = decide(store, changes, SIDE_OLD);
+
+	if (!error)
+		error = settle(store);
+	if (!error)
+		error = forget_newest(store);
+	return error ? say(command, "taking the change back", error) : 0;
 }

@@ -19,7 +19,8 @@ struct store {
 
 /*
  * Opens and locks. `make`: also makes .lanetag where there is none, and finishes what an earlier
- * command began. 0, or -1 (told, also who holds it); store_close in both cases.
+ * command began. 0; -1 (told); or 1: another command holds it (told which). store_close in all
+ * cases.
  */
 int store_open(const char *command, const char *directory, bool make, struct store *ret_store);
 void store_close(struct store *store);
@@ -27,6 +28,9 @@ void store_close(struct store *store);
 /* Keeps the old texts in the history, then puts the new ones in force. `why`: the command line. */
 int store_apply(struct store *store, const char *command, const struct changes *changes,
 		const char *why);
+
+/* Takes back what store_apply did with the same changes, as if it had not been. 0, or -1 (told). */
+int store_undo(struct store *store, const char *command, const struct changes *changes);
 
 struct history_entry {
 	unsigned number; /* of its directory */

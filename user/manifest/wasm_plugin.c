@@ -429,6 +429,9 @@ static void read_rules(const struct builder *builder, const struct node *config,
 	struct path rules_path = path_field(path, "rules");
 
 	reader_check_fields(&builder->reader, config, path, fields, ARRAY_LENGTH(fields));
+	const struct node *rules = node_get(config, "rules");
+	if (rules->kind == NODE_SEQUENCE && rules->count == 0)
+		return; /* the last one has ended */
 	struct node *list = builder_required_child(builder, config, path, "rules", NODE_SEQUENCE);
 	if (!list)
 		return;

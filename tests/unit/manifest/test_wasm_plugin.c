@@ -281,6 +281,9 @@ static void the_rest_of_spec_is_known_or_named(void **state)
 	assert_int_equal(reading.diagnostics.error_count, 0);
 	assert_said(&reading.diagnostics, "warning: WasmPlugin/p: spec.pluginConfig: has no rules");
 	done(&reading);
+	reading = read_text("spec: {pluginConfig: {rules: []}}\n"); /* as promote leaves it */
+	assert_nothing_said(&reading.diagnostics);
+	done(&reading);
 }
 
 /* Whatever the bytes, reading ends, and what is wrong is said. */

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "cli/steering.h"
 
-#include <inttypes.h>
-
+#include "base/array.h"
+#include "cli/flow_text.h"
 #include "manifest/destination_rule.h"
 #include "manifest/service.h"
 #include "manifest/virtual_service.h"
 #include "manifest/wasm_plugin.h"
-
-static int refuse_place(struct buffer *says, struct source_place place, const char *what)
-{
-	const char *slash = place.file ? strrchr(place.file, '/') : NULL;
-
-	buffer_printf(says, "%s:%u:%u: %s", slash ? slash + 1 : place.file, place.line,
-		      place.column, what);
-	return -1;
-}
 
 /* Written short or in full, by someone in `namespace`. */
 static bool same_host(const char *written, const char *namespace, const char *wanted)
@@ -51,7 +42,8 @@ struct promotion {
 	struct changes *changes;
 	const char *host, *subset;
 	struct buffer *says;
-	size_t routes; /* to the host */
+	size_t routes;	 /* to the host */
+	size_t untagged; /* of these, those that need no tag */
 	size_t edits;
 };
 
@@ -100,9 +92,7 @@ static int remove_item(struct promotion *promotion, struct source_place place)
 	struct changed_file *file = changes_find(promotion->changes, place, &offset);
 
 	if (!file || changes_item(file, offset, &from, &to))
-		return refuse_place(promotion->says, place,
-				    "can't be edited: only lists with a line per field (block "
-				    "style) can, edit it by hand");
+		return changes_refuse(promotion->says, place, "can't be edited, edit it by hand");
 	promotion->edits++;
 	return changes_edit(file, from, to, "");
 }
@@ -120,24 +110,65 @@ static size_t scalar_length(struct span text, size_t offset, const char *value)
 	return length + 2 * quote;
 }
 
+/* A subset's name that YAML would take for a number, a truth value or nothing. */
+static bool needs_quotes(const char *name)
+{
+	static const char *const words[] = {"y",   "n",	   "yes",   "no",  "on",
+					    "off", "true", "false", "null"};
+	bool needs = name[0] >= '0' && name[0] <= '9';
+
+	for (size_t i = 0; i < ARRAY_LENGTH(words) && !needs; i++)
+		needs = strcasecmp(name, words[i]) == 0;
+	return needs;
+}
+
+/* In the quotes that the text has where `offset` is, or in those that it needs. */
+static void write_subset(const char *subset, char like, struct buffer *out)
+{
+	bool quoted = like == '"' || like == '\'';
+	const char quote[] = {quoted ? like : needs_quotes(subset) ? '"' : '\0', '\0'};
+
+	buffer_printf(out, "%s%s%s", quote, subset, quote);
+}
+
+/* "subset: …" and what parts it from the field of the destination that stands at `offset`. */
+static void write_subset_field(const char *subset, struct span text, size_t offset, size_t column,
+			       struct buffer *out)
+{
+	const char *end = memchr(text.data + offset, '\n', text.length - offset);
+	bool is_flow = text.data[offset] == '{';
+	size_t first = is_flow ? flow_skip_blank(text, offset + 1) : offset;
+	char like = first < text.length ? text.data[first] : '\0';
+
+	if (is_flow && like == '"')
+		buffer_append_text(out, "\"subset\": ");
+	else
+		buffer_append_text(out, "subset: ");
+	write_subset(subset, is_flow ? like : '\0', out);
+	if (is_flow)
+		buffer_append_text(out, ", ");
+	else
+		buffer_printf(out, "%s%*s", end && end[-1] == '\r' ? "\r\n" : "\n", (int)column - 1,
+			      "");
+}
+
 static int set_subset(struct promotion *promotion, const struct destination_manifest *to)
 {
 	struct source_place place = to->subset ? to->subset_place : to->place;
 	struct buffer text = {0};
 	size_t offset, length = 0;
 	struct changed_file *file = changes_find(promotion->changes, place, &offset);
+	struct span old = file ? buffer_span(&file->old) : (struct span){0};
 
 	if (file && to->subset)
-		length = scalar_length(buffer_span(&file->old), offset, to->subset);
-	if (!file || (to->subset && !length) || (!to->subset && file->old.data[offset] == '{'))
-		return refuse_place(promotion->says, place, "can't be edited, edit it by hand");
-	if (to->subset && file->old.data[offset] == '"')
-		buffer_printf(&text, "\"%s\"", promotion->subset);
-	else if (to->subset)
-		buffer_printf(&text, "%s", promotion->subset);
+		length = scalar_length(old, offset, to->subset);
+	if (!file || (to->subset && !length))
+		return changes_refuse(promotion->says, place, "can't be edited, edit it by hand");
+	if (to->subset)
+		write_subset(promotion->subset, old.data[offset], &text);
 	else
-		buffer_printf(&text, "subset: %s\n%*s", promotion->subset, (int)place.column - 1,
-			      "");
+		write_subset_field(promotion->subset, old, offset, place.column, &text);
+	offset += !to->subset && old.data[offset] == '{';
 	promotion->edits++;
 	int error =
 		buffer_text(&text) ? changes_edit(file, offset, offset + length, text.data) : -1;
@@ -155,18 +186,19 @@ static int promote_route(struct promotion *promotion,
 	if (!to)
 		return 0;
 	promotion->routes++;
+	promotion->untagged += tagged == 0;
 	bool there = to->subset && strcmp(to->subset, promotion->subset) == 0;
 	if (tagged < 0 && there)
-		return refuse_place(promotion->says, route->place,
-				    "some matches of this route need a tag and some don't: not "
-				    "promoted, edit it by hand");
+		return changes_refuse(promotion->says, route->place,
+				      "some matches of this route need a tag and some don't: not "
+				      "promoted, edit it by hand");
 	if (tagged)
 		return there && route->destination_count == 1 ? remove_item(promotion, route->place)
 							      : 0;
 	if (route->destination_count > 1)
-		return refuse_place(promotion->says, route->place,
-				    "this route without tags is split by weights: not promoted, "
-				    "edit it by hand");
+		return changes_refuse(promotion->says, route->place,
+				      "this route without tags is split by weights: not promoted, "
+				      "edit it by hand");
 	return there ? 0 : set_subset(promotion, to);
 }
 
@@ -249,21 +281,71 @@ static bool may_end(const struct promotion *promotion, const struct tag_rule_man
 	return true;
 }
 
-/* The last rule: an empty list stays, "rules: []". */
-static int empty_list(struct promotion *promotion, struct source_place place)
+/* Where "[]" may stand behind the key of the block list whose first item begins at `from`; 0: not. */
+static size_t find_list_key(struct span text, size_t from, const char *key)
 {
+	while (from > 0) {
+		size_t end = from - 1, start = end;
+
+		while (start > 0 && text.data[start - 1] != '\n')
+			start--;
+		const struct span line = span_trim((struct span){text.data + start, end - start});
+		from = start;
+		if (line.length == 0 || line.data[0] == '#')
+			continue;
+		bool has_dash = line.length > 2 && line.data[0] == '-';
+		const struct span field =
+			has_dash ? span_trim((struct span){line.data + 1, line.length - 1}) : line;
+		return span_starts_with(field, span_of(key))
+			       ? (size_t)(field.data - text.data) + strlen(key)
+			       : 0;
+	}
+	return 0;
+}
+
+/* All rules of a plug-in go: an empty list stays, "rules: []". */
+static int empty_list(struct promotion *promotion, const struct wasm_plugin_manifest *plugin)
+{
+	struct source_place place = plugin->rules[0].place;
 	size_t offset, from, to;
 	struct changed_file *file = changes_find(promotion->changes, place, &offset);
+	bool found = file && changes_item(file, offset, &from, &to) == 0;
 
-	if (!file || changes_item(file, offset, &from, &to) || from == 0)
-		return refuse_place(promotion->says, place, "can't be edited, edit it by hand");
-	size_t colon = from - 1;
-	while (colon > 0 && (file->old.data[colon] == '\n' || file->old.data[colon] == ' '))
-		colon--;
-	if (file->old.data[colon] != ':')
-		return refuse_place(promotion->says, place, "can't be edited, edit it by hand");
-	promotion->edits++;
-	return changes_edit(file, colon + 1, to, " []\n");
+	/* Of a list in brackets these stay by themselves. */
+	if (found && from != offset) {
+		size_t at = find_list_key(buffer_span(&file->old), from, "rules:");
+
+		if (!at)
+			return changes_refuse(promotion->says, place,
+					      "can't be edited, edit it by hand");
+		if (changes_edit(file, at, at, " []"))
+			return -1;
+	}
+	for (size_t i = 0; i < plugin->rule_count; i++) {
+		if (remove_item(promotion, plugin->rules[i].place))
+			return -1;
+	}
+	return 0;
+}
+
+static int end_rules_of(struct promotion *promotion, const struct wasm_plugin_manifest *plugin)
+{
+	bool ends[LANETAG_MAX_RULES] = {0};
+	size_t count = 0;
+	int error = 0;
+
+	for (size_t i = 0; i < plugin->rule_count && i < LANETAG_MAX_RULES; i++) {
+		ends[i] = was_for(promotion, &plugin->rules[i]) &&
+			  may_end(promotion, &plugin->rules[i]);
+		count += ends[i];
+	}
+	if (count && count == plugin->rule_count)
+		return empty_list(promotion, plugin);
+	for (size_t i = 0; i < plugin->rule_count && i < LANETAG_MAX_RULES && !error; i++) {
+		if (ends[i])
+			error = remove_item(promotion, plugin->rules[i].place);
+	}
+	return error;
 }
 
 static int end_rules(struct promotion *promotion)
@@ -271,18 +353,8 @@ static int end_rules(struct promotion *promotion)
 	const struct manifest_set *set = &promotion->configuration->manifests;
 	int error = 0;
 
-	for (size_t i = 0; i < set->wasm_plugin_count; i++) {
-		const struct wasm_plugin_manifest *plugin = &set->wasm_plugins[i];
-
-		for (size_t j = 0; j < plugin->rule_count && !error; j++) {
-			const struct tag_rule_manifest *rule = &plugin->rules[j];
-
-			if (!was_for(promotion, rule) || !may_end(promotion, rule))
-				continue;
-			error = plugin->rule_count == 1 ? empty_list(promotion, rule->place)
-							: remove_item(promotion, rule->place);
-		}
-	}
+	for (size_t i = 0; i < set->wasm_plugin_count && !error; i++)
+		error = end_rules_of(promotion, &set->wasm_plugins[i]);
 	return error;
 }
 
@@ -357,183 +429,12 @@ int steering_promote(const struct configuration *configuration, struct changes *
 		buffer_printf(says, "no route leads to the host '%s'", host);
 		return -1;
 	}
+	if (promotion.untagged == 0) {
+		buffer_printf(says,
+			      "each route to the host '%s' needs a tag: write one for those who "
+			      "have none",
+			      host);
+		return -1;
+	}
 	return end_rules(&promotion);
-}
-
-struct ramp_target {
-	const struct tag_rule_manifest *rule;
-	const struct tag_policy_manifest *policy;
-	size_t matches;
-};
-
-/* `wanted` is HEADER, HEADER/VALUE, PLUGIN/HEADER or PLUGIN/HEADER/VALUE. */
-static bool is_named(const char *wanted, const char *plugin, const char *header, const char *value)
-{
-	struct buffer name = {0};
-	bool named = false;
-
-	for (unsigned form = 0; form < 4 && !named; form++) {
-		buffer_clear(&name);
-		if (form & 1)
-			buffer_printf(&name, "%s/", plugin);
-		buffer_append_text(&name, header);
-		if (form & 2)
-			buffer_printf(&name, "/%s", value);
-		named = span_equal(buffer_span(&name), span_of(wanted));
-	}
-	buffer_free(&name);
-	return named;
-}
-
-static int find_policy(const struct configuration *configuration, const char *wanted,
-		       struct ramp_target *target, struct buffer *says)
-{
-	const struct manifest_set *set = &configuration->manifests;
-	struct buffer known = {0};
-
-	for (size_t i = 0; i < set->wasm_plugin_count; i++) {
-		const struct wasm_plugin_manifest *plugin = &set->wasm_plugins[i];
-
-		for (size_t j = 0; j < plugin->rule_count; j++) {
-			const struct tag_rule_manifest *rule = &plugin->rules[j];
-
-			for (size_t k = 0; k < rule->policy_count; k++) {
-				const struct tag_policy_manifest *policy = &rule->policies[k];
-
-				buffer_printf(&known, " %s/%s", rule->tag_header,
-					      policy->tag_value);
-				if (!is_named(wanted, plugin->resource.name, rule->tag_header,
-					      policy->tag_value))
-					continue;
-				*target = (struct ramp_target){rule, policy, target->matches + 1};
-			}
-		}
-	}
-	if (target->matches != 1)
-		buffer_printf(says, "%s '%s'; there are:%s",
-			      target->matches ? "several policies are" : "no rule is named", wanted,
-			      known.length ? buffer_text(&known) : " none");
-	buffer_free(&known);
-	return target->matches == 1 ? 0 : -1;
-}
-
-/* How the policy's field is to be written for `count` remainders from its first on. */
-static int write_share(const struct ramp_target *target, uint64_t count, uint32_t percent,
-		       const char **ret_field, struct buffer *out, struct buffer *says)
-{
-	const struct tag_policy_manifest *policy = target->policy;
-
-	switch (policy->form) {
-	case POLICY_FORM_RANGE:
-		*ret_field = "range";
-		if (count == 0) {
-			buffer_append_text(says, "a range holds at least the remainder 0: write "
-						 "percent in its place");
-			return -1;
-		}
-		buffer_printf(out, "%" PRIu64, count - 1);
-		return 0;
-	case POLICY_FORM_PERCENT:
-		*ret_field = "percent";
-		buffer_printf(out, percent % 100 ? "%u.%02u" : "%u", percent / 100, percent % 100);
-		return 0;
-	case POLICY_FORM_SLOTS:
-		*ret_field = "slots";
-		if (policy->from + count > target->rule->modulo || count == 0) {
-			buffer_printf(says, "slots from %u on can't hold so much of %u",
-				      policy->from, target->rule->modulo);
-			return -1;
-		}
-		buffer_printf(out, "[%u, %" PRIu64 "]", policy->from, policy->from + count);
-		return 0;
-	case POLICY_FORM_WEIGHT:
-		*ret_field = "weight";
-		if (policy != &target->rule->policies[target->rule->policy_count - 1]) {
-			buffer_append_text(says, "another weight of a policy that others follow "
-						 "would move their users: edit it by hand");
-			return -1;
-		}
-		buffer_printf(out, "%" PRIu64, count);
-		return 0;
-	}
-	return -1;
-}
-
-/* The value of a field in the block mapping that begins at `offset`; false: not found. */
-static bool find_value(struct span text, size_t offset, size_t column, const char *field,
-		       size_t *ret_from, size_t *ret_to)
-{
-	size_t length = strlen(field);
-
-	for (size_t at = offset; at + length + 1 < text.length;) {
-		const char *end = memchr(text.data + at, '\n', text.length - at);
-		size_t line_end = end ? (size_t)(end - text.data) : text.length;
-
-		if (memcmp(text.data + at, field, length) == 0 && text.data[at + length] == ':') {
-			size_t from = at + length + 1;
-
-			while (from < line_end && text.data[from] == ' ')
-				from++;
-			size_t to = from;
-			bool list = from < line_end && text.data[from] == '[';
-			while (to < line_end &&
-			       (list ? text.data[to] != ']' : !strchr(" \t\r#,}", text.data[to])))
-				to++;
-			*ret_from = from;
-			*ret_to = to + list;
-			return to > from && *ret_to <= line_end;
-		}
-		at = line_end + 1;
-		size_t indent = 0;
-		while (at + indent < text.length && text.data[at + indent] == ' ')
-			indent++;
-		if (at + indent >= text.length ||
-		    (indent < column && text.data[at + indent] != '\n' &&
-		     text.data[at + indent] != '#'))
-			return false;
-		at += indent;
-	}
-	return false;
-}
-
-int steering_ramp(const struct configuration *configuration, struct changes *changes,
-		  const char *rule, uint32_t percent, bool may_shrink, struct buffer *says)
-{
-	struct ramp_target target = {0};
-	size_t offset, from, to;
-	struct buffer value = {0};
-	const char *field = NULL;
-
-	if (find_policy(configuration, rule, &target, says))
-		return -1;
-	uint64_t modulo = target.rule->modulo, held = target.policy->to - target.policy->from;
-	uint64_t count = modulo * percent / 10000;
-	if (modulo * percent % 10000) {
-		buffer_printf(says,
-			      "%u.%02u %% of the modulo %" PRIu64 " is no whole number of "
-			      "remainders",
-			      percent / 100, percent % 100, modulo);
-		return -1;
-	}
-	if (count < held && !may_shrink) {
-		buffer_printf(says,
-			      "%s/%s holds %" PRIu64 " of %" PRIu64 " remainders: with %" PRIu64
-			      " users would move back (--allow-back lets them)",
-			      target.rule->tag_header, target.policy->tag_value, held, modulo,
-			      count);
-		return -1;
-	}
-	if (count == held)
-		return 0;
-	int error = write_share(&target, count, percent, &field, &value, says);
-	struct source_place place = target.policy->place;
-	struct changed_file *file = error ? NULL : changes_find(changes, place, &offset);
-	if (!error &&
-	    (!file || !find_value(buffer_span(&file->old), offset + (file->old.data[offset] == '{'),
-				  place.column - 1, field, &from, &to)))
-		error = refuse_place(says, place, "can't be edited, edit it by hand");
-	if (!error)
-		error = buffer_text(&value) ? changes_edit(file, from, to, value.data) : -1;
-	buffer_free(&value);
-	return error;
 }
