@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -170,4 +171,69 @@ int unix_socket_read_line(int fd, char *ret_line, size_t size)
 		}
 	}
 	return -EMSGSIZE;
+}
+
+union control {
+	struct cmsghdr header; /* for its alignment */
+	char memory[CMSG_SPACE(UNIX_SOCKET_MAX_DESCRIPTORS * sizeof(int))];
+};
+
+int unix_socket_send_descriptors(int fd, const void *bytes, size_t length, const int *descriptors,
+				 size_t count)
+{
+	struct iovec piece = {(void *)bytes, length};
+	union control control = {0};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+
+	if (count > UNIX_SOCKET_MAX_DESCRIPTORS)
+		return -E2BIG;
+	if (count) {
+		message.msg_control = control.memory;
+		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(header), descriptors, count * sizeof(int));
+	}
+	ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+	if (sent < 0)
+		return -errno;
+	return sent == (ssize_t)length ? 0 : -EPROTO;
+}
+
+static void take_descriptors(struct msghdr *message,
+			     int ret_descriptors[UNIX_SOCKET_MAX_DESCRIPTORS], size_t *ret_count)
+{
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
+	     header = CMSG_NXTHDR(message, header)) {
+		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		/* All of a message fit: its room for them is no larger. */
+		memcpy(ret_descriptors + *ret_count, CMSG_DATA(header), count * sizeof(int));
+		*ret_count += count;
+	}
+}
+
+int unix_socket_receive_descriptors(int fd, void *ret_bytes, size_t length,
+				    int ret_descriptors[UNIX_SOCKET_MAX_DESCRIPTORS],
+				    size_t *ret_count)
+{
+	struct iovec piece = {ret_bytes, length};
+	union control control;
+	struct msghdr message = {
+		.msg_iov = &piece,
+		.msg_iovlen = 1,
+		.msg_control = control.memory,
+		.msg_controllen = sizeof(control.memory),
+	};
+
+	*ret_count = 0;
+	ssize_t received = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+	if (received < 0)
+		return -errno;
+	take_descriptors(&message, ret_descriptors, ret_count);
+	return received == (ssize_t)length && !(message.msg_flags & MSG_CTRUNC) ? 0 : -EPROTO;
 }

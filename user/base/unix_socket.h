@@ -28,3 +28,19 @@ int unix_socket_write(int fd, const char *text);
  * -ECONNRESET at the end, -EMSGSIZE if `size` bytes don't hold the line.
  */
 int unix_socket_read_line(int fd, char *ret_line, size_t size);
+
+#define UNIX_SOCKET_MAX_DESCRIPTORS 64 /* of one message; the kernel takes at most 253 */
+
+/*
+ * One message with descriptors (SCM_RIGHTS), of `count` from 0 to the maximum; the sender keeps its
+ * own. `length` > 0.
+ */
+int unix_socket_send_descriptors(int fd, const void *bytes, size_t length, const int *descriptors,
+				 size_t count);
+/*
+ * Receives such a message of exactly `length` bytes; -EPROTO for any other. The descriptors that
+ * came are the caller's, after an error too: *ret_count says how many stand in ret_descriptors.
+ */
+int unix_socket_receive_descriptors(int fd, void *ret_bytes, size_t length,
+				    int ret_descriptors[UNIX_SOCKET_MAX_DESCRIPTORS],
+				    size_t *ret_count);

@@ -9,9 +9,10 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/unix_socket.h"
 
 #define MAGIC 0x6c746b31U /* "ltk1": both agents speak this version of the messages below */
-#define BATCH 64	  /* descriptors of one message; the kernel takes at most 253 */
+#define BATCH UNIX_SOCKET_MAX_DESCRIPTORS
 
 struct wire_socket {
 	uint8_t address[16];
@@ -28,11 +29,6 @@ struct wire_batch {
 	struct wire_socket sockets[BATCH];
 };
 
-union control {
-	struct cmsghdr header; /* for its alignment */
-	char memory[CMSG_SPACE(BATCH * sizeof(int))];
-};
-
 void proxy_sockets_free(struct proxy_sockets *sockets)
 {
 	for (size_t i = 0; i < sockets->count; i++) {
@@ -46,9 +42,6 @@ void proxy_sockets_free(struct proxy_sockets *sockets)
 static int send_batch(int unix_socket, const struct proxy_socket *sockets, size_t count, bool more)
 {
 	struct wire_batch batch = {.magic = MAGIC, .count = (uint16_t)count, .more = more};
-	struct iovec piece = {&batch, sizeof(batch)};
-	union control control = {0};
-	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
 	int fds[BATCH];
 
 	for (size_t i = 0; i < count; i++) {
@@ -57,19 +50,7 @@ static int send_batch(int unix_socket, const struct proxy_socket *sockets, size_
 		batch.sockets[i].kind = (uint8_t)sockets[i].identity.kind;
 		fds[i] = sockets[i].fd;
 	}
-	if (count) {
-		message.msg_control = control.memory;
-		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-		header->cmsg_level = SOL_SOCKET;
-		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(header), fds, count * sizeof(int));
-	}
-	ssize_t length = sendmsg(unix_socket, &message, MSG_NOSIGNAL);
-	if (length < 0)
-		return -errno;
-	return length == (ssize_t)sizeof(batch) ? 0 : -EPROTO;
+	return unix_socket_send_descriptors(unix_socket, &batch, sizeof(batch), fds, count);
 }
 
 int takeover_send(int unix_socket, const struct proxy_sockets *sockets)
@@ -88,27 +69,22 @@ int takeover_send(int unix_socket, const struct proxy_sockets *sockets)
 	return 0;
 }
 
-/* Takes the descriptors of a message over into the list: from here on they are closed with it. */
-static int take_descriptors(struct msghdr *message, struct proxy_sockets *sockets)
+/* Takes the descriptors over into the list: from here on they are closed with it. */
+static int take_descriptors(const int *fds, size_t count, struct proxy_sockets *sockets)
 {
-	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
-	     header = CMSG_NXTHDR(message, header)) {
-		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-			continue;
-		size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < count; i++) {
-			struct proxy_socket *socket = ARRAY_APPEND(sockets->items, sockets->count);
-			int fd;
+	int error = 0;
 
-			memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
-			if (!socket) {
-				close(fd);
-				continue;
-			}
-			socket->fd = fd;
+	for (size_t i = 0; i < count; i++) {
+		struct proxy_socket *socket = ARRAY_APPEND(sockets->items, sockets->count);
+
+		if (socket) {
+			socket->fd = fds[i];
+		} else {
+			close(fds[i]);
+			error = -ENOMEM;
 		}
 	}
-	return message->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+	return error;
 }
 
 static bool is_listening_tcp_socket(int fd)
@@ -124,22 +100,15 @@ static bool is_listening_tcp_socket(int fd)
 static int receive_batch(int unix_socket, struct proxy_sockets *sockets, bool *ret_more)
 {
 	struct wire_batch batch;
-	struct iovec piece = {&batch, sizeof(batch)};
-	union control control;
-	struct msghdr message = {
-		.msg_iov = &piece,
-		.msg_iovlen = 1,
-		.msg_control = control.memory,
-		.msg_controllen = sizeof(control.memory),
-	};
-	size_t before = sockets->count;
-	ssize_t length = recvmsg(unix_socket, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+	int fds[BATCH];
+	size_t before = sockets->count, count;
+	int error =
+		unix_socket_receive_descriptors(unix_socket, &batch, sizeof(batch), fds, &count);
+	int memory_error = take_descriptors(fds, count, sockets);
 
-	if (length < 0)
-		return -errno;
-	int error = take_descriptors(&message, sockets);
-	if (error || length != (ssize_t)sizeof(batch) || batch.magic != MAGIC ||
-	    batch.count != sockets->count - before)
+	if (error || memory_error)
+		return error ? error : memory_error;
+	if (batch.magic != MAGIC || batch.count != count)
 		return -EPROTO;
 	for (size_t i = 0; i < batch.count; i++) {
 		struct proxy_socket *socket = &sockets->items[before + i];
