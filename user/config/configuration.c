@@ -28,10 +28,7 @@ static unsigned subjects_of(const struct mesh_tag_only *tag_only)
 	return subjects;
 }
 
-struct configuration *configuration_load_tag_only(const char *const *paths, size_t path_count,
-						  const struct mesh_tag_only *tag_only,
-						  uint32_t generation,
-						  struct diagnostics *diagnostics)
+static struct configuration *start(uint32_t generation, struct diagnostics *diagnostics)
 {
 	struct configuration *configuration = calloc(1, sizeof(*configuration));
 
@@ -42,16 +39,21 @@ struct configuration *configuration_load_tag_only(const char *const *paths, size
 	}
 	configuration->generation = generation;
 	configuration->references = 1;
+	return configuration;
+}
 
-	/* Every step runs even after errors in one before, so that one run names them all. */
-	manifest_set_read(paths, path_count, subjects_of(tag_only), diagnostics,
-			  &configuration->manifests);
-	int rules = tag_rules_compile(&configuration->manifests, generation, diagnostics,
-				      &configuration->tag_rules);
+/* Every step runs even after errors in one before, so that one run names them all. */
+static struct configuration *compile(struct configuration *configuration,
+				     const struct mesh_tag_only *tag_only,
+				     struct diagnostics *diagnostics)
+{
+	int rules = tag_rules_compile(&configuration->manifests, configuration->generation,
+				      diagnostics, &configuration->tag_rules);
 	int propagation = propagation_compile(&configuration->manifests, diagnostics,
 					      &configuration->propagation);
 	int mesh = mesh_compile(&configuration->manifests, tag_only, diagnostics,
 				&configuration->mesh);
+
 	diagnostics_sort(diagnostics);
 	if (rules || propagation || mesh || diagnostics->error_count) {
 		configuration_free(configuration);
@@ -60,10 +62,48 @@ struct configuration *configuration_load_tag_only(const char *const *paths, size
 	return configuration;
 }
 
+struct configuration *configuration_load_tag_only(const char *const *paths, size_t path_count,
+						  const struct mesh_tag_only *tag_only,
+						  uint32_t generation,
+						  struct diagnostics *diagnostics)
+{
+	struct configuration *configuration = start(generation, diagnostics);
+
+	if (!configuration)
+		return NULL;
+	manifest_set_read(paths, path_count, subjects_of(tag_only), diagnostics,
+			  &configuration->manifests);
+	return compile(configuration, tag_only, diagnostics);
+}
+
 struct configuration *configuration_load(const char *const *paths, size_t path_count,
 					 uint32_t generation, struct diagnostics *diagnostics)
 {
 	return configuration_load_tag_only(paths, path_count, NULL, generation, diagnostics);
+}
+
+struct configuration *configuration_load_tags(const char *const *paths, size_t path_count,
+					      struct diagnostics *diagnostics)
+{
+	struct configuration *configuration = start(1, diagnostics);
+
+	if (!configuration)
+		return NULL;
+	manifest_set_read(paths, path_count, MANIFEST_TAGS, diagnostics, &configuration->manifests);
+	return compile(configuration, NULL, diagnostics);
+}
+
+struct configuration *configuration_load_files(const struct manifest_file *files, size_t file_count,
+					       unsigned subjects, uint32_t generation,
+					       struct diagnostics *diagnostics)
+{
+	struct configuration *configuration = start(generation, diagnostics);
+
+	if (!configuration)
+		return NULL;
+	manifest_set_read_files(files, file_count, subjects, diagnostics,
+				&configuration->manifests);
+	return compile(configuration, NULL, diagnostics);
 }
 
 void configuration_set_generation(struct configuration *configuration, uint32_t generation)

@@ -31,6 +31,13 @@ struct configuration *configuration_load_tag_only(const char *const *paths, size
 						  const struct mesh_tag_only *tag_only,
 						  uint32_t generation,
 						  struct diagnostics *diagnostics);
+/* The same of tags alone: without routes, hosts or a next hop. */
+struct configuration *configuration_load_tags(const char *const *paths, size_t path_count,
+					      struct diagnostics *diagnostics);
+/* The same of files that were read before; `subjects`: MANIFEST_ALL or MANIFEST_TAGS. */
+struct configuration *configuration_load_files(const struct manifest_file *files, size_t file_count,
+					       unsigned subjects, uint32_t generation,
+					       struct diagnostics *diagnostics);
 /* Before it is shared: goes on where an earlier agent ended. */
 void configuration_set_generation(struct configuration *configuration, uint32_t generation);
 struct configuration *configuration_take(struct configuration *configuration);

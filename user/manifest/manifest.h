@@ -22,6 +22,15 @@ struct passed_over_kind {
 	size_t count;
 };
 
+/* A file as it was read. */
+struct manifest_file {
+	char *name;
+	char *text; /* NULL: it could not be read */
+	size_t length;
+};
+
+void manifest_files_free(struct manifest_file *files, size_t count);
+
 /* What kinds are about, as bits. */
 enum manifest_subject {
 	MANIFEST_TAGS = 1 << 0,	    /* WasmPlugin, ASMHeaderPropagation */
@@ -48,6 +57,7 @@ struct manifest_set {
 	size_t workload_count;
 	struct passed_over_kind *passed_over;
 	size_t passed_over_count;
+	struct manifest_file *files; /* owned, as are their texts */
 	size_t file_count;
 	unsigned subjects; /* that were read */
 };
@@ -63,4 +73,8 @@ struct manifest_set {
  */
 void manifest_set_read(const char *const *paths, size_t path_count, unsigned subjects,
 		       struct diagnostics *diagnostics, struct manifest_set *set);
+/* The same of files that were read before; their texts are copied. */
+void manifest_set_read_files(const struct manifest_file *files, size_t file_count,
+			     unsigned subjects, struct diagnostics *diagnostics,
+			     struct manifest_set *set);
 void manifest_set_free(struct manifest_set *set);

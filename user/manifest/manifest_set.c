@@ -199,20 +199,46 @@ static int add_document(struct manifest_set *set, const struct node *document,
 	return pass_over(set, api_version->text, kind->text);
 }
 
-static void read_one_file(struct manifest_set *set, const char *file,
-			  struct diagnostics *diagnostics)
+/* `text` NULL: it could not be read, which is told already. */
+static int keep_file(struct manifest_set *set, const char *name, const struct span *text)
+{
+	struct manifest_file *file = ARRAY_APPEND(set->files, set->file_count);
+
+	if (!file)
+		return -ENOMEM;
+	*file = (struct manifest_file){
+		.name = strdup(name),
+		.text = text ? span_copy(*text) : NULL,
+		.length = text ? text->length : 0,
+	};
+	return file->name && (file->text || !text) ? 0 : -ENOMEM;
+}
+
+static void add_file(struct manifest_set *set, const char *name, struct span text,
+		     struct diagnostics *diagnostics)
 {
 	struct node **documents;
-	size_t count = nodes_read_file(file, diagnostics, &documents);
-	int result = 0;
+	size_t count = nodes_read_memory(name, text, diagnostics, &documents);
+	int result = keep_file(set, name, &text);
 
-	set->file_count++;
 	for (size_t i = 0; i < count && !result; i++)
 		result = add_document(set, documents[i], diagnostics);
 	if (result)
-		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){.file = file},
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){.file = name},
 				NULL, NULL, "%s", strerror(-result));
 	nodes_free(documents, count);
+}
+
+static void read_one_file(struct manifest_set *set, const char *file,
+			  struct diagnostics *diagnostics)
+{
+	struct buffer text = {0};
+
+	if (nodes_read_text(file, diagnostics, &text))
+		keep_file(set, file, NULL);
+	else
+		add_file(set, file, buffer_span(&text), diagnostics);
+	buffer_free(&text);
 }
 
 /* Names with a leading dot are left out: hidden files, and kubelet's ..data links. */
@@ -347,6 +373,26 @@ void manifest_set_read(const char *const *paths, size_t path_count, unsigned sub
 	check_duplicates(set, diagnostics);
 }
 
+void manifest_set_read_files(const struct manifest_file *files, size_t file_count,
+			     unsigned subjects, struct diagnostics *diagnostics,
+			     struct manifest_set *set)
+{
+	*set = (struct manifest_set){.subjects = subjects};
+	for (size_t i = 0; i < file_count; i++)
+		add_file(set, files[i].name, (struct span){files[i].text, files[i].length},
+			 diagnostics);
+	check_duplicates(set, diagnostics);
+}
+
+void manifest_files_free(struct manifest_file *files, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(files[i].name);
+		free(files[i].text);
+	}
+	free(files);
+}
+
 #define FREE_MANIFESTS(free_one, array, count)       \
 	do {                                         \
 		for (size_t i = 0; i < (count); i++) \
@@ -369,5 +415,6 @@ void manifest_set_free(struct manifest_set *set)
 		free(set->passed_over[i].kind);
 	}
 	free(set->passed_over);
+	manifest_files_free(set->files, set->file_count);
 	*set = (struct manifest_set){0};
 }

@@ -450,23 +450,29 @@ static int read_whole(int fd, struct buffer *text)
 	}
 }
 
-size_t nodes_read_file(const char *file, struct diagnostics *diagnostics,
-		       struct node ***ret_documents)
+int nodes_read_text(const char *file, struct diagnostics *diagnostics, struct buffer *ret_text)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	struct buffer text = {0};
-	size_t count = 0;
-	int error = fd < 0 ? -errno : read_whole(fd, &text);
+	int error = fd < 0 ? -errno : read_whole(fd, ret_text);
 
-	*ret_documents = NULL;
 	if (error)
 		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){.file = file},
 				NULL, NULL, "cannot read: %s", strerror(-error));
-	else
-		count = nodes_read_memory(file, buffer_span(&text), diagnostics, ret_documents);
-	buffer_free(&text);
 	if (fd >= 0)
 		close(fd);
+	return error ? -1 : 0;
+}
+
+size_t nodes_read_file(const char *file, struct diagnostics *diagnostics,
+		       struct node ***ret_documents)
+{
+	struct buffer text = {0};
+	size_t count = 0;
+
+	*ret_documents = NULL;
+	if (nodes_read_text(file, diagnostics, &text) == 0)
+		count = nodes_read_memory(file, buffer_span(&text), diagnostics, ret_documents);
+	buffer_free(&text);
 	return count;
 }
 

@@ -29,6 +29,8 @@ struct node {
  * Gives the number of documents read before the first error; *ret_documents is owned by the caller
  * (nodes_free). Empty documents are left out.
  */
+/* The file alone, as text: 0, or -1 (named in `diagnostics`). */
+int nodes_read_text(const char *file, struct diagnostics *diagnostics, struct buffer *ret_text);
 size_t nodes_read_file(const char *file, struct diagnostics *diagnostics,
 		       struct node ***ret_documents);
 size_t nodes_read_memory(const char *file, struct span text, struct diagnostics *diagnostics,
