@@ -10,6 +10,7 @@
 #include "agent/reload.h"
 #include "base/log.h"
 #include "base/unix_socket.h"
+#include "config/in_force.h"
 
 #define RELOAD_COMMAND "reload " /* and the directory of manifests */
 #define MAX_ANSWER 500		 /* bytes; what a command reads */
@@ -149,6 +150,8 @@ void control_obey(struct agent *agent)
 		}
 	} else if (error == 0 && span_starts_with(span_of(command), span_of(RELOAD_COMMAND))) {
 		error = reload_and_tell(agent, connection, command + strlen(RELOAD_COMMAND));
+	} else if (error == 0 && strcmp(command, IN_FORCE_COMMAND) == 0) {
+		error = in_force_tell(connection, agent->configuration);
 	} else if (error == 0) {
 		error = unix_socket_write(connection, "error unknown command\n");
 	}

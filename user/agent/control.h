@@ -3,7 +3,7 @@
 /*
  * The control socket: what changes something comes this way, from root and the agent's own user
  * alone (base/unix_socket.h). docs/commands.md has the conversation of `reload`, proxy/handover.h
- * that of a change of agents.
+ * that of a change of agents, config/in_force.h that about the configuration in force.
  */
 #include "agent/state.h"
 #include "proxy/handover.h"

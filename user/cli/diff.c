@@ -9,12 +9,14 @@
 #include "cli/comparison.h"
 #include "cli/ids.h"
 #include "cli/output.h"
+#include "config/in_force.h"
 
 #define DEFAULT_COUNT 100000
 #define DEFAULT_EXAMPLES 5
 
 static const char usage[] =
 	"usage: lanetag diff [--users FILE | --count N] [OPTION…] A B\n"
+	"       lanetag diff --running [--users FILE | --count N] [OPTION…] B\n"
 	"\n"
 	"Tells how many and which users change sides when the manifests A (a file or a directory) "
 	"are\n"
@@ -24,6 +26,8 @@ static const char usage[] =
 	"in B, to the\n"
 	"side without tags.\n"
 	"\n"
+	"      --running        A is what the running agent has in force, whatever lies on disk\n"
+	"      --control PATH   the agent's Unix socket (default: " DEFAULT_CONTROL_PATH ")\n"
 	"      --users FILE     ids, one a line; '-' is standard input\n"
 	"  -n, --count N        made-up ids: user-0 to user-(N-1) (default: 100000)\n"
 	"      --examples N     name so many users of each change (default: 5)\n"
@@ -32,15 +36,17 @@ static const char usage[] =
 	"\n"
 	"exit status: 0 nobody moves back, 1 somebody does, 2 wrong usage, manifests with errors, "
 	"or an id\n"
-	"that no header may hold (it is named and left out)\n"
+	"that no header may hold (it is named and left out), or no agent answers\n"
 	"\n"
-	"examples: lanetag diff running/ proposed/ --users ids.txt\n"
+	"examples: lanetag diff --running proposed/ --users ids.txt\n"
 	"          lanetag diff examples/tutorial/step2/hash-tagging-plugin.yaml "
 	"examples/tutorial/step3/wasm-plugin-ab-v2-c-v3.yaml -o json\n";
 
-enum { OPTION_USERS = 256, OPTION_EXAMPLES };
+enum { OPTION_USERS = 256, OPTION_EXAMPLES, OPTION_RUNNING, OPTION_CONTROL };
 
 static const struct option options[] = {
+	{"running", no_argument, NULL, OPTION_RUNNING},
+	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"users", required_argument, NULL, OPTION_USERS},
 	{"count", required_argument, NULL, 'n'},
 	{"examples", required_argument, NULL, OPTION_EXAMPLES},
@@ -50,7 +56,9 @@ static const struct option options[] = {
 };
 
 struct diff_arguments {
-	const char *before, *after;
+	const char *before, *after; /* `before` is NULL with `running` */
+	bool running;
+	const char *control;
 	const char *users_file;
 	uint64_t count; /* 0: not given */
 	uint64_t examples;
@@ -61,6 +69,12 @@ struct diff_arguments {
 static int parse_option(int option, struct diff_arguments *arguments)
 {
 	switch (option) {
+	case OPTION_RUNNING:
+		arguments->running = true;
+		return 0;
+	case OPTION_CONTROL:
+		arguments->control = optarg;
+		return 0;
 	case OPTION_USERS:
 		arguments->users_file = optarg;
 		return 0;
@@ -92,33 +106,85 @@ static int parse_arguments(int argc, char **argv, struct diff_arguments *argumen
 	}
 	if (arguments->help)
 		return 0;
-	if (argc - optind != 2)
-		problem = "two configurations must be given, A and B";
+	if (argc - optind != (arguments->running ? 1 : 2))
+		problem = arguments->running ? "with --running one configuration must be given, B"
+					     : "two configurations must be given, A and B";
+	else if (arguments->control && !arguments->running)
+		problem = "--control: needs --running";
 	else if (arguments->count && arguments->users_file)
 		problem = "only one of --count N and --users FILE can be given";
 	if (problem) {
 		fprintf(stderr, "lanetag diff: %s\n", problem);
 		return -1;
 	}
-	arguments->before = argv[optind];
-	arguments->after = argv[optind + 1];
+	arguments->before = arguments->running ? NULL : argv[optind];
+	arguments->after = argv[argc - 1];
+	if (!arguments->control)
+		arguments->control = DEFAULT_CONTROL_PATH;
 	if (!arguments->count)
 		arguments->count = DEFAULT_COUNT;
 	return 0;
 }
 
-static struct configuration *load(const char *path)
+static struct configuration *load(const char *path, bool tags_only)
 {
 	struct diagnostics diagnostics = {0};
-	struct configuration *configuration = configuration_load(&path, 1, 1, &diagnostics);
+	struct configuration *configuration =
+		tags_only ? configuration_load_tags(&path, 1, &diagnostics)
+			  : configuration_load(&path, 1, 1, &diagnostics);
 
 	diagnostics_print(&diagnostics, stderr);
 	diagnostics_free(&diagnostics);
 	return configuration;
 }
 
+/* What the agent has in force; NULL: told. */
+static struct configuration *load_running(const char *control, bool *ret_tags_only)
+{
+	struct in_force in_force = {0};
+	struct diagnostics diagnostics = {0};
+	struct configuration *configuration = NULL;
+	int error = in_force_ask(control, &in_force);
+
+	*ret_tags_only = in_force.tags_only;
+	if (error)
+		fprintf(stderr, "lanetag diff: no agent tells its configuration at %s: %s\n",
+			control, strerror(-error));
+	else
+		configuration =
+			configuration_load_files(in_force.files, in_force.file_count,
+						 in_force.tags_only ? MANIFEST_TAGS : MANIFEST_ALL,
+						 in_force.generation, &diagnostics);
+	/* Its warnings were the agent's to tell; errors: another version of lanetag. */
+	if (!error && !configuration)
+		diagnostics_print(&diagnostics, stderr);
+	diagnostics_free(&diagnostics);
+	in_force_free(&in_force);
+	return configuration;
+}
+
+static int tell(const struct diff_arguments *arguments, const struct configuration *before,
+		const struct comparison *comparison)
+{
+	if (arguments->json) {
+		json_t *answer = comparison_json(comparison);
+
+		if (answer && arguments->running)
+			json_object_set_new(
+				answer, "running",
+				json_pack("{s:I}", "generation", (json_int_t)before->generation));
+		return output_json("diff", answer);
+	}
+	if (arguments->running)
+		printf("first: generation %u, in force at %s\n", before->generation,
+		       arguments->control);
+	comparison_print(comparison);
+	return 0;
+}
+
 /* An exit status. */
-static int compare_users(const struct diff_arguments *arguments, struct comparison *comparison)
+static int compare_users(const struct diff_arguments *arguments, const struct configuration *before,
+			 struct comparison *comparison)
 {
 	struct id_source source;
 	struct span id;
@@ -129,27 +195,25 @@ static int compare_users(const struct diff_arguments *arguments, struct comparis
 	ids_close(&source);
 	if (next < 0)
 		return EXIT_USAGE;
-	if (arguments->json) {
-		if (output_json("diff", comparison_json(comparison)))
-			return EXIT_USAGE;
-	} else {
-		comparison_print(comparison);
-	}
-	if (!output_flush("diff") || source.refused)
+	if (tell(arguments, before, comparison) || !output_flush("diff") || source.refused)
 		return EXIT_USAGE;
 	return comparison_moves_back(comparison) ? EXIT_NEGATIVE : 0;
 }
 
 static int diff(const struct diff_arguments *arguments)
 {
-	struct configuration *before = load(arguments->before), *after = load(arguments->after);
+	bool tags_only = false;
+	struct configuration *before = arguments->running
+					       ? load_running(arguments->control, &tags_only)
+					       : load(arguments->before, false);
+	struct configuration *after = load(arguments->after, tags_only);
 	struct comparison *comparison = NULL;
 	int status = EXIT_USAGE;
 
 	if (before && after) {
 		comparison = comparison_new(before, after, arguments->examples);
 		if (comparison)
-			status = compare_users(arguments, comparison);
+			status = compare_users(arguments, before, comparison);
 		else
 			fprintf(stderr, "lanetag diff: out of memory\n");
 	}

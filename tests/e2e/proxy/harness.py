@@ -5,6 +5,7 @@ All on the loopback of a network namespace of its own (test_proxy.sh makes it): 
 import hashlib
 import os
 import re
+import re
 import signal
 import socket
 import subprocess
@@ -249,12 +250,12 @@ class Proxy:
     """lanetag with a directory of manifests."""
     processes = []  # of all, so that none outlives the tests
 
-    def __init__(self, manifests, *limits, workers=2, environment=None, prefix=()):
+    def __init__(self, manifests, *limits, workers=2, environment=None, prefix=(), options=()):
         self.directory = tempfile.TemporaryDirectory(prefix="lanetag-proxy-")
         self.write(manifests)
         command = os.environ["LANETAG_PROXY_COMMAND"].split()
         self.log = tempfile.NamedTemporaryFile(mode="w+", prefix="lanetag-log-")
-        arguments = [*prefix, *command, "--config", self.directory.name, "--workers", str(workers)]
+        arguments = [*prefix, *command, "--config", self.directory.name, "--workers", str(workers), *options]
         for limit in limits:
             arguments += ["--limit", limit]
         self.process = subprocess.Popen(arguments, stderr=self.log, env=environment)
@@ -305,6 +306,24 @@ class Proxy:
             status = -1
         self.directory.cleanup()
         return status
+
+
+def wait_for(condition, what="waited in vain"):
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError(what)
+
+
+def start(manifests, *options):
+    """An agent with more options that has started, after those that failed claims have left behind."""
+    for process in Proxy.processes:
+        process.kill()
+        process.wait()
+    proxy = Proxy(manifests, options=options)
+    wait_for(lambda: re.search(r'event"?[=:]"started"', proxy.read_log()), "the agent starts")
+    return proxy
 
 
 GATEWAY = """

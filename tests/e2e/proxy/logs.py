@@ -12,38 +12,18 @@ import tempfile
 import threading
 import time
 
-from harness import GATEWAY, Client, Proxy, Tests, Upstream, one_app, reply, request_bytes, tag_rule, tag_rules
+from harness import (GATEWAY, Client, Tests, Upstream, one_app, reply, request_bytes, start, tag_rule, tag_rules,
+                     wait_for)
 
 COMMAND = os.environ["LANETAG_PROXY_COMMAND"]
 LANETAG = shlex.split(COMMAND)[0]
 PLACE = tempfile.TemporaryDirectory(prefix="lanetag-logs-")
 CONTROL = os.path.join(PLACE.name, "control.sock")
-RULES = tag_rules(("appver-a", "v2", 10))
+MANIFESTS = one_app() + tag_rules(("appver-a", "v2", 10))
 
 # What an operator may be led to believe by a manifest, or a terminal to do.
 HOSTILE = (r'" level=info event="configuration in force" generation=99', r'\"},{\"level\":\"info', r"back\\slash\n{}",
            r"\e[31mred\a", r"\x9b31m", r"é 😀 \u2028", r"' = '")
-
-
-def start(*options, manifests=None):
-    os.environ["LANETAG_PROXY_COMMAND"] = " ".join([COMMAND, "--control", CONTROL, *options])
-    for process in Proxy.processes:  # of a claim that failed
-        process.kill()
-        process.wait()
-    try:
-        proxy = Proxy(manifests or one_app() + RULES)
-    finally:
-        os.environ["LANETAG_PROXY_COMMAND"] = COMMAND
-    wait_for(lambda: re.search(r'event"?[=:]"started"', proxy.read_log()), "the agent starts")
-    return proxy
-
-
-def wait_for(condition, what):
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError(what)
 
 
 def parse_json(line):
@@ -77,7 +57,7 @@ spec: {{hosts: ["{text}"], gateways: ["{text}"], "{text}": 1, http: [{{route: [{
 
 
 def every_line_can_be_read_back(parse, *options):
-    proxy = start(*options)
+    proxy = start(MANIFESTS, "--control", CONTROL, *options)
     name = os.path.join(proxy.directory.name, 'x" level=info event="forged"\n{"level":"info"}\x1b[31m \udcff.yaml')
     with open(name, "w", encoding="utf-8") as file:
         file.write(hostile_manifests())
@@ -101,11 +81,11 @@ def logfmt_can_be_read_back_whatever_manifests_hold():
 
 
 def json_can_be_read_back_whatever_manifests_hold():
-    every_line_can_be_read_back(parse_json, "--log-format json")
+    every_line_can_be_read_back(parse_json, "--log-format", "json")
 
 
 def a_flood_is_held_back_and_told_and_hides_no_reload():
-    proxy = start("--log-format json")
+    proxy = start(MANIFESTS, "--control", CONTROL, "--log-format", "json")
     reloads = 30
     for i in range(1000):
         with socket.socket(socket.AF_UNIX) as client:
@@ -172,7 +152,7 @@ def handle(request, sock):
 def access_log_of(targets, *options, rules=ID_RULES, fields=(), ask=Client.ask):
     """The lines of these requests, as they were written; each request has an id in every source."""
     path = os.path.join(PLACE.name, "access.log")
-    proxy = start("--access-log", path, *options, manifests=one_app() + rules)
+    proxy = start(one_app() + rules, "--control", CONTROL, "--access-log", path, *options)
     with Client() as client:
         for target in targets:
             ask(client, target, fields=[f"x-user-id: {IN_HEADER}", f"Cookie: a=b; sid={IN_COOKIE}", *fields])
@@ -218,20 +198,20 @@ def the_access_log_has_hashes_of_ids_and_no_id():
 
 
 def the_common_format_hides_ids_too():
-    lines = access_log_of([f"/x?a=b&uid={IN_QUERY}"], "--access-log-format common")
+    lines = access_log_of([f"/x?a=b&uid={IN_QUERY}"], "--access-log-format", "common")
     assert "4711" not in "".join(lines) and '"GET /x?a=b&uid=* HTTP/1.1" 200 0' in lines[0], lines
-    lines = access_log_of([f"/x?uid={IN_QUERY}"], "--access-log-format common", "--access-log-user-ids raw")
+    lines = access_log_of([f"/x?uid={IN_QUERY}"], "--access-log-format", "common", "--access-log-user-ids", "raw")
     assert f'"GET /x?uid={IN_QUERY} HTTP/1.1" 200 0' in lines[0], lines
 
 
 def ids_are_raw_only_where_asked_for():
-    line = json.loads(access_log_of([f"/x?uid={IN_QUERY}"], "--access-log-user-ids raw")[0])
+    line = json.loads(access_log_of([f"/x?uid={IN_QUERY}"], "--access-log-user-ids", "raw")[0])
     assert line["target"] == f"/x?uid={IN_QUERY}"
     assert line["users"] == {"x-user-id": IN_HEADER, "cookie sid": IN_COOKIE, "queryParam uid": IN_QUERY}
 
 
 def not_even_hashes_where_none_are_wanted():
-    line = access_log_of([f"/x?uid={IN_QUERY}"], "--access-log-user-ids none")[0]
+    line = access_log_of([f"/x?uid={IN_QUERY}"], "--access-log-user-ids", "none")[0]
     assert "4711" not in line and "users" not in json.loads(line) and json.loads(line)["target"] == "/x?uid=*"
 
 
@@ -248,7 +228,7 @@ def any_bytes_of_a_client_make_valid_lines():
     hostile = '"},{"\\n' + bytes(range(0x80, 0x100)).decode("latin-1")
     uid = bytes(range(0, 256, 4)) + b'"\\\n'
     encoded = "".join(f"%{byte:02x}" for byte in uid)
-    line = json.loads(access_log_of(["/x?uid=" + encoded], "--access-log-user-ids raw",
+    line = json.loads(access_log_of(["/x?uid=" + encoded], "--access-log-user-ids", "raw",
                                     fields=["X-Request-Id: " + hostile])[0])
     assert line["request_id"] == hostile and line["users"]["queryParam uid"] == uid.decode("latin-1"), line
 

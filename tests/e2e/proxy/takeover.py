@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 
-from harness import PROXY_PORT, Client, Closed, Proxy, Tests, Upstream, one_app, reply, request_bytes, tag_rules
+from harness import PROXY_PORT, Client, Closed, Proxy, Tests, Upstream, one_app, reply, request_bytes, tag_rules, wait_for
 
 COMMAND = os.environ["LANETAG_PROXY_COMMAND"]
 RULES = tag_rules(("appver-a", "v2", 10))
@@ -94,14 +94,6 @@ class Place:
         assert old.process.wait(20) == 0, old.read_log()[-2000:]
         wait_for(lambda: status_of() is not None)
         return new
-
-
-def wait_for(condition):
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("waited in vain")
 
 
 def status_of():
