@@ -6,7 +6,8 @@ Holds what user/http makes of requests against Node, nginx and HAProxy, in three
   forwarded  the bytes that lanetag would send on go to the peer: it must see the very requests that lanetag
              saw, or refuse; anything else is smuggling and fails, whatever the table says.
   proxied    the client's bytes go to the running agent, whose next hop is Node: the agent must refuse what we
-             refuse, and Node must see the very requests that we saw.
+             refuse, and Node must see the very requests that we saw; also where a sample of them is cut at every
+             byte, or comes byte by byte.
 Every difference must stand with its reason in differences.tsv, beside this file. Prints TAP.
 
 usage: compare.py PATH-OF-http_verdict PATH-OF-lanetag CORPUS REPORT [--update]
@@ -32,6 +33,9 @@ NO_HOST = {'host/value/aaaaaaaaaaaa', 'host/old/aaaaaaaaaaaa'}  # 404: longer th
 AT_ONCE = 64
 PATIENCE = 0.4       # seconds without a byte until a peer counts as waiting for more …
 MORE_PATIENCE = 4.0  # … and where this alone makes a difference
+# To the running agent in pieces: every so many-th case byte by byte, and of every so many-th kind one cut at every byte.
+BYTE_BY_BYTE, CUT_AT_EVERY_BYTE = 4, 8
+LONG = 1000  # bytes, above which a case does not go in pieces
 
 
 CAUSES = (('expect', rb'(?i)\nexpect: (?!100-continue\r)'), ('tab', rb'(?i)\n(host|content-length|transfer-encoding):[^\r]*\t'),
@@ -79,10 +83,10 @@ def plain(report):
     return ' '.join((method, path, *rest))
 
 
-async def ask(port, data, patience):
+async def ask(port, pieces, patience):
     for _ in range(3):
         try:
-            answers, closed = await peers.talk(port, data, patience)
+            answers, closed = await peers.talk(port, pieces, patience)
             break
         except ConnectionError:
             await asyncio.sleep(0.2)
@@ -144,9 +148,9 @@ async def hold(names, streams, verdicts, ports, differ):
 
     async def one(name, peer, data, ours):
         async with gate:
-            theirs = await ask(ports[peer], data, PATIENCE)
+            theirs = await ask(ports[peer], [data], PATIENCE)
             if differ(ours, theirs):
-                theirs = await ask(ports[peer], data, MORE_PATIENCE)
+                theirs = await ask(ports[peer], [data], MORE_PATIENCE)
             difference = differ(ours, theirs)
             if not difference:
                 return None
@@ -156,6 +160,41 @@ async def hold(names, streams, verdicts, ports, differ):
     found = await asyncio.gather(*(one(name, peer, data, ours) for peer in ports
                                    for name, data, ours in zip(names, streams, verdicts)))
     return [difference for difference in found if difference]
+
+
+def in_pieces(names, streams, verdicts):
+    """
+    A sample of the cases: (index, pieces to send one by one). Not where bytes follow a request that its client called
+    the last: those meet a closed connection, and the reset may take the answer along.
+    """
+    kinds = {}
+    for index, (name, data, ours) in enumerate(zip(names, streams, verdicts)):
+        if len(data) > LONG or (ours.end == 'closed' and not ours.items[-1].startswith('GET /next ')):
+            continue
+        kinds.setdefault('/'.join(name.split('/')[:2]), index)
+        if index % BYTE_BY_BYTE == 0:
+            yield index, [bytes([byte]) for byte in data]
+    for index in list(kinds.values())[::CUT_AT_EVERY_BYTE]:
+        for cut in range(1, len(streams[index])):
+            yield index, [streams[index][:cut], streams[index][cut:]]
+
+
+async def hold_pieces(names, streams, verdicts, port, whole):
+    """How many were sent in pieces, and [(case, pieces, difference, difference where it came whole), …]."""
+    gate = asyncio.Semaphore(4 * AT_ONCE)
+    expected = {name: (mine, other) for name, _, mine, other, _ in whole}
+
+    async def one(index, pieces):
+        async with gate:
+            for patience in (PATIENCE, MORE_PATIENCE):
+                difference = raw_difference(verdicts[index], await ask(port, pieces, patience))
+                shown = difference and (difference[0] if kind(difference[0]) == 'refuses' else kind(difference[0]), difference[1])
+                if shown == expected.get(names[index]):
+                    return None
+            return names[index], [len(piece) for piece in pieces[:2]], shown, expected.get(names[index])
+
+    found = await asyncio.gather(*(one(index, pieces) for index, pieces in in_pieces(names, streams, verdicts)))
+    return len(found), [difference for difference in found if difference]
 
 
 def cause(name, data, peer, mine):
@@ -227,12 +266,13 @@ async def run(program, agent, corpus):
                             await hold(names_sent, [forwarded_stream(ours)[0] for ours in sent], sent, running.ports,
                                        forwarded_difference)]
             proxied = await hold(names, streams, verdicts, {'node': running.proxy}, raw_difference)
-    return names, verdicts, len(sent), differences, proxied, running.versions
+            pieces = await hold_pieces(names, streams, verdicts, running.proxy, proxied)
+    return names, verdicts, len(sent), differences, proxied, pieces, running.versions
 
 
 def main():
     program, agent, corpus, report = sys.argv[1:5]
-    names, verdicts, forwarded, differences, proxied, versions = asyncio.run(run(program, agent, corpus))
+    names, verdicts, forwarded, differences, proxied, (piecewise, cut), versions = asyncio.run(run(program, agent, corpus))
     found = tabulate(differences)
     rows, reasons = read_table()
     pathlib.Path(report).write_text(''.join('\t'.join(difference) + '\n' for difference in differences))
@@ -261,6 +301,8 @@ def main():
     node_refuses = {name for _, name, peer, _, theirs, _ in differences if peer == 'node' and theirs in ('refuses', 'closed')}
     claim('the running agent refuses what we refuse, and its next hop sees the requests that we saw, or refuses them itself',
           [row for row in proxied if not (row[2] == 'takes' and row[3] == 'refuses' and row[0] in node_refuses | NO_HOST)])
+    print('# %d times a case was sent to the agent in pieces' % piecewise)
+    claim('no cut, nor arriving byte by byte, changes what the running agent or its next hop makes of a case', cut)
     claim('hardly any case fails to get through for the next hop\'s sake', [len(proxied)] if len(proxied) * 20 > len(names) else [])
     claim('every difference stands in the table with its reason',
           [(key, cases_[:3]) for key, cases_ in found.items() if key not in rows or reasons[key].startswith('NO REASON')])

@@ -236,12 +236,19 @@ def read_answers(data):
     return answers
 
 
-async def talk(port, data, patience):
-    """What the peer answers to `data`: (answers, whether it closed the connection)."""
+BETWEEN_PIECES = 0.001  # seconds: long enough that each comes alone
+
+
+async def talk(port, pieces, patience):
+    """What the peer answers to these pieces: (answers, whether it closed the connection)."""
     reader, writer = await asyncio.open_connection('127.0.0.1', port)
     received, closed = b'', False
     try:
-        writer.write(data)
+        for number, piece in enumerate(pieces):
+            if number:
+                await asyncio.sleep(BETWEEN_PIECES)
+            writer.write(piece)
+            await writer.drain()
         while True:
             try:
                 part = await asyncio.wait_for(reader.read(65536), patience)
