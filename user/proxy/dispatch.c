@@ -82,12 +82,15 @@ static enum exchange_progress answer_here(struct worker *worker, struct session 
 	return answer_by_route(worker, session);
 }
 
-static bool is_last_request(const struct worker *worker, const struct session *session)
+/* Whether this is the connection's last request, by the client's wish or by ours. */
+static void note_if_last(const struct worker *worker, struct session *session)
 {
 	size_t maximum = worker->proxy->options.maximum_requests_per_connection;
 
-	return !worker->request.head.keep_alive || worker->draining ||
-	       (maximum && session->requests >= maximum);
+	if (!worker->request.head.keep_alive)
+		session->state |= SESSION_CLOSE | SESSION_ENDS_ITSELF;
+	else if (worker->draining || (maximum && session->requests >= maximum))
+		session->state |= SESSION_CLOSE;
 }
 
 /* For the counters: which of its lanes are how well off is what a release is judged by. */
@@ -109,8 +112,7 @@ enum exchange_progress dispatch_request(struct worker *worker, struct session *s
 	*ret_consumed = 0;
 	session->requests++;
 	session->state &= (uint16_t)~SESSION_HEAD_STARTED;
-	if (is_last_request(worker, session))
-		session->state |= SESSION_CLOSE;
+	note_if_last(worker, session);
 	statistics_count(&worker->statistics.requests);
 	struct exchange *exchange = session->exchange = exchange_open(worker, session);
 	if (!exchange)

@@ -17,9 +17,9 @@
  * client's pipelined requests stay in the kernel. What was read beyond a request's end stands in
  * `input` and comes first.
  *
- * LINGERING: a socket that is closed while bytes of the client are unread sends a reset, which may
- * destroy the answer on its way. So only our side is shut down, and what comes is thrown away for a
- * moment (RFC 9112 9.6).
+ * LINGERING: a socket that is closed while bytes of the client are unread, or still come, sends a
+ * reset, which may destroy the answer on its way. So only our side is shut down, and what comes is
+ * thrown away for a moment (RFC 9112 9.6).
  */
 #include "proxy/session.h"
 
@@ -168,8 +168,8 @@ static bool finish_exchange(struct worker *worker, struct session *session)
 	exchange_close(worker, exchange);
 	session->exchange = NULL;
 	if (session->state & SESSION_CLOSE || !all_read) {
-		/* With nothing unread a close is clean. */
-		if (all_read && !session->input.length &&
+		/* Who asked for it sends no more: with nothing unread a close is clean. */
+		if (all_read && session->state & SESSION_ENDS_ITSELF && !session->input.length &&
 		    !connection_can_read(&session->connection))
 			close_session(worker, session);
 		else

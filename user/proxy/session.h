@@ -20,6 +20,7 @@ enum session_state {
 	SESSION_AGAIN = 1 << 3,	       /* in worker->again */
 	SESSION_MARK_MISSED = 1 << 4,  /* the kernel had no mark of the last request */
 	SESSION_COUNTED = 1 << 5,      /* in the table of clients */
+	SESSION_ENDS_ITSELF = 1 << 6,  /* the client asked for no more responses */
 };
 
 struct session {
