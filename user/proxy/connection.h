@@ -28,6 +28,7 @@ enum connection_state {
 	CONNECTION_FRESH = 1 << 6,	 /* an event said EPOLLIN and nothing was read since */
 	CONNECTION_NO_SPLICE = 1 << 7,	 /* splice(2) does not see what recv(2) gives */
 	CONNECTION_CLOSED = 1 << 8,	 /* waits for the end of the event batch */
+	CONNECTION_RESET = 1 << 9, /* a write was told so: the end that a read meets is none */
 };
 
 struct connection {

@@ -324,7 +324,7 @@ enum exchange_progress exchange_forward(struct worker *worker, struct exchange *
 static enum exchange_progress cut_request(struct worker *worker, struct exchange *exchange)
 {
 	exchange->events |= EXCHANGE_REQUEST_CUT | EXCHANGE_UPSTREAM_SPENT;
-	exchange->upstream->connection.state |= CONNECTION_READABLE;
+	exchange->upstream->connection.state |= CONNECTION_READABLE | CONNECTION_RESET;
 	exchange->phase_deadline_ms =
 		worker->now_ms + worker->proxy->options.upstream_response_timeout_ms;
 	return EXCHANGE_WAITING;

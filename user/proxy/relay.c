@@ -372,9 +372,11 @@ static void account_spliced(struct worker *worker, struct relay *relay, size_t l
 	}
 }
 
-static enum relay_outcome source_ended(struct relay *relay, ssize_t result)
+static enum relay_outcome source_ended(struct relay *relay, const struct connection *source,
+				       ssize_t result)
 {
-	if (result == 0 && relay->framing == HTTP_FRAMING_UNTIL_CLOSE) {
+	if (result == 0 && relay->framing == HTTP_FRAMING_UNTIL_CLOSE &&
+	    !(source->state & CONNECTION_RESET)) {
 		relay->source_done = true;
 		return RELAY_WAIT;
 	}
@@ -391,7 +393,7 @@ static enum relay_outcome copy_in(struct worker *worker, struct relay *relay,
 	if (length == -EAGAIN)
 		return RELAY_WAIT;
 	if (length <= 0)
-		return source_ended(relay, length);
+		return source_ended(relay, source, length);
 	relay->received += (size_t)length;
 	enum relay_outcome outcome = relay_push(worker, relay, sink, (struct span){0},
 						worker->memory, (size_t)length, &consumed);
@@ -440,7 +442,7 @@ static enum relay_outcome splice_in(struct worker *worker, struct relay *relay,
 		return RELAY_AGAIN;
 	}
 	if (length < 0 && errno != EAGAIN)
-		return source_ended(relay, -errno);
+		return source_ended(relay, source, -errno);
 	return splice_gave_nothing(worker, relay, source, sink, length);
 }
 

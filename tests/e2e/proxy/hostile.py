@@ -121,6 +121,14 @@ def unasked_tunnel(request, sock):
     return True
 
 
+def early_reset(request, sock):
+    """Answers before the body came, without a length, and breaks off."""
+    sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + pattern(10000))
+    time.sleep(0.02)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_ONCE)
+    return False
+
+
 def early(request, sock, status):
     """Answers at once and keeps the connection; takes the body in afterwards."""
     reply(sock, GOOD, status + " Early")
@@ -138,7 +146,7 @@ def hold(request, sock):
 
 HANDLERS = {"good": good, "slow-upload": slow_upload, "with-more": with_more_behind, "more-later": more_later,
             "interim": interim_flood, "broken-off": broken_off, "bad-head": bad_head, "no-tunnel": no_tunnel,
-            "unasked-tunnel": unasked_tunnel, "early": early, "hold": hold, "cut": cut, "chunked-head": chunked_head, "big": big, "echo": echo}
+            "unasked-tunnel": unasked_tunnel, "early": early, "early-reset": early_reset, "hold": hold, "cut": cut, "chunked-head": chunked_head, "big": big, "echo": echo}
 
 
 class SmallUpstream(Upstream):
@@ -322,6 +330,19 @@ def an_old_client_sees_that_a_response_was_cut():
                 except (Closed, ConnectionResetError):
                     continue
                 assert client.reader.was_reset, (kind, version, answer.raw)
+
+
+def a_reset_that_meets_the_requests_body_does_not_make_the_response_whole():
+    for _ in range(20):
+        with Client() as client:
+            client.send(b"POST /early-reset HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+            try:
+                while True:
+                    client.send(b"x" * 1000)
+            except ConnectionResetError:
+                continue
+            except BrokenPipeError:
+                raise AssertionError("a clean end") from None
 
 
 def an_old_client_gets_no_transfer_coding_with_head_either():
