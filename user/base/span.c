@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/word.h"
+
 bool span_starts_with(struct span text, struct span prefix)
 {
 	return text.length >= prefix.length &&
@@ -11,13 +13,19 @@ bool span_starts_with(struct span text, struct span prefix)
 
 bool span_starts_with_ignore_case(struct span text, struct span prefix)
 {
-	if (text.length < prefix.length)
+	const char *a = text.data, *b = prefix.data;
+	size_t length = prefix.length;
+
+	if (text.length < length)
 		return false;
-	for (size_t i = 0; i < prefix.length; i++) {
-		if (ascii_lower(text.data[i]) != ascii_lower(prefix.data[i]))
+	if (length < sizeof(uint64_t))
+		return word_equal_ignore_case(word_read_part(a, length), word_read_part(b, length));
+	for (size_t at = 0; at < length - sizeof(uint64_t); at += sizeof(uint64_t)) {
+		if (!word_equal_ignore_case(word_read(a + at), word_read(b + at)))
 			return false;
 	}
-	return true;
+	return word_equal_ignore_case(word_read(a + length - sizeof(uint64_t)),
+				      word_read(b + length - sizeof(uint64_t)));
 }
 
 bool span_ends_with_ignore_case(struct span text, struct span suffix)

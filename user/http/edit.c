@@ -16,6 +16,11 @@ static const struct http_field *fields_of(const struct http_edit *edit, size_t *
 	return edit->response->fields;
 }
 
+static uint64_t received_names(const struct http_edit *edit)
+{
+	return edit->head ? edit->head->names : edit->response->names;
+}
+
 static const char *fields_end(const struct http_edit *edit)
 {
 	return edit->head ? edit->head->fields_end : edit->response->fields_end;
@@ -40,6 +45,9 @@ static void clear(struct http_edit *edit)
 {
 	memset(edit->removed, 0, sizeof(edit->removed));
 	edit->added_count = 0;
+	edit->added_bytes = 0;
+	edit->added_names = 0;
+	edit->tail = (struct span){NULL, 0};
 	edit->authority = (struct span){NULL, 0};
 }
 
@@ -73,32 +81,56 @@ static void remove_received(struct http_edit *edit, struct span name)
 {
 	size_t count;
 	const struct http_field *fields = fields_of(edit, &count);
+	uint8_t hash = http_name_hash(name);
 
+	if (!(received_names(edit) >> hash & 1))
+		return;
 	for (size_t i = 0; i < count; i++) {
-		if (span_equal_ignore_case(fields[i].name, name))
+		if (fields[i].hash == hash && span_equal_ignore_case(fields[i].name, name))
 			http_edit_remove(edit, i);
 	}
 }
 
-void http_edit_remove_name(struct http_edit *edit, struct span name)
+/* Beside the name and the value of a field: ": " and CRLF. */
+#define FIELD_PUNCTUATION 4
+
+static size_t field_size(const struct http_field *field)
+{
+	return field->name.length + field->value.length + FIELD_PUNCTUATION;
+}
+
+static void remove_added(struct http_edit *edit, struct span name)
 {
 	size_t kept = 0;
 
-	if (http_field_kind(name) == HTTP_FIELD_HOST)
-		edit->authority = (struct span){NULL, 0};
-	remove_received(edit, name);
+	if (!http_names_may_hold(edit->added_names, name))
+		return;
 	for (size_t i = 0; i < edit->added_count; i++) {
-		if (!span_equal_ignore_case(edit->added[i].name, name))
+		if (span_equal_ignore_case(edit->added[i].name, name))
+			edit->added_bytes -= field_size(&edit->added[i]);
+		else
 			edit->added[kept++] = edit->added[i];
 	}
 	edit->added_count = kept;
+}
+
+void http_edit_remove_name(struct http_edit *edit, struct span name)
+{
+	if (http_field_kind(name) == HTTP_FIELD_HOST)
+		edit->authority = (struct span){NULL, 0};
+	remove_received(edit, name);
+	remove_added(edit, name);
 }
 
 int http_edit_add(struct http_edit *edit, struct span name, struct span value)
 {
 	if (edit->added_count == HTTP_EDIT_MAX_ADDED)
 		return -1;
-	edit->added[edit->added_count++] = (struct http_field){.name = name, .value = value};
+	struct http_field *field = &edit->added[edit->added_count++];
+
+	*field = (struct http_field){.name = name, .value = value, .hash = http_name_hash(name)};
+	edit->added_bytes += field_size(field);
+	edit->added_names |= UINT64_C(1) << field->hash;
 	return 0;
 }
 
@@ -118,17 +150,19 @@ int http_edit_set(struct http_edit *edit, struct span name, struct span value)
 	return http_edit_add(edit, name, value);
 }
 
-bool http_edit_get(const struct http_edit *edit, struct span name, struct span *ret_value)
+bool http_edit_find(const struct http_edit *edit, struct span name, struct span *ret_value)
 {
 	size_t count;
 	const struct http_field *fields = fields_of(edit, &count);
+
+	uint8_t hash = http_name_hash(name);
 
 	if (edit->authority.data && http_field_kind(name) == HTTP_FIELD_HOST) {
 		*ret_value = edit->authority;
 		return true;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (!http_edit_is_removed(edit, i) &&
+		if (fields[i].hash == hash && !http_edit_is_removed(edit, i) &&
 		    span_equal_ignore_case(fields[i].name, name)) {
 			*ret_value = fields[i].value;
 			return true;
@@ -233,6 +267,8 @@ int http_edit_remove_hop_by_hop(struct http_edit *edit)
 	int result = 0;
 
 	for (size_t i = 0; i < count; i++) {
+		if (fields[i].kind == HTTP_FIELD_OTHER)
+			continue;
 		switch (fields[i].kind) {
 		case HTTP_FIELD_CONNECTION:
 			remove_listed(edit, fields[i].value);
@@ -268,9 +304,20 @@ int http_edit_remove_hop_by_hop(struct http_edit *edit)
 	return result;
 }
 
+bool http_edit_is_unchanged(const struct http_edit *edit)
+{
+	const struct http_response_head *response = edit->response;
+
+	return response && response->minor_version == 1 && response->has_space &&
+	       !response->has_bare_lf && !(edit->removed[0] | edit->removed[1]) &&
+	       !edit->added_count && !edit->tail.length && !edit->authority.data;
+}
+
+_Static_assert(sizeof(((struct http_edit *)NULL)->removed) == 2 * sizeof(uint64_t),
+	       "two words tell whether a field was removed");
+
 size_t http_edit_size(const struct http_edit *edit)
 {
-	const size_t punctuation = 4; /* ": " and CRLF */
 	size_t count;
 	const struct http_field *fields = fields_of(edit, &count);
 	size_t size = sizeof("HTTP/1.1 599 \r\n/\r\nHost: \r\n") + edit->authority.length +
@@ -280,10 +327,8 @@ size_t http_edit_size(const struct http_edit *edit)
 	if (count)
 		size += (size_t)(fields_end(edit) - fields[0].name.data);
 	if (has_bare_lf(edit))
-		size += count * punctuation;
-	for (size_t i = 0; i < edit->added_count; i++)
-		size += edit->added[i].name.length + edit->added[i].value.length + punctuation;
-	return size;
+		size += count * FIELD_PUNCTUATION;
+	return size + edit->added_bytes + edit->tail.length;
 }
 
 static char *put(char *at, const char *bytes, size_t length)
@@ -323,28 +368,37 @@ static char *put_start_line(char *at, const struct http_edit *edit)
 	return put(at, " HTTP/1.1\r\n", 11);
 }
 
+/* Lines that may end in LF alone are written one by one. */
+static char *put_received_fields(char *at, const struct http_edit *edit)
+{
+	size_t count;
+	const struct http_field *fields = fields_of(edit, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (!http_edit_is_removed(edit, i))
+			at = put_field(at, &fields[i]);
+	}
+	return at;
+}
+
 /* Neighbours that are kept go in one copy. */
 static char *put_received(char *at, const struct http_edit *edit)
 {
 	size_t count;
 	const struct http_field *fields = fields_of(edit, &count);
-	const char *end = fields_end(edit);
+	const char *end = fields_end(edit), *start = count ? fields[0].name.data : end;
 
-	for (size_t i = 0; i < count;) {
-		if (http_edit_is_removed(edit, i)) {
-			i++;
-			continue;
+	if (has_bare_lf(edit))
+		return put_received_fields(at, edit);
+	for (size_t word = 0; word < sizeof(edit->removed) / sizeof(edit->removed[0]); word++) {
+		for (uint64_t left = edit->removed[word]; left; left &= left - 1) {
+			size_t i = word * 64 + (size_t)__builtin_ctzll(left);
+
+			at = put(at, start, (size_t)(fields[i].name.data - start));
+			start = i + 1 < count ? fields[i + 1].name.data : end;
 		}
-		if (has_bare_lf(edit)) {
-			at = put_field(at, &fields[i++]);
-			continue;
-		}
-		const char *start = fields[i].name.data;
-		while (i < count && !http_edit_is_removed(edit, i))
-			i++;
-		at = put(at, start, (size_t)((i < count ? fields[i].name.data : end) - start));
 	}
-	return at;
+	return put(at, start, (size_t)(end - start));
 }
 
 ssize_t http_edit_write(const struct http_edit *edit, char *memory, size_t capacity)
@@ -361,6 +415,8 @@ ssize_t http_edit_write(const struct http_edit *edit, char *memory, size_t capac
 	at = put_received(at, edit);
 	for (size_t i = 0; i < edit->added_count; i++)
 		at = put_field(at, &edit->added[i]);
+	if (edit->tail.length)
+		at = put(at, edit->tail.data, edit->tail.length);
 	at = put(at, "\r\n", 2);
 	return at - memory;
 }

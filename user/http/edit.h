@@ -3,7 +3,7 @@
 /*
  * A head as the next hop shall see it: the received head less what was removed, plus what was set.
  * The tag rules, propagation and routing work on this view; serialised once, at the end. Serves
- * requests and responses.
+ * requests and responses. Fields of the tail are found by nobody: it is for who comes last.
  *
  * Fixed size, no allocation; strings are spans that live as long as the head's buffer or the
  * configuration. Give http_edit_start memory as it is: there is no need to zero it.
@@ -19,6 +19,9 @@ struct http_edit {
 	const struct http_response_head *response;     /* NULL for a request */
 	uint64_t removed[(HTTP_MAX_FIELDS + 63) / 64]; /* bit i: field i of the head is left out */
 	size_t added_count;
+	size_t added_bytes;   /* that the added fields take, written out */
+	struct span tail;     /* lines of further fields as they are sent, behind the added ones */
+	uint64_t added_names; /* of those and perhaps of some that were removed again */
 	/*
 	 * What goes into the request line. Starts as the head's target in origin-form: of an
 	 * absolute-form target, path and query ("*" for OPTIONS without a path). If it does not
@@ -42,8 +45,17 @@ int http_edit_add(struct http_edit *edit, struct span name, struct span value);
 int http_edit_set(struct http_edit *edit, struct span name, struct span value);
 /* Writes a Host field with this value, right behind the request line, in place of any other. */
 void http_edit_set_authority(struct http_edit *edit, struct span authority);
+bool http_edit_find(const struct http_edit *edit, struct span name, struct span *ret_value);
+
 /* The effective value of a field; of several, the first (RFC 9110 5.3 lists are not joined). */
-bool http_edit_get(const struct http_edit *edit, struct span name, struct span *ret_value);
+static inline bool http_edit_get(const struct http_edit *edit, struct span name,
+				 struct span *ret_value)
+{
+	uint64_t received = edit->head ? edit->head->names : edit->response->names;
+
+	return (http_names_may_hold(received | edit->added_names, name) || edit->authority.data) &&
+	       http_edit_find(edit, name, ret_value);
+}
 
 /*
  * Makes the head fit for the next connection (RFC 9110 7.6.1): of the received fields, takes out
@@ -58,6 +70,11 @@ bool http_edit_get(const struct http_edit *edit, struct span name, struct span *
  */
 int http_edit_remove_hop_by_hop(struct http_edit *edit);
 
+/*
+ * True of a response whose received head is just what http_edit_write would write: it can be sent
+ * as it came.
+ */
+bool http_edit_is_unchanged(const struct http_edit *edit);
 /* Bytes that http_edit_write needs at most. */
 size_t http_edit_size(const struct http_edit *edit);
 /*

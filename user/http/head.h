@@ -36,10 +36,36 @@ struct http_field {
 	struct span name;  /* as sent */
 	struct span value; /* without optional white space around it */
 	enum http_field_kind kind;
+	uint8_t hash; /* http_name_hash of the name */
 };
 
 /* The kind of a field by its name, ASCII case ignored. */
 enum http_field_kind http_field_kind(struct span name);
+
+/* Below 64, by a name's first byte, last byte and length. */
+#define HTTP_NAME_HASH(first, last, length) \
+	((17 * ((first) | 0x20) + 15 * ((last) | 0x20) + 2 * (length)) & 63)
+
+/* Equal for names that are equal but for case. */
+static inline uint8_t http_name_hash(struct span name)
+{
+	return name.length ? HTTP_NAME_HASH((unsigned char)name.data[0],
+					    (unsigned char)name.data[name.length - 1],
+					    (unsigned)name.length)
+			   : 0;
+}
+
+/*
+ * Sets of names, a bit for each hash: most names that are looked for are not there, and this alone
+ * tells it. False: none of the set is `name`.
+ */
+static inline bool http_names_may_hold(uint64_t names, struct span name)
+{
+	return names >> http_name_hash(name) & 1;
+}
+
+/* Sets of kinds, a bit for each. */
+#define HTTP_KIND(kind) (1U << (kind))
 
 enum http_framing {
 	HTTP_FRAMING_NONE,	     /* no body */
@@ -81,6 +107,8 @@ struct http_request_head {
 	struct http_field fields[HTTP_MAX_FIELDS];
 	const char *fields_end; /* where the last field's line ends: the empty line */
 	bool has_bare_lf;	/* some line ends in LF alone (only with allow_bare_lf) */
+	uint64_t names;		/* of the fields: http_names_may_hold */
+	uint32_t kinds;		/* of the fields: HTTP_KIND */
 
 	enum http_framing framing;
 	uint64_t content_length; /* with HTTP_FRAMING_CONTENT_LENGTH, else 0 */
@@ -116,12 +144,15 @@ struct http_response_head {
 	uint16_t status; /* 100 to 599 */
 	struct span reason;
 	uint8_t minor_version;
+	bool has_space; /* behind the status: a reason phrase follows, be it empty */
 	size_t length;
 
 	size_t field_count;
 	struct http_field fields[HTTP_MAX_FIELDS];
 	const char *fields_end;
 	bool has_bare_lf;
+	uint64_t names;
+	uint32_t kinds;
 
 	/*
 	 * RFC 9112 6.3. NONE for HEAD, 1xx, 204 and 304, whatever the fields say, and for length 0.

@@ -10,7 +10,7 @@ static enum http_parse read_method(struct http_reader *reader, struct http_reque
 				   struct http_refusal *ret_refusal)
 {
 	const char *start = reader->at;
-	const char *end = http_skip(start, reader->end, HTTP_BYTE_TOKEN);
+	const char *end = http_skip_name(start, reader->end);
 
 	if (end - start > MAXIMUM_METHOD_BYTES)
 		return http_refuse(ret_refusal, 501, "method too long");
@@ -42,7 +42,7 @@ static enum http_parse read_target(struct http_reader *reader, size_t maximum,
 				   struct http_request_head *head, struct http_refusal *ret_refusal)
 {
 	const char *start = reader->at;
-	const char *end = http_skip(start, reader->end, HTTP_BYTE_TARGET);
+	const char *end = http_skip_target(start, reader->end);
 
 	if ((size_t)(end - start) > maximum)
 		return http_refuse(ret_refusal, 414, "request target too long");
@@ -97,7 +97,7 @@ static bool is_authority(struct span text)
 		if (at == start || at == end || *at++ != ']')
 			return false;
 	} else {
-		at = http_skip(at, end, HTTP_BYTE_HOST);
+		at = http_skip_host(at, end);
 		if (at == text.data)
 			return false;
 	}
@@ -213,8 +213,8 @@ static bool asks_for_websocket(const struct http_request_head *head, const struc
 static enum http_parse interpret(struct http_request_head *head, struct http_refusal *ret_refusal)
 {
 	struct http_facts facts;
-	enum http_parse parse =
-		http_gather_facts(head->fields, head->field_count, &facts, ret_refusal);
+	enum http_parse parse = http_gather_facts(head->fields, head->field_count, head->kinds,
+						  &facts, ret_refusal);
 
 	if (parse == HTTP_PARSE_COMPLETE)
 		parse = split_target(head, ret_refusal);
@@ -247,6 +247,8 @@ static enum http_parse parse_all(const char *data, size_t length, const struct h
 		return parse;
 	head->length = (size_t)(reader.at - data);
 	head->has_bare_lf = reader.has_bare_lf;
+	head->names = reader.names;
+	head->kinds = reader.kinds;
 	if (parse == HTTP_PARSE_MORE || head->length > limits->head_bytes)
 		return http_refuse(ret_refusal, 431, "head too large");
 	return interpret(head, ret_refusal);
@@ -265,9 +267,5 @@ enum http_parse http_request_parse(const char *data, size_t length, size_t alrea
 
 const struct http_field *http_request_field(const struct http_request_head *head, struct span name)
 {
-	for (size_t i = 0; i < head->field_count; i++) {
-		if (span_equal_ignore_case(head->fields[i].name, name))
-			return &head->fields[i];
-	}
-	return NULL;
+	return http_find_field(head->fields, head->field_count, head->names, name);
 }

@@ -21,11 +21,12 @@ static enum http_parse read_status(struct http_reader *reader, struct http_respo
 		return http_refuse(ret_refusal, 502, "status out of range");
 	head->status = (uint16_t)status;
 	head->reason = (struct span){"", 0};
+	head->has_space = at < reader->end && *at == ' ';
 	reader->at = at;
 	/*
 	 * Many servers leave out the space in front of an empty reason phrase: nothing to misread.
 	 */
-	if (at < reader->end && *at == ' ') {
+	if (head->has_space) {
 		reader->at = http_skip_field_bytes(at + 1, reader->end);
 		head->reason = (struct span){at + 1, (size_t)(reader->at - at - 1)};
 	}
@@ -66,8 +67,8 @@ static enum http_parse interpret(struct http_response_head *head, bool to_head,
 				 struct http_refusal *ret_refusal)
 {
 	struct http_facts facts;
-	enum http_parse parse =
-		http_gather_facts(head->fields, head->field_count, &facts, ret_refusal);
+	enum http_parse parse = http_gather_facts(head->fields, head->field_count, head->kinds,
+						  &facts, ret_refusal);
 
 	if (parse == HTTP_PARSE_COMPLETE)
 		parse = find_framing(head, &facts, to_head, ret_refusal);
@@ -98,6 +99,8 @@ static enum http_parse parse_all(const char *data, size_t length, const struct h
 		return parse;
 	head->length = (size_t)(reader.at - data);
 	head->has_bare_lf = reader.has_bare_lf;
+	head->names = reader.names;
+	head->kinds = reader.kinds;
 	if (parse == HTTP_PARSE_MORE || head->length > limits->head_bytes)
 		return http_refuse(ret_refusal, 502, "head too large");
 	return interpret(head, to_head, ret_refusal);
@@ -120,9 +123,5 @@ enum http_parse http_response_parse(const char *data, size_t length, size_t alre
 const struct http_field *http_response_field(const struct http_response_head *head,
 					     struct span name)
 {
-	for (size_t i = 0; i < head->field_count; i++) {
-		if (span_equal_ignore_case(head->fields[i].name, name))
-			return &head->fields[i];
-	}
-	return NULL;
+	return http_find_field(head->fields, head->field_count, head->names, name);
 }

@@ -43,7 +43,8 @@ const uint8_t http_byte_classes[256] = {
 	[0x80 ... 0xff] = HTTP_BYTE_FIELD,
 };
 
-enum http_parse http_read_line_end(struct http_reader *reader, struct http_refusal *ret_refusal)
+enum http_parse http_read_other_line_end(struct http_reader *reader,
+					 struct http_refusal *ret_refusal)
 {
 	size_t left = (size_t)(reader->end - reader->at);
 
@@ -77,7 +78,7 @@ enum http_parse http_read_version(struct http_reader *reader, uint16_t status,
 	const char *at = reader->at;
 	size_t left = (size_t)(reader->end - at);
 
-	if (left >= 8 && memcmp(at, "HTTP/1.", 7) == 0 && (at[7] == '1' || at[7] == '0')) {
+	if (left >= 8 && (memcmp(at, "HTTP/1.1", 8) == 0 || memcmp(at, "HTTP/1.0", 8) == 0)) {
 		*ret_minor_version = (uint8_t)(at[7] - '0');
 		reader->at += 8;
 		return HTTP_PARSE_COMPLETE;
@@ -112,7 +113,7 @@ static bool is_alphanumeric(char byte)
 	return is_digit(byte) || (ascii_lower(byte) >= 'a' && ascii_lower(byte) <= 'z');
 }
 
-/* True if `name`, but for what is neither letter nor digit, is `letters`. */
+/* True if `name`, but for what is neither letter nor digit and stands in it, is `letters`. */
 static bool is_spelt(struct span name, const char *letters)
 {
 	size_t same = 0;
@@ -131,36 +132,85 @@ static bool is_spelt(struct span name, const char *letters)
  * Servers that hand fields on as environment variables take Content_Length, some also
  * Content.Length, for Content-Length.
  */
-static bool is_disguised_framing(struct span name)
+static inline bool is_disguised_framing(struct span name)
 {
+	char first = name.data[0];
+
+	if (name.length < sizeof("contentlength") ||
+	    (is_alphanumeric(first) && (first | 0x20) != 'c' && (first | 0x20) != 't'))
+		return false;
 	return is_spelt(name, "contentlength") || is_spelt(name, "transferencoding");
 }
 
-static enum http_parse read_field(struct http_reader *reader, struct http_field *field,
-				  struct http_refusal *ret_refusal)
-{
-	const char *name = reader->at;
+struct known_field {
+	struct span name; /* in lower case */
+	enum http_field_kind kind;
+};
 
-	reader->at = http_skip(name, reader->end, HTTP_BYTE_TOKEN);
-	if (reader->at == reader->end)
-		return HTTP_PARSE_MORE;
-	if (*reader->at != ':' || reader->at == name)
-		return refuse_name(reader, name, ret_refusal);
-	field->name = (struct span){name, (size_t)(reader->at - name)};
-	field->kind = http_field_kind(field->name);
+#define KNOWN_FIELD(first, last, text, of_kind) \
+	[HTTP_NAME_HASH(first, last, sizeof(text) - 1)] = {{text, sizeof(text) - 1}, of_kind}
+
+/* By the hash of their names: the compiler warns should two of them share a place. */
+static const struct known_field known_fields[64] = {
+	KNOWN_FIELD('h', 't', "host", HTTP_FIELD_HOST),
+	KNOWN_FIELD('c', 'h', "content-length", HTTP_FIELD_CONTENT_LENGTH),
+	KNOWN_FIELD('t', 'g', "transfer-encoding", HTTP_FIELD_TRANSFER_ENCODING),
+	KNOWN_FIELD('c', 'n', "connection", HTTP_FIELD_CONNECTION),
+	KNOWN_FIELD('k', 'e', "keep-alive", HTTP_FIELD_KEEP_ALIVE),
+	KNOWN_FIELD('p', 'n', "proxy-connection", HTTP_FIELD_PROXY_CONNECTION),
+	KNOWN_FIELD('t', 'e', "te", HTTP_FIELD_TE),
+	KNOWN_FIELD('t', 'r', "trailer", HTTP_FIELD_TRAILER),
+	KNOWN_FIELD('u', 'e', "upgrade", HTTP_FIELD_UPGRADE),
+	KNOWN_FIELD('e', 't', "expect", HTTP_FIELD_EXPECT),
+	KNOWN_FIELD('c', 'e', "cookie", HTTP_FIELD_COOKIE),
+};
+
+static inline enum http_field_kind kind_of(struct span name, uint8_t hash)
+{
+	const struct known_field *known = &known_fields[hash];
+
+	return known->name.length == name.length && name.length &&
+			       span_equal_ignore_case(name, known->name)
+		       ? known->kind
+		       : HTTP_FIELD_OTHER;
+}
+
+enum http_field_kind http_field_kind(struct span name)
+{
+	return kind_of(name, http_name_hash(name));
+}
+
+/* Without the white space in front of it. */
+static inline const char *read_name(struct http_reader *reader, struct http_field *field)
+{
+	const char *name = reader->at, *colon = http_skip_name(name, reader->end);
+
+	reader->at = colon;
+	if (colon == reader->end || *colon != ':' || colon == name)
+		return NULL;
+	field->name = (struct span){name, (size_t)(colon - name)};
+	field->hash = http_name_hash(field->name);
+	field->kind = kind_of(field->name, field->hash);
+	reader->names |= UINT64_C(1) << field->hash;
+	reader->kinds |= HTTP_KIND(field->kind);
+	return http_skip_white_space(colon + 1, reader->end);
+}
+
+static inline enum http_parse read_field(struct http_reader *reader, struct http_field *field,
+					 struct http_refusal *ret_refusal)
+{
+	const char *name = reader->at, *value = read_name(reader, field), *end = reader->end;
+
+	if (!value)
+		return reader->at == end ? HTTP_PARSE_MORE : refuse_name(reader, name, ret_refusal);
 	if (field->kind == HTTP_FIELD_OTHER && is_disguised_framing(field->name))
 		return http_refuse(ret_refusal, 400, "framing field in disguise");
 
-	const char *value = http_skip_white_space(reader->at + 1, reader->end);
-	const char *value_end = http_skip_field_bytes(value, reader->end);
-	reader->at = value_end;
+	const char *line_end = http_skip_field_bytes(value, end), *value_end = line_end;
 	while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t'))
 		value_end--;
 	field->value = (struct span){value, (size_t)(value_end - value)};
-	if (reader->end - reader->at >= 2 && reader->at[0] == '\r' && reader->at[1] == '\n') {
-		reader->at += 2;
-		return HTTP_PARSE_COMPLETE;
-	}
+	reader->at = line_end;
 	return http_read_line_end(reader, ret_refusal);
 }
 
@@ -187,6 +237,20 @@ enum http_parse http_read_fields(struct http_reader *reader, struct http_field *
 	*ret_count = count;
 	*ret_fields_end = reader->at;
 	return http_read_line_end(reader, ret_refusal);
+}
+
+const struct http_field *http_find_field(const struct http_field *fields, size_t count,
+					 uint64_t names, struct span name)
+{
+	uint8_t hash = http_name_hash(name);
+
+	if (!(names >> hash & 1))
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		if (fields[i].hash == hash && span_equal_ignore_case(fields[i].name, name))
+			return &fields[i];
+	}
+	return NULL;
 }
 
 bool http_has_empty_line(const char *data, size_t length, size_t already_scanned)
@@ -223,12 +287,18 @@ static void gather_connection(struct span list, struct http_facts *facts)
 	}
 }
 
-enum http_parse http_gather_facts(const struct http_field *fields, size_t count,
+enum http_parse http_gather_facts(const struct http_field *fields, size_t count, uint32_t kinds,
 				  struct http_facts *ret_facts, struct http_refusal *ret_refusal)
 {
+	const uint32_t factual = ~(HTTP_KIND(HTTP_FIELD_OTHER) | HTTP_KIND(HTTP_FIELD_COOKIE));
 	struct http_facts facts = {0};
 
+	*ret_facts = facts;
+	if (!(kinds & factual))
+		return HTTP_PARSE_COMPLETE;
 	for (const struct http_field *field = fields; field < fields + count; field++) {
+		if (field->kind == HTTP_FIELD_OTHER)
+			continue;
 		switch (field->kind) {
 		case HTTP_FIELD_HOST:
 			if (facts.host)
@@ -290,46 +360,4 @@ enum http_parse http_check_transfer_encoding(struct span value, struct http_refu
 	if (!last_is_chunked)
 		return http_refuse(ret_refusal, 400, "Transfer-Encoding does not end in chunked");
 	return http_refuse(ret_refusal, 501, "transfer coding not supported");
-}
-
-static bool is_name(struct span name, const char *lower_case)
-{
-	for (size_t i = 0; i < name.length; i++) {
-		if (ascii_lower(name.data[i]) != lower_case[i])
-			return false;
-	}
-	return true;
-}
-
-enum http_field_kind http_field_kind(struct span name)
-{
-	switch (name.length) {
-	case 2:
-		return is_name(name, "te") ? HTTP_FIELD_TE : HTTP_FIELD_OTHER;
-	case 4:
-		return is_name(name, "host") ? HTTP_FIELD_HOST : HTTP_FIELD_OTHER;
-	case 6:
-		if (is_name(name, "cookie"))
-			return HTTP_FIELD_COOKIE;
-		return is_name(name, "expect") ? HTTP_FIELD_EXPECT : HTTP_FIELD_OTHER;
-	case 7:
-		if (is_name(name, "upgrade"))
-			return HTTP_FIELD_UPGRADE;
-		return is_name(name, "trailer") ? HTTP_FIELD_TRAILER : HTTP_FIELD_OTHER;
-	case 10:
-		if (is_name(name, "connection"))
-			return HTTP_FIELD_CONNECTION;
-		return is_name(name, "keep-alive") ? HTTP_FIELD_KEEP_ALIVE : HTTP_FIELD_OTHER;
-	case 14:
-		return is_name(name, "content-length") ? HTTP_FIELD_CONTENT_LENGTH
-						       : HTTP_FIELD_OTHER;
-	case 16:
-		return is_name(name, "proxy-connection") ? HTTP_FIELD_PROXY_CONNECTION
-							 : HTTP_FIELD_OTHER;
-	case 17:
-		return is_name(name, "transfer-encoding") ? HTTP_FIELD_TRANSFER_ENCODING
-							  : HTTP_FIELD_OTHER;
-	default:
-		return HTTP_FIELD_OTHER;
-	}
 }

@@ -4,6 +4,9 @@
  * Private to this room: which bytes may stand where (RFC 9110 5.6, RFC 3986), and lines of fields.
  */
 #include <endian.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include "http/head.h"
 
 enum http_byte_class {
@@ -50,6 +53,93 @@ static inline const char *http_skip(const char *at, const char *end, enum http_b
 	return at;
 }
 
+/*
+ * What follows gives what http_skip gives, sixteen bytes at a time where the machine can: heads are
+ * mostly names, a target and values.
+ */
+#ifdef __SSE2__
+
+#define HTTP_BLOCK_BYTES 16
+
+static inline __m128i http_block(const char *at)
+{
+	return _mm_loadu_si128((const __m128i *)at);
+}
+
+/* All bits of a byte are set where it lies in [low, high]. */
+static inline __m128i http_block_between(__m128i block, char low, char high)
+{
+	__m128i above = _mm_sub_epi8(block, _mm_set1_epi8(low));
+
+	return _mm_cmpeq_epi8(_mm_min_epu8(above, _mm_set1_epi8((char)(high - low))), above);
+}
+
+static inline __m128i http_block_equal(__m128i block, char byte)
+{
+	return _mm_cmpeq_epi8(block, _mm_set1_epi8(byte));
+}
+
+/* Bit n: byte n is neither letter nor digit nor `other`. */
+static inline unsigned http_block_not_alphanumeric(__m128i block, char other)
+{
+	__m128i letters = http_block_between(_mm_or_si128(block, _mm_set1_epi8(0x20)), 'a', 'z');
+	__m128i digits = http_block_between(block, '0', '9');
+	__m128i others = http_block_equal(block, other);
+
+	return ~(unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(letters, digits), others)) &
+	       0xffff;
+}
+
+#endif
+
+/* HTTP_BYTE_TOKEN or HTTP_BYTE_HOST; nearly all of them are letters, digits and `usual`. */
+static inline const char *http_skip_word(const char *at, const char *end, char usual,
+					 enum http_byte_class class)
+{
+#ifdef __SSE2__
+	while (end - at >= HTTP_BLOCK_BYTES) {
+		unsigned found = http_block_not_alphanumeric(http_block(at), usual);
+
+		if (found) {
+			at += __builtin_ctz(found);
+			break;
+		}
+		at += HTTP_BLOCK_BYTES;
+	}
+#endif
+	return http_skip(at, end, class);
+}
+
+/* HTTP_BYTE_TOKEN */
+static inline const char *http_skip_name(const char *at, const char *end)
+{
+	return http_skip_word(at, end, '-', HTTP_BYTE_TOKEN);
+}
+
+/* HTTP_BYTE_HOST */
+static inline const char *http_skip_host(const char *at, const char *end)
+{
+	return http_skip_word(at, end, '.', HTTP_BYTE_HOST);
+}
+
+/* HTTP_BYTE_TARGET */
+static inline const char *http_skip_target(const char *at, const char *end)
+{
+#ifdef __SSE2__
+	while (end - at >= HTTP_BLOCK_BYTES) {
+		__m128i block = http_block(at);
+		__m128i visible = http_block_between(block, '!', '~');
+		__m128i allowed = _mm_andnot_si128(http_block_equal(block, '#'), visible);
+		unsigned found = ~(unsigned)_mm_movemask_epi8(allowed) & 0xffff;
+
+		if (found)
+			return at + __builtin_ctz(found);
+		at += HTTP_BLOCK_BYTES;
+	}
+#endif
+	return http_skip(at, end, HTTP_BYTE_TARGET);
+}
+
 static inline const char *http_skip_white_space(const char *at, const char *end)
 {
 	while (at < end && (*at == ' ' || *at == '\t'))
@@ -57,12 +147,27 @@ static inline const char *http_skip_white_space(const char *at, const char *end)
 	return at;
 }
 
-/* The first byte in [at, end) that no field value may hold, or end: HTTP_BYTE_FIELD, eight at a
- * time. */
+/* HTTP_BYTE_FIELD; short runs eight bytes at a time. */
 static inline const char *http_skip_field_bytes(const char *at, const char *end)
 {
 	const uint64_t ones = 0x0101010101010101ULL;
 
+#ifdef __SSE2__
+	while (end - at >= HTTP_BLOCK_BYTES) {
+		__m128i block = http_block(at);
+		unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(
+			http_block_between(block, 0, 0x1f), http_block_equal(block, 0x7f)));
+
+		if (!found) {
+			at += HTTP_BLOCK_BYTES;
+			continue;
+		}
+		at += __builtin_ctz(found);
+		if (*at != '\t')
+			return at;
+		at++;
+	}
+#endif
 	while (end - at >= 8) {
 		uint64_t word;
 
@@ -98,10 +203,24 @@ struct http_reader {
 	const char *end;
 	bool allow_bare_lf;
 	bool has_bare_lf; /* one was met */
+	uint64_t names;	  /* of the fields that were met: http_names_may_hold */
+	uint32_t kinds;	  /* the same: HTTP_KIND */
 };
 
+enum http_parse http_read_other_line_end(struct http_reader *reader,
+					 struct http_refusal *ret_refusal);
+
 /* At the first byte behind a line's content: passes over the line's end. */
-enum http_parse http_read_line_end(struct http_reader *reader, struct http_refusal *ret_refusal);
+static inline enum http_parse http_read_line_end(struct http_reader *reader,
+						 struct http_refusal *ret_refusal)
+{
+	const char *at = reader->at;
+
+	if (reader->end - at < 2 || at[0] != '\r' || at[1] != '\n')
+		return http_read_other_line_end(reader, ret_refusal);
+	reader->at = at + 2;
+	return HTTP_PARSE_COMPLETE;
+}
 
 /* "HTTP/1.0" or "HTTP/1.1"; another version is refused with `status`, what is none with 400. */
 enum http_parse http_read_version(struct http_reader *reader, uint16_t status,
@@ -118,6 +237,10 @@ enum http_parse http_read_fields(struct http_reader *reader, struct http_field *
 /* True if data[0, length) holds the end of a head; `already_scanned` bytes are known not to. */
 bool http_has_empty_line(const char *data, size_t length, size_t already_scanned);
 
+/* The first field with this name (ASCII case ignored), or NULL; `names` are the fields'. */
+const struct http_field *http_find_field(const struct http_field *fields, size_t count,
+					 uint64_t names, struct span name);
+
 /* What framing and the connection's life depend on, gathered from the fields of one message. */
 struct http_facts {
 	const struct http_field *host;
@@ -132,7 +255,7 @@ struct http_facts {
 };
 
 /* Refuses (400) what stands twice and must not, and Content-Length beside Transfer-Encoding. */
-enum http_parse http_gather_facts(const struct http_field *fields, size_t count,
+enum http_parse http_gather_facts(const struct http_field *fields, size_t count, uint32_t kinds,
 				  struct http_facts *ret_facts, struct http_refusal *ret_refusal);
 
 /* Digits alone and at most INT64_MAX, else 400. */

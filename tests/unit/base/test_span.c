@@ -37,6 +37,29 @@ static void case_is_ignored_for_ascii_letters_only(void **state)
 	assert_false(span_ends_with_ignore_case(span_of("svc"), span_of(".svc")));
 }
 
+/* The words that are compared at once must say what single bytes say. */
+static void case_is_ignored_alike_at_every_length(void **state)
+{
+	(void)state;
+	for (size_t length = 1; length <= 17; length++) {
+		char a[17], b[17];
+
+		memset(a, '-', sizeof(a));
+		memset(b, '-', sizeof(b));
+		for (unsigned pair = 0; pair < 65536; pair++) {
+			size_t at = pair % length;
+
+			a[at] = (char)(pair >> 8);
+			b[at] = (char)pair;
+			bool equal = ascii_lower(a[at]) == ascii_lower(b[at]);
+			assert_int_equal(span_equal_ignore_case((struct span){a, length},
+								(struct span){b, length}),
+					 equal);
+			a[at] = b[at] = '-';
+		}
+	}
+}
+
 static void numbers_are_digits_within_bounds(void **state)
 {
 	uint64_t value = 7;
@@ -59,6 +82,7 @@ int main(void)
 		cmocka_unit_test(trim_takes_spaces_and_tabs_off_both_ends),
 		cmocka_unit_test(cut_splits_at_the_first_separator),
 		cmocka_unit_test(case_is_ignored_for_ascii_letters_only),
+		cmocka_unit_test(case_is_ignored_alike_at_every_length),
 		cmocka_unit_test(numbers_are_digits_within_bounds),
 	};
 

@@ -87,6 +87,51 @@ static void removed_fields_are_gone_and_set_ones_come_last(void **state)
 	assert_false(http_edit_get(&edit, span_of("c"), &value));
 }
 
+static void the_tail_comes_behind_all_other_fields(void **state)
+{
+	struct http_edit edit;
+	struct span value;
+
+	(void)state;
+	start(&edit, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	edit.tail = span_of("Via: 1.1 b\r\nX: y\r\n");
+	assert_int_equal(http_edit_add(&edit, span_of("c"), span_of("d")), 0);
+	expect(&edit, "GET / HTTP/1.1\r\nHost: a\r\nc: d\r\nVia: 1.1 b\r\nX: y\r\n\r\n");
+	assert_false(http_edit_get(&edit, span_of("Via"), &value));
+}
+
+static void a_response_that_goes_out_as_it_came_is_known(void **state)
+{
+	static const struct {
+		const char *head;
+		bool unchanged;
+	} cases[] = {
+		{"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", true},
+		{"HTTP/1.1 200 \r\n\r\n", true},
+		{"HTTP/1.1 200\r\n\r\n", false},
+		{"HTTP/1.0 200 OK\r\nA: b\r\n\r\n", false},
+		{"HTTP/1.1 200 OK\r\nConnection: x\r\n\r\n", false},
+		{"HTTP/1.1 200 OK\r\nContent-Length:  007\r\n\r\n", false},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", true},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false},
+	};
+	struct http_edit edit;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		start(&edit, cases[i].head);
+		assert_int_equal(http_edit_remove_hop_by_hop(&edit), 0);
+		assert_int_equal(http_edit_is_unchanged(&edit), cases[i].unchanged);
+		if (cases[i].unchanged)
+			expect(&edit, cases[i].head);
+	}
+	start(&edit, cases[0].head);
+	assert_int_equal(http_edit_add(&edit, span_of("Connection"), span_of("close")), 0);
+	assert_false(http_edit_is_unchanged(&edit));
+	start(&edit, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_false(http_edit_is_unchanged(&edit));
+}
+
 static void there_is_room_for_64_tags_and_an_end_to_it(void **state)
 {
 	struct http_edit edit;
@@ -251,6 +296,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_changed_goes_out_byte_for_byte),
 		cmocka_unit_test(removed_fields_are_gone_and_set_ones_come_last),
+		cmocka_unit_test(the_tail_comes_behind_all_other_fields),
+		cmocka_unit_test(a_response_that_goes_out_as_it_came_is_known),
 		cmocka_unit_test(there_is_room_for_64_tags_and_an_end_to_it),
 		cmocka_unit_test(the_target_goes_out_in_origin_form),
 		cmocka_unit_test(an_authority_replaces_the_host),

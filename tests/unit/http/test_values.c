@@ -135,6 +135,53 @@ static void fast_and_plain_search_find_the_same_byte(void **state)
 	}
 }
 
+static void each_byte_ends_a_run_wherever_it_stands_in_a_block(void **state)
+{
+	char text[40];
+
+	(void)state;
+	for (size_t length = 1; length < sizeof(text); length++) {
+		for (size_t at = 0; at < length; at++) {
+			memset(text, 'a', sizeof(text));
+			struct guarded data = guarded_copy(text, length);
+			char *memory = (char *)data.data;
+			const char *end = memory + length;
+
+			for (int byte = 0; byte < 256; byte++) {
+				memory[at] = (char)byte;
+				assert_ptr_equal(http_skip_name(memory, end),
+						 http_skip(memory, end, HTTP_BYTE_TOKEN));
+				assert_ptr_equal(http_skip_host(memory, end),
+						 http_skip(memory, end, HTTP_BYTE_HOST));
+				assert_ptr_equal(http_skip_target(memory, end),
+						 http_skip(memory, end, HTTP_BYTE_TARGET));
+				assert_ptr_equal(http_skip_field_bytes(memory, end),
+						 http_skip(memory, end, HTTP_BYTE_FIELD));
+			}
+			guarded_free(&data);
+		}
+	}
+}
+
+static void names_hash_alike_whatever_their_case(void **state)
+{
+	static const char *const pairs[][2] = {
+		{"host", "HOST"}, {"x-user-id", "X-User-ID"}, {"a", "A"}, {"", ""}, {"z9", "Z9"},
+	};
+	uint64_t names = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		struct span lower = span_of(pairs[i][0]), upper = span_of(pairs[i][1]);
+
+		assert_int_equal(http_name_hash(lower), http_name_hash(upper));
+		assert_true(http_name_hash(lower) < 64);
+		names |= UINT64_C(1) << http_name_hash(lower);
+		assert_true(http_names_may_hold(names, upper));
+	}
+	assert_false(http_names_may_hold(0, span_of("host")));
+}
+
 static void a_field_value_has_no_control_bytes_nor_outer_white_space(void **state)
 {
 	(void)state;
@@ -186,6 +233,8 @@ int main(void)
 		cmocka_unit_test(escapes_are_decoded_or_refused_whole),
 		cmocka_unit_test(every_byte_is_classed_as_the_grammar_says),
 		cmocka_unit_test(fast_and_plain_search_find_the_same_byte),
+		cmocka_unit_test(each_byte_ends_a_run_wherever_it_stands_in_a_block),
+		cmocka_unit_test(names_hash_alike_whatever_their_case),
 		cmocka_unit_test(a_field_value_has_no_control_bytes_nor_outer_white_space),
 		cmocka_unit_test(a_date_is_written_as_the_rfc_does),
 		cmocka_unit_test(an_error_answer_is_a_whole_response),
