@@ -9,7 +9,7 @@
 #define SEED_SHARE UINT64_C(0x73686172)
 #define SEED_BALANCE UINT64_C(0x62616c61)
 
-int mesh_apply_headers(const struct mesh_header_operations *operations, struct http_edit *edit)
+int mesh_apply_operations(const struct mesh_header_operations *operations, struct http_edit *edit)
 {
 	int result = 0;
 

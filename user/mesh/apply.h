@@ -8,7 +8,16 @@
  * Applies the operations to a request's or a response's head: remove, then set, then add. -1 if the
  * edit has no room for all of them; what fits is done.
  */
-int mesh_apply_headers(const struct mesh_header_operations *operations, struct http_edit *edit);
+int mesh_apply_operations(const struct mesh_header_operations *operations, struct http_edit *edit);
+
+/* Nearly all routes have none. */
+static inline int mesh_apply_headers(const struct mesh_header_operations *operations,
+				     struct http_edit *edit)
+{
+	if (!(operations->remove_count | operations->set_count | operations->add_count))
+		return 0;
+	return mesh_apply_operations(operations, edit);
+}
 
 /* True for `share` millionths of all values of `draw` (a random number, or a hash of the user). */
 bool mesh_share_holds(uint32_t share, uint64_t draw);

@@ -165,6 +165,7 @@ void compile_bind_host(struct compiler *compiler, uint64_t scope, const char *ho
 		if (!virtual_host)
 			return;
 		compile_put(compiler, table, scope, span_of(host), virtual_host);
+		compiler->mesh->has_wildcards |= host[0] == '*' && host[1] != '\0';
 	}
 	struct host_binding *last =
 		virtual_host->binding_count
@@ -315,17 +316,15 @@ void compile_bind_hosts(const struct compiled_resource *resource, struct compile
 	}
 }
 
-const struct virtual_host *mesh_find_virtual_host(const struct mesh *mesh, uint64_t scope,
-						  struct span host)
+/* a.b.c: *.b.c, then *.c: the byte in front of each dot becomes the star. */
+static const struct virtual_host *find_wildcard_host(const struct mesh *mesh, uint64_t scope,
+						     struct span host)
 {
-	const struct virtual_host *found = name_table_get(&mesh->virtual_hosts, scope, host);
+	const struct virtual_host *found = NULL;
 	char wildcard[HOST_MAX_BYTES];
 
-	if (found || host.length > sizeof(wildcard))
-		return found;
 	if (host.length)
 		memcpy(wildcard, host.data, host.length);
-	/* a.b.c: *.b.c, then *.c: the byte in front of each dot becomes the star. */
 	for (size_t i = 1; i < host.length && !found; i++) {
 		if (host.data[i] != '.')
 			continue;
@@ -333,7 +332,19 @@ const struct virtual_host *mesh_find_virtual_host(const struct mesh *mesh, uint6
 		found = name_table_get(&mesh->virtual_hosts, scope,
 				       (struct span){wildcard + i - 1, host.length - i + 1});
 	}
-	return found ? found : name_table_get(&mesh->virtual_hosts, scope, span_of("*"));
+	return found;
+}
+
+const struct virtual_host *mesh_find_virtual_host(const struct mesh *mesh, uint64_t scope,
+						  struct span host)
+{
+	const struct virtual_host *found = name_table_get(&mesh->virtual_hosts, scope, host);
+
+	if (found || host.length > HOST_MAX_BYTES)
+		return found;
+	if (mesh->has_wildcards)
+		found = find_wildcard_host(mesh, scope, host);
+	return found ? found : name_table_get(&mesh->virtual_hosts, scope, (struct span){"*", 1});
 }
 
 static void open_port(const struct compiled_resource *resource, struct mesh_host *host,

@@ -91,6 +91,7 @@ struct mesh {
 	size_t explained_count;
 	struct name_table hosts;	 /* scope 0, host name -> struct mesh_host */
 	struct name_table virtual_hosts; /* scope, authority -> struct virtual_host */
+	bool has_wildcards;		 /* some authority is "*.suffix" */
 	struct name_table addresses;	 /* scope 0, 16 bytes -> struct workload_manifest */
 	struct name_table rules_by_text; /* a probe's scope, text -> struct rule_list */
 	uint64_t probe_count;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "mesh/name_table.h"
 
-#include <lanetag/hash.h>
 #include <stdlib.h>
+
+#include "base/word.h"
 
 #define NAME_TABLE_FIRST_CAPACITY 16
 
@@ -13,9 +14,21 @@ struct name_table_slot {
 	void *value; /* NULL: empty */
 };
 
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 32;
+}
+
+/* Quick rather than proof against those who choose names: only manifests' names stand in tables. */
 static uint64_t hash_of(uint64_t scope, struct span name)
 {
-	return lanetag_xxh64((const __u8 *)name.data, (__u32)name.length, scope);
+	uint64_t hash = mix(scope, name.length);
+	size_t at = 0;
+
+	for (; name.length - at >= sizeof(uint64_t); at += sizeof(uint64_t))
+		hash = mix(hash, word_read(name.data + at));
+	return mix(hash, word_read_part(name.data + at, name.length - at));
 }
 
 static struct name_table_slot *find_slot(const struct name_table *table, uint64_t hash,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "base/address.h"
 #include "base/number.h"
+#include "base/word.h"
 #include "mesh/rule_index.h"
 
 /* An authority taken apart and in lower case. */
 struct authority {
 	char host[HOST_MAX_BYTES + 1];
 	size_t length; /* of the host; 0: there is none */
-	bool is_address;
 };
 
 /* The host of "host", "host:port", "[v6]" or "[v6]:port". */
@@ -30,16 +30,27 @@ static struct span host_of(struct span authority)
 static bool read_authority(struct span text, struct authority *authority)
 {
 	struct span host = host_of(text);
-	uint8_t address[16];
+	size_t at = 0;
 
 	if (host.length > HOST_MAX_BYTES)
 		return false;
-	for (size_t i = 0; i < host.length; i++)
-		authority->host[i] = ascii_lower(host.data[i]);
+	for (; host.length - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+		uint64_t word = word_lower(word_read(host.data + at));
+
+		memcpy(authority->host + at, &word, sizeof(word));
+	}
+	for (; at < host.length; at++)
+		authority->host[at] = ascii_lower(host.data[at]);
 	authority->host[host.length] = '\0';
 	authority->length = host.length;
-	authority->is_address = host.length && address_parse(authority->host, address) == 0;
 	return true;
+}
+
+static bool is_address(const struct authority *authority)
+{
+	uint8_t address[16];
+
+	return address_parse(authority->host, address) == 0;
 }
 
 /* What a host leads to: VirtualServices, else the Service's own endpoints. */
@@ -72,7 +83,7 @@ static bool find_in_mesh(const struct mesh *mesh, const struct route_query *quer
 	struct span host = {authority->host, authority->length};
 	const char *namespace = query->source_namespace;
 
-	if (authority->is_address || !authority->length)
+	if (!authority->length || is_address(authority))
 		host = span_of(own->name);
 	if (!namespace)
 	namespace = own->service->resource.namespace;

@@ -85,6 +85,11 @@ bool tag_rules_owns_header(const struct tag_rules *rules, struct span name)
 	return false;
 }
 
+bool tag_rules_may_own(const struct tag_rules *rules, uint64_t names)
+{
+	return rules->header_names & names;
+}
+
 /* One more value of a source: the first is the id, a differing one makes it conflicting. */
 static void note_id(struct span value, enum tag_id_state *state, struct span *id)
 {
@@ -98,24 +103,26 @@ static void note_id(struct span value, enum tag_id_state *state, struct span *id
 	}
 }
 
-static void find_in_fields(const struct tag_rules *rules, const struct http_request_head *head,
-			   struct tag_ids *found)
+static void find_in_fields(const struct http_request_head *head, struct span name, uint8_t hash,
+			   enum tag_id_state *state, struct span *id)
 {
-	const struct lanetag_ruleset *ruleset = &rules->ruleset;
-
+	if (!(head->names >> hash & 1))
+		return;
 	for (size_t i = 0; i < head->field_count; i++) {
-		struct span name = head->fields[i].name;
+		const struct http_field *field = &head->fields[i];
 
-		for (size_t j = 0; j < ruleset->source_count; j++) {
-			const struct lanetag_source *source = &ruleset->sources[j];
-
-			if (source->kind != LANETAG_SOURCE_HEADER ||
-			    source->name_length != name.length ||
-			    !span_equal_ignore_case(name, (struct span){source->name, name.length}))
-				continue;
-			note_id(head->fields[i].value, &found->states[j], &found->ids[j]);
-		}
+		if (field->hash == hash && span_equal_ignore_case(field->name, name))
+			note_id(field->value, state, id);
 	}
+}
+
+static void find_in_cookies(const struct http_request_head *head, struct span name,
+			    enum tag_id_state *state, struct span *id)
+{
+	struct span value;
+
+	for (size_t i = 0; http_cookie(head, name, i, &value); i++)
+		note_id(value, state, id);
 }
 
 /* Decodes into `room`; a value without escapes, or too long for the room, stays as it is. */
@@ -161,20 +168,18 @@ void tag_rules_find_ids(const struct tag_rules *rules, const struct http_request
 {
 	const struct lanetag_ruleset *ruleset = &rules->ruleset;
 
-	for (size_t i = 0; i < ruleset->source_count; i++)
-		found->states[i] = TAG_ID_MISSING;
-	find_in_fields(rules, head, found);
 	for (size_t i = 0; i < ruleset->source_count; i++) {
 		const struct lanetag_source *source = &ruleset->sources[i];
-		struct span name = {source->name, source->name_length}, value;
+		struct span name = {source->name, source->name_length}, *id = &found->ids[i];
+		enum tag_id_state *state = &found->states[i];
 
-		if (source->kind == LANETAG_SOURCE_QUERY_PARAM)
-			find_in_query(source, head->query, found->decoded[i], &found->states[i],
-				      &found->ids[i]);
-		for (size_t j = 0;
-		     source->kind == LANETAG_SOURCE_COOKIE && http_cookie(head, name, j, &value);
-		     j++)
-			note_id(value, &found->states[i], &found->ids[i]);
+		*state = TAG_ID_MISSING;
+		if (source->kind == LANETAG_SOURCE_HEADER)
+			find_in_fields(head, name, rules->source_hashes[i], state, id);
+		else if (source->kind == LANETAG_SOURCE_COOKIE)
+			find_in_cookies(head, name, state, id);
+		else
+			find_in_query(source, head->query, found->decoded[i], state, id);
 	}
 }
 
@@ -219,14 +224,10 @@ size_t tag_rules_id_keys(const struct tag_rules *rules, const struct tag_ids *id
 	size_t count = 0;
 
 	for (size_t i = 0; i < ruleset->source_count; i++) {
-		const struct lanetag_source *source = &ruleset->sources[i];
-
 		if (ids->states[i] != TAG_ID_PRESENT)
 			continue;
-		__u64 name = lanetag_xxh64((const __u8 *)source->name, source->name_length,
-					   source->kind);
 		ret_keys[count++] = lanetag_xxh64((const __u8 *)ids->ids[i].data,
-						  (__u32)ids->ids[i].length, name);
+						  (__u32)ids->ids[i].length, rules->source_keys[i]);
 	}
 	return count;
 }

@@ -109,3 +109,5 @@ void tag_rules_decide_id(const struct tag_rules *rules, struct span id,
  * any case, '_' for '-'. Such fields from clients are removed.
  */
 bool tag_rules_owns_header(const struct tag_rules *rules, struct span name);
+/* False: none of the `names` (http_names_may_hold) is a tag header. */
+bool tag_rules_may_own(const struct tag_rules *rules, uint64_t names);

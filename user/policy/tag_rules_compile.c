@@ -19,9 +19,25 @@ static void complain(const struct compiler *compiler, struct source_place place,
 			"%s", what);
 }
 
-/* The source's index, added if it is new; -1: there are too many. */
-static int find_source(struct lanetag_ruleset *ruleset, const struct tag_rule_manifest *manifest)
+/* For a quick look whether a name can be this one, in any case and with '_' for '-'. */
+static void note_header(struct tag_rules *rules, struct span header)
 {
+	static const char spellings[2] = {'-', '_'};
+	char first = header.data[0], last = header.data[header.length - 1];
+
+	rules->header_lengths |= UINT64_C(1) << (header.length & 63);
+	for (size_t i = 0; i < 4; i++) {
+		char one = first == '-' || first == '_' ? spellings[i & 1] : first;
+		char other = last == '-' || last == '_' ? spellings[i >> 1] : last;
+
+		rules->header_names |= UINT64_C(1) << HTTP_NAME_HASH(one, other, header.length);
+	}
+}
+
+/* The source's index, added if it is new; -1: there are too many. */
+static int find_source(struct tag_rules *rules, const struct tag_rule_manifest *manifest)
+{
+	struct lanetag_ruleset *ruleset = &rules->ruleset;
 	struct lanetag_source source = {.kind = (__u8)manifest->source_kind};
 	size_t length = strlen(manifest->source_name);
 
@@ -37,6 +53,10 @@ static int find_source(struct lanetag_ruleset *ruleset, const struct tag_rule_ma
 	if (ruleset->source_count == LANETAG_MAX_SOURCES)
 		return -1;
 	ruleset->sources[ruleset->source_count] = source;
+	rules->source_hashes[ruleset->source_count] =
+		http_name_hash((struct span){source.name, length});
+	rules->source_keys[ruleset->source_count] =
+		lanetag_xxh64((const __u8 *)source.name, (__u32)length, source.kind);
 	return ruleset->source_count++;
 }
 
@@ -235,7 +255,7 @@ static void compile_rule(const struct compiler *compiler, const struct tag_rule_
 		complain(compiler, manifest->place, "rules", "more than 64 rules");
 		return;
 	}
-	int source = find_source(ruleset, manifest);
+	int source = find_source(rules, manifest);
 	if (source < 0) {
 		complain(compiler, manifest->place, "header", "more than 8 different sources");
 		return;
@@ -244,7 +264,7 @@ static void compile_rule(const struct compiler *compiler, const struct tag_rule_
 	ruleset->rules[index].draw = (__u8)find_draw(ruleset, manifest, source);
 	rules->manifests[index] = manifest;
 	rules->headers[index] = span_of(manifest->tag_header);
-	rules->header_lengths |= UINT64_C(1) << (rules->headers[index].length & 63);
+	note_header(rules, rules->headers[index]);
 	compile_policies(compiler, manifest, index);
 	compile_id_lists(compiler, manifest, index);
 }

@@ -23,7 +23,10 @@ struct tag_rules {
 	struct span values[LANETAG_MAX_RULES][LANETAG_MAX_POLICIES];
 	struct listed_ids listed[LANETAG_MAX_RULES];
 	uint64_t header_lengths; /* bit n: some tag header's length is n modulo 64 */
-	uint32_t next_lane;	 /* numbers from here on were never given out */
+	uint64_t header_names;	 /* http_names_may_hold, of every spelling */
+	uint8_t source_hashes[LANETAG_MAX_SOURCES]; /* http_name_hash */
+	uint64_t source_keys[LANETAG_MAX_SOURCES];  /* of kind and name: tag_rules_id_keys */
+	uint32_t next_lane;			    /* numbers from here on were never given out */
 };
 
 /* Any total order will do. */

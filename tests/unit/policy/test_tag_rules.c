@@ -265,6 +265,23 @@ static void forged_spellings_of_tag_headers_are_ours(void **state)
 	release(&fixture);
 }
 
+static void no_spelling_escapes_the_quick_look_at_names(void **state)
+{
+	static const char *const spellings[] = {"_x_tag_", "-x-tag-", "_X-TAG-", "-x_tAg_"};
+	struct fixture fixture;
+
+	(void)state;
+	assert_int_equal(compile(&fixture, PLUGIN RULE("_x-tag_", RANGE("10", "v2"))), 0);
+	for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+		struct span name = span_of(spellings[i]);
+
+		assert_true(tag_rules_owns_header(fixture.rules, name));
+		assert_true(tag_rules_may_own(fixture.rules, UINT64_C(1) << http_name_hash(name)));
+	}
+	assert_false(tag_rules_may_own(fixture.rules, 0));
+	release(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +294,7 @@ int main(void)
 		cmocka_unit_test(bad_rules_are_named_with_their_line),
 		cmocka_unit_test(lanes_keep_their_numbers_across_generations),
 		cmocka_unit_test(forged_spellings_of_tag_headers_are_ours),
+		cmocka_unit_test(no_spelling_escapes_the_quick_look_at_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
