@@ -46,28 +46,29 @@ int address_parse_with_port(const char *text, uint8_t ret_address[16], uint16_t 
 	return 0;
 }
 
-static size_t print_octet(uint8_t octet, char *text)
+static char *print_octet(uint8_t octet, char *text)
 {
-	size_t length = 0;
+	unsigned tens = octet / 10U, hundreds = octet / 100U;
 
 	if (octet >= 100)
-		text[length++] = (char)('0' + octet / 100);
+		*text++ = (char)('0' + hundreds);
 	if (octet >= 10)
-		text[length++] = (char)('0' + octet / 10 % 10);
-	text[length++] = (char)('0' + octet % 10);
-	return length;
+		*text++ = (char)('0' + tens - 10 * hundreds);
+	*text++ = (char)('0' + octet - 10 * tens);
+	return text;
 }
 
 /* inet_ntop(3) goes through sprintf(3), and this stands on the way of every request. */
 static size_t print_ipv4(const uint8_t octets[4], char *text)
 {
-	size_t length = 0;
+	char *at = print_octet(octets[0], text);
 
-	for (size_t i = 0; i < 4; i++) {
-		length += print_octet(octets[i], text + length);
-		text[length++] = i < 3 ? '.' : '\0';
+	for (size_t i = 1; i < 4; i++) {
+		*at++ = '.';
+		at = print_octet(octets[i], at);
 	}
-	return length - 1;
+	*at = '\0';
+	return (size_t)(at - text);
 }
 
 size_t address_print(const uint8_t address[16], char ret_text[ADDRESS_TEXT_BYTES])

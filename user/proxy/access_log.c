@@ -137,13 +137,13 @@ static void begin_json(struct buffer *out, struct worker *worker, const char *cl
 	const struct span host = {"Host", 4}, request_id = {"X-Request-Id", 12};
 	enum access_log_user_ids user_ids = worker->proxy->options.access_log_user_ids;
 	const struct request *request = &worker->request;
-	struct span id;
+	struct span id = request->id;
 
 	append_json_start(out, client);
 	append_json_member(out, "method", request->head.method);
 	append_json_member(out, "host", shown_field(worker, host, request->head.authority));
 	append_json_member(out, "target", shown_target(worker));
-	if (http_edit_get(&request->edit, request_id, &id))
+	if (id.data || http_edit_get(&request->edit, request_id, &id))
 		append_json_member(out, "request_id", shown_field(worker, request_id, id));
 	if (user_ids != ACCESS_LOG_USER_IDS_NONE) {
 		buffer_append_text(out, ",\"users\":");

@@ -173,7 +173,8 @@ static struct upstream *connect_somewhere(struct worker *worker, struct exchange
 
 enum attempt_result attempt_start(struct worker *worker, struct exchange *exchange)
 {
-	consider_fallback(worker, exchange);
+	if (exchange->cluster->fallback)
+		consider_fallback(worker, exchange);
 	const struct mesh_cluster_policy *policy = &exchange->cluster->policy;
 	struct cluster_state *state = state_of(exchange);
 

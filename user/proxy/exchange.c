@@ -28,6 +28,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -57,22 +58,16 @@ struct exchange *exchange_open(struct worker *worker, struct session *session)
 		if (!exchange)
 			return NULL;
 	}
-	/* The buffers' memory is kept. */
-	*exchange = (struct exchange){
-		.worker = worker,
-		.session = session,
-		.lease = lease_take(worker->lease),
-		.request.pending = exchange->request.pending,
-		.response.pending = exchange->response.pending,
-		.replay = exchange->replay,
-		.log = exchange->log,
-		.phase_deadline_ms = TIMER_NEVER,
-		.try_deadline_ms = TIMER_NEVER,
-		.deadline_ms = TIMER_NEVER,
-		.began_ns = clock_now_ns(),
-	};
-	relay_start(&exchange->request, HTTP_FRAMING_NONE, 0);
-	relay_start(&exchange->response, HTTP_FRAMING_NONE, 0);
+	memset(exchange, 0, offsetof(struct exchange, request));
+	exchange->worker = worker;
+	exchange->session = session;
+	exchange->lease = lease_take(worker->lease);
+	exchange->phase_deadline_ms = TIMER_NEVER;
+	exchange->try_deadline_ms = TIMER_NEVER;
+	exchange->deadline_ms = TIMER_NEVER;
+	exchange->began_ns = clock_now_ns();
+	relay_open(&exchange->request);
+	relay_open(&exchange->response);
 	return exchange;
 }
 
@@ -108,7 +103,8 @@ void exchange_close(struct worker *worker, struct exchange *exchange)
 	attempt_abandon(worker, exchange);
 	relay_stop(worker, &exchange->request);
 	relay_stop(worker, &exchange->response);
-	buffer_free(&exchange->response_start);
+	if (exchange->response_start.data)
+		buffer_free(&exchange->response_start);
 	holds_release(worker->proxy->holds, &exchange->hold);
 	lease_drop(worker, exchange->lease);
 	if (exchange->replay.capacity > WORKER_KEPT_BUFFER_BYTES)
@@ -208,7 +204,8 @@ static void keep_replay(struct exchange *exchange, const struct request *request
 	    request->head.content_length > length || head.length + body > EXCHANGE_REPLAY_BYTES)
 		return;
 	buffer_append_span(&exchange->replay, head);
-	buffer_append(&exchange->replay, data, body);
+	if (body)
+		buffer_append(&exchange->replay, data, body);
 	if (!exchange->replay.failed)
 		exchange->traits |= EXCHANGE_REPLAYABLE;
 }
@@ -257,7 +254,8 @@ static void start_request(struct worker *worker, struct exchange *exchange,
 					  request->connection->remote_address, &exchange->hash);
 	if (route && route->timeout_ms)
 		exchange->deadline_ms = worker->now_ms + route->timeout_ms;
-	relay_start(&exchange->request, head->framing, head->content_length);
+	if (head->framing != HTTP_FRAMING_NONE)
+		relay_start(&exchange->request, head->framing, head->content_length);
 	if (request->listener->kind == MESH_LISTENER_GATEWAY) {
 		exchange->request.trailer_filter = leaves_out_trailer;
 		exchange->request.trailer_context = exchange;

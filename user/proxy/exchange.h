@@ -67,22 +67,23 @@ struct exchange {
 	uint64_t hash; /* for MESH_BALANCE_HASH; has_hash: the request has what it goes by */
 	bool has_hash;
 
-	struct relay request;
-	struct relay response;
-	struct buffer replay;
-	struct buffer response_start; /* an incomplete response head */
-
 	uint64_t attempt_began_ms;
 	uint64_t phase_deadline_ms; /* of connecting, of a delay, or of waiting for the response */
 	uint64_t try_deadline_ms;   /* retries.perTryTimeout */
 	uint64_t deadline_ms;	    /* the route's timeout */
 
-	struct hold hold;  /* the user's ids, until the exchange ends */
-	struct buffer log; /* what the access log will say of the request; empty: no log */
+	struct hold hold; /* the user's ids, until the exchange ends */
 	uint64_t began_ns;
-	uint64_t upstream_answered_ns;	   /* the answer's first byte; 0: none came, or no log */
+	uint64_t upstream_answered_ns; /* the answer's first byte; 0: none came, or no log */
+	uint8_t lane_count;	       /* of `lanes` */
+
+	/* Down to here all is zeroed for a new request; the rest keeps its memory. */
+	struct relay request;
+	struct relay response;
+	struct buffer replay;
+	struct buffer response_start; /* an incomplete response head */
+	struct buffer log; /* what the access log will say of the request; empty: no log */
 	uint16_t lanes[LANETAG_MAX_RULES]; /* that a gateway put the request into */
-	uint8_t lane_count;
 };
 
 /* How far it came. */

@@ -1,76 +1,111 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "proxy/forwarding.h"
 
-#include "base/address.h"
+#include <endian.h>
+#include <string.h>
 
-static const struct span via_name = {"Via", 3};
-/* By the version of the request as it came (RFC 9110 7.6.3). */
-static const struct span via_values[] = {{"1.0 lanetag", 11}, {"1.1 lanetag", 11}};
+#include "base/address.h"
+#include "base/word.h"
+
 static const struct span forwarded_for_name = {"X-Forwarded-For", 15};
 static const struct span forwarded_proto_name = {"X-Forwarded-Proto", 17};
 static const struct span request_id_name = {"X-Request-Id", 12};
 
-static int add_forwarded_for(struct request *request)
+/* Several fields are one list (RFC 9110 5.3): many applications only look at the first. */
+static void append_received(struct request *request)
 {
-	struct buffer *values = &request->values;
-	size_t start = values->length;
-	char address[ADDRESS_TEXT_BYTES];
+	const uint8_t hash = http_name_hash(forwarded_for_name);
 
-	/* Several fields are one list (RFC 9110 5.3): many applications only look at the first. */
 	for (size_t i = 0; i < request->head.field_count; i++) {
 		const struct http_field *field = &request->head.fields[i];
 
-		if (field->kind != HTTP_FIELD_OTHER || http_edit_is_removed(&request->edit, i) ||
+		if (field->hash != hash || http_edit_is_removed(&request->edit, i) ||
 		    !span_equal_ignore_case(field->name, forwarded_for_name))
 			continue;
 		http_edit_remove(&request->edit, i);
-		buffer_append_span(values, field->value);
-		buffer_append(values, ", ", 2);
+		buffer_append_span(&request->values, field->value);
+		buffer_append(&request->values, ", ", 2);
 	}
-	size_t length = address_print(request->connection->remote_address, address);
-	buffer_append(values, address, length);
-	return http_edit_add(&request->edit, forwarded_for_name,
-			     (struct span){values->data + start, values->length - start});
 }
 
-static void write_hex(uint64_t number, size_t digits, char *text)
+#define FORWARDED_PROTO_LINE "X-Forwarded-Proto: http\r\n"
+#define REQUEST_ID_LINE "X-Request-Id: ........-....-4...-....-............\r\n"
+/* By the version of the request as it came (RFC 9110 7.6.3). */
+#define VIA_LINE(version) "Via: 1." version " lanetag\r\n"
+/* Of the lines behind the received addresses, at most. */
+#define TAIL_BYTES \
+	(ADDRESS_TEXT_BYTES + sizeof("\r\n" FORWARDED_PROTO_LINE REQUEST_ID_LINE VIA_LINE("1")))
+
+static char *put(char *at, const char *text, size_t length)
 {
-	for (size_t i = digits; i-- > 0; number >>= 4)
-		text[i] = "0123456789abcdef"[number & 15];
+	memcpy(at, text, length);
+	return at + length;
 }
 
-#define REQUEST_ID_BYTES 36
+#define PUT_LITERAL(at, text) put(at, text, sizeof(text) - 1)
+
+/* Sixteen digits: each half of the number is spread over eight bytes. */
+static void write_hex(uint64_t number, char text[16])
+{
+	for (size_t half = 0; half < 2; half++) {
+		uint64_t digits = half ? number & 0xffffffff : number >> 32;
+
+		digits = (digits | digits << 16) & UINT64_C(0x0000ffff0000ffff);
+		digits = (digits | digits << 8) & UINT64_C(0x00ff00ff00ff00ff);
+		digits = (digits | digits << 4) & (WORD_EACH_BYTE * 0x0f);
+		/* Above 9 it is a letter: six more carry into the next bit from ten on. */
+		uint64_t letters = (digits + WORD_EACH_BYTE * 6) >> 4 & WORD_EACH_BYTE;
+		digits = htobe64(digits + WORD_EACH_BYTE * '0' + letters * ('a' - '0' - 10));
+		memcpy(text + 8 * half, &digits, sizeof(digits));
+	}
+}
 
 /* The form of a random UUID (RFC 9562 5.4). */
-static int add_request_id(struct request *request)
+static char *put_request_id(char *at, struct request *request)
 {
 	uint64_t high = random_next(request->random_state);
 	uint64_t low = random_next(request->random_state);
-	char *text = buffer_reserve(&request->values, REQUEST_ID_BYTES);
+	char *id = at + request_id_name.length + 2, digits[32];
 
-	if (!text)
-		return -1;
-	write_hex(high >> 32, 8, text);
-	write_hex(high >> 16, 4, text + 9);
-	write_hex((high & 0x0fff) | 0x4000, 4, text + 14);
-	write_hex((low >> 48 & 0x3fff) | 0x8000, 4, text + 19);
-	write_hex(low, 12, text + 24);
-	text[8] = text[13] = text[18] = text[23] = '-';
-	request->values.length += REQUEST_ID_BYTES;
-	return http_edit_add(&request->edit, request_id_name,
-			     (struct span){text, REQUEST_ID_BYTES});
+	write_hex(high, digits);
+	write_hex((low & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63, digits + 16);
+	at = PUT_LITERAL(at, REQUEST_ID_LINE);
+	memcpy(id, digits, 8);
+	memcpy(id + 9, digits + 8, 4);
+	memcpy(id + 15, digits + 13, 3);
+	memcpy(id + 19, digits + 16, 4);
+	memcpy(id + 24, digits + 20, 12);
+	request->id = (struct span){id, (size_t)(at - id) - 2};
+	return at;
 }
 
 int forwarding_add_fields(struct request *request)
 {
 	struct http_edit *edit = &request->edit;
+	struct buffer *values = &request->values;
+	size_t start = values->length, count = 2;
 	struct span present;
-	int result = add_forwarded_for(request);
 
-	if (!http_edit_get(edit, forwarded_proto_name, &present))
-		result |= http_edit_add(edit, forwarded_proto_name, (struct span){"http", 4});
-	if (!http_edit_get(edit, request_id_name, &present))
-		result |= add_request_id(request);
-	result |= http_edit_add(edit, via_name, via_values[request->head.minor_version]);
-	return result ? -1 : 0;
+	buffer_append(values, "X-Forwarded-For: ", 17);
+	if (http_names_may_hold(request->head.names, forwarded_for_name))
+		append_received(request);
+	char *tail = buffer_reserve(values, TAIL_BYTES), *at = tail;
+	if (!tail)
+		return -1;
+	at += address_print(request->connection->remote_address, at);
+	at = PUT_LITERAL(at, "\r\n");
+	if (!http_edit_get(edit, forwarded_proto_name, &present)) {
+		at = PUT_LITERAL(at, FORWARDED_PROTO_LINE);
+		count++;
+	}
+	if (!http_edit_get(edit, request_id_name, &request->id)) {
+		at = put_request_id(at, request);
+		count++;
+	}
+	at = request->head.minor_version ? PUT_LITERAL(at, VIA_LINE("1"))
+					 : PUT_LITERAL(at, VIA_LINE("0"));
+	values->length += (size_t)(at - tail);
+	edit->tail = (struct span){values->data + start, values->length - start};
+	/* They count among those that may be added, as if they were added one by one. */
+	return edit->added_count + count > HTTP_EDIT_MAX_ADDED ? -1 : 0;
 }

@@ -26,6 +26,14 @@ void relay_start(struct relay *relay, enum http_framing framing, uint64_t conten
 	relay->excess = (struct span){0};
 }
 
+void relay_open(struct relay *relay)
+{
+	relay->bytes = 0;
+	relay->received = 0;
+	relay->sent = 0;
+	relay_start(relay, HTTP_FRAMING_NONE, 0);
+}
+
 /* Keeps or frees a buffer that may be used again: a little memory stays, much goes. */
 static void retire_buffer(struct buffer *buffer)
 {
@@ -52,9 +60,11 @@ static void drop_pipe(struct worker *worker, struct relay *relay)
 
 void relay_stop(struct worker *worker, struct relay *relay)
 {
-	drop_pipe(worker, relay);
+	if (relay->pipe)
+		drop_pipe(worker, relay);
 	drop_pending(worker, relay);
-	buffer_free(&relay->trailers);
+	if (relay->trailers.data)
+		buffer_free(&relay->trailers);
 }
 
 static bool keep_pending(struct worker *worker, struct relay *relay, const char *data,
@@ -105,14 +115,20 @@ static enum relay_outcome write_pieces(struct worker *worker, struct relay *rela
 
 /*
  * What is little goes behind the head, for a send(2) of one piece: that is cheaper than to have the
- * kernel read a list of pieces. Gives the new count.
+ * kernel read a list of pieces. What already stands behind it needs no copy. Gives the new count.
  */
 static size_t join_pieces(struct worker *worker, struct iovec *pieces, size_t count)
 {
 	size_t length = pieces[0].iov_len, added = 0;
 
+	if (count == 1)
+		return count;
 	for (size_t i = 1; i < count; i++)
 		added += pieces[i].iov_len;
+	if (count == 2 && (char *)pieces[0].iov_base + length == pieces[1].iov_base) {
+		pieces[0].iov_len += added;
+		return 1;
+	}
 	if (pieces[0].iov_base != worker->head_memory || added > RELAY_JOIN_BYTES ||
 	    length + added > worker->head_memory_bytes)
 		return count;

@@ -62,6 +62,8 @@ enum relay_outcome {
 	RELAY_NO_MEMORY,
 };
 
+/* For a new exchange: counts from zero. The relay is zeroed, or was stopped. */
+void relay_open(struct relay *relay);
 /* A new message, behind what may still be pending of the last. */
 void relay_start(struct relay *relay, enum http_framing framing, uint64_t content_length);
 /* For another sink: `message`, all of it, instead of what is pending. False: out of memory. */

@@ -83,11 +83,21 @@ static void remove_baggage_tags(struct request *request, size_t field, size_t st
 	http_edit_remove(&request->edit, field);
 }
 
+static bool may_have_tags(const struct request *request)
+{
+	uint64_t names = request->head.names;
+
+	return tag_rules_may_own(request->configuration->tag_rules, names) ||
+	       tag_rules_may_own(request->rules, names) || http_names_may_hold(names, baggage_name);
+}
+
 /* However many fields bear forged members, what is left of them is one: a head has room for it. */
 struct request_verdict request_remove_forged_tags(struct request *request)
 {
 	size_t start = request->values.length;
 
+	if (!may_have_tags(request))
+		return all_is_well;
 	for (size_t i = 0; i < request->head.field_count; i++) {
 		const struct http_field *field = &request->head.fields[i];
 
@@ -371,6 +381,7 @@ struct request_verdict request_tag_and_route(struct request *request,
 	request->source_namespace = NULL;
 	request->decided_by_kernel = false;
 	request->propagated_by = PROPAGATION_WAYS;
+	request->id = (struct span){NULL, 0};
 	request->route = (struct route_result){.action = ROUTE_NO_HOST};
 	if (!reserve_values(request))
 		return no_memory;

@@ -38,6 +38,8 @@ struct request {
 	uint64_t hash; /* decides weights */
 	struct route_result route;
 
+	struct span id; /* X-Request-Id, received or our own; data == NULL: not known yet */
+
 	struct buffer values; /* what `edit` points to and nobody else owns */
 	struct buffer target; /* the rewritten target */
 };

@@ -80,21 +80,27 @@ static int apply_route(const struct exchange *exchange, struct http_edit *edit)
 	return 0;
 }
 
-static ssize_t write_response_head(struct worker *worker, struct exchange *exchange)
+/* The head for the client; data == NULL: there is no room. `received` is as it came. */
+static struct span make_response_head(struct worker *worker, struct exchange *exchange,
+				      const char *received)
 {
+	const struct span none = {NULL, 0};
 	struct http_edit *edit = &worker->response_edit;
 
 	http_edit_start_response(edit, &worker->response_head);
 	if (http_edit_remove_hop_by_hop(edit))
-		return -ENOSPC;
+		return none;
 	/* Not to HEAD either (RFC 9112 6.1). */
 	if (exchange->traits & EXCHANGE_HTTP10) {
 		http_edit_remove_name(edit, (struct span){"Transfer-Encoding", 17});
 		http_edit_remove_name(edit, (struct span){"Trailer", 7});
 	}
 	if (apply_route(exchange, edit) || add_connection_field(exchange, edit))
-		return -ENOSPC;
-	return http_edit_write(edit, worker->head_memory, worker->head_memory_bytes);
+		return none;
+	if (http_edit_is_unchanged(edit))
+		return (struct span){received, worker->response_head.length};
+	ssize_t length = http_edit_write(edit, worker->head_memory, worker->head_memory_bytes);
+	return length < 0 ? none : (struct span){worker->head_memory, (size_t)length};
 }
 
 /* From here bytes go through unseen, both ways. What the client has sent meanwhile goes first. */
@@ -136,8 +142,8 @@ static enum exchange_progress take_response(struct worker *worker, struct exchan
 	if (head->upgrade && !(exchange->traits & EXCHANGE_UPGRADE))
 		return exchange_fail(worker, exchange, 502, "a tunnel that nobody asked for");
 	start_response(worker, exchange);
-	ssize_t written = write_response_head(worker, exchange);
-	if (written < 0)
+	struct span written = make_response_head(worker, exchange, data - head->length);
+	if (!written.data)
 		return exchange_fail(worker, exchange, 502, "response head too large");
 	exchange->events |= EXCHANGE_RESPONSE_STARTED;
 	exchange_note_status(worker, exchange, head->status);
@@ -147,9 +153,9 @@ static enum exchange_progress take_response(struct worker *worker, struct exchan
 		if (progress != EXCHANGE_WAITING)
 			return progress;
 	}
-	enum relay_outcome outcome = relay_push(
-		worker, &exchange->response, &exchange->session->connection,
-		(struct span){worker->head_memory, (size_t)written}, data, length, &consumed);
+	enum relay_outcome outcome =
+		relay_push(worker, &exchange->response, &exchange->session->connection, written,
+			   data, length, &consumed);
 	if (consumed < length)
 		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
 	if (outcome == RELAY_WAIT || outcome == RELAY_DONE)

@@ -10,7 +10,9 @@
 
 static void addresses_print_as_they_are_read(void **state)
 {
-	static const char *const texts[] = {"10.0.250.27", "0.0.0.0", "::", "2001:db8::1", "::1"};
+	static const char *const texts[] = {
+		"10.0.250.27", "0.0.0.0",      "::",	     "2001:db8::1",
+		"::1",	       "255.100.99.9", "1.19.200.10"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
