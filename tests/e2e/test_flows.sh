@@ -98,6 +98,17 @@ filters_hold() {
   claim_equal "--count" "$(connections '[.shown, .matching, .total]' -n 1 --tag appver-c=v3)" '[1,3,7]'
 }
 
+metrics_say_how_full_the_tables_are() {
+  claim_equal "as many connections as flows shows" "$(metric 'lanetag_kernel_table_entries{table="flows"}')" 7
+  claim_equal "a mark for each request whose head has ended, unless a later one took its place" \
+    "$(metrics | awk '/^lanetag_kernel_table_(entries|evictions_total)\{table="marks"/ { sum += $2 } END { print sum }')" 6
+  claim_equal "and room" "$(metrics | awk '/^lanetag_kernel_table_capacity/ { print $2 }' | paste -sd,)" 16384,16384
+  claim_equal "no connection was evicted" "$(metric 'lanetag_kernel_table_evictions_total{table="flows"}')" 0
+  claim_equal "what is no HTTP is counted" "$(metric 'lanetag_kernel_events_total{event="tls"}')" 1
+  metrics >"$work/metrics"
+  claim_equal "promtool has no complaint" "$(promtool check metrics <"$work/metrics" 2>&1)" ''
+}
+
 people_can_read_it() {
   flows --tag appver-a=v2 --state idle >"$work/text"
   claim_equal "text: a line for each connection" \
@@ -190,6 +201,7 @@ start_everything
 each_connection_has_its_users_lanes
 each_state_is_told
 filters_hold
+metrics_say_how_full_the_tables_are
 people_can_read_it
 ids_are_never_told
 what_is_closed_is_gone

@@ -125,6 +125,36 @@ static void write_events(struct buffer *out, const char *name, const char *help,
 		buffer_printf(out, "%s{event=\"%s\"} %" PRIu64 "\n", name, names(i), counts[i]);
 }
 
+static void write_table(struct buffer *out, const char *name, const char *type, const char *help,
+			uint64_t flows, uint64_t marks)
+{
+	exposition_family(out, name, type, help);
+	buffer_printf(out, "%s{table=\"flows\"} %" PRIu64 "\n", name, flows);
+	buffer_printf(out, "%s{table=\"marks\"} %" PRIu64 "\n", name, marks);
+}
+
+/* What the tagger met, and how full its tables are. */
+static void write_tagger(const struct admin_snapshot *snapshot, struct buffer *out)
+{
+	const struct tagger_table *flows = &snapshot->kernel_tables.flows;
+	const struct tagger_table *marks = &snapshot->kernel_tables.marks;
+
+	if (!snapshot->kernel_active)
+		return;
+	write_events(out, "lanetag_kernel_events_total",
+		     "What the kernel tagger met in packets; docs/map-abi.md says what each means.",
+		     snapshot->kernel_events, LANETAG_EVENTS, tagger_event_name);
+	write_table(out, "lanetag_kernel_table_entries", "gauge",
+		    "Connections (flows) and latest requests (marks) that the kernel tagger keeps.",
+		    flows->entries, marks->entries);
+	write_table(out, "lanetag_kernel_table_capacity", "gauge",
+		    "Connections and latest requests that the kernel tagger has room for.",
+		    flows->capacity, marks->capacity);
+	write_table(out, "lanetag_kernel_table_evictions_total", "counter",
+		    "Connections and marks that newer ones took the place of.", flows->evictions,
+		    marks->evictions);
+}
+
 /* What became of requests at the pods, and of their threads' calls. */
 static void write_causes(const struct admin_snapshot *snapshot, struct buffer *out)
 {
@@ -136,6 +166,8 @@ static void write_causes(const struct admin_snapshot *snapshot, struct buffer *o
 	exposition_single(out, "lanetag_arrivals_entries", "gauge",
 			  "Arrivals that are kept, as of the latest sweep.",
 			  snapshot->arrivals_entries);
+	exposition_single(out, "lanetag_arrivals_capacity", "gauge",
+			  "Arrivals that there is room for.", snapshot->arrivals_capacity);
 	exposition_single(out, "lanetag_arrivals_ended_total", "counter",
 			  "Arrivals that were removed by their age.", snapshot->arrivals_ended);
 	exposition_single(out, "lanetag_arrivals_pushed_out_total", "counter",
@@ -176,6 +208,7 @@ void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 	write_decisions(&snapshot->statistics, out);
 	write_propagation(&snapshot->statistics, out);
 	upstream_metrics_write(snapshot, out);
+	write_tagger(snapshot, out);
 	write_causes(snapshot, out);
 	write_interception(snapshot, out);
 	for (size_t i = 0; i < ARRAY_LENGTH(plain_metrics); i++) {

@@ -217,14 +217,24 @@ bool kernel_side_sweep(struct kernel_side *kernel, struct arrivals_sweep *ret_sw
 	return error == 0;
 }
 
+static void read_tagger(struct tagger *tagger, struct admin_snapshot *snapshot)
+{
+	tagger_lane_requests(tagger, snapshot->kernel_lane_requests);
+	tagger_events(tagger, snapshot->kernel_events);
+	if (snapshot->with_tables)
+		tagger_count_tables(tagger, &snapshot->kernel_tables);
+}
+
 void kernel_side_read_counts(const struct kernel_side *kernel, struct admin_snapshot *snapshot)
 {
 	snapshot->kernel_active = kernel->tagger != NULL;
 	if (kernel->tagger)
-		tagger_lane_requests(kernel->tagger, snapshot->kernel_lane_requests);
+		read_tagger(kernel->tagger, snapshot);
 	snapshot->arrivals_active = kernel->arrivals != NULL;
-	if (kernel->arrivals)
+	if (kernel->arrivals) {
 		arrivals_counts(kernel->arrivals, snapshot->arrivals);
+		snapshot->arrivals_capacity = arrivals_capacity(kernel->arrivals);
+	}
 	snapshot->threads_active = kernel->threads != NULL;
 	if (kernel->threads)
 		threads_counts(kernel->threads, snapshot->threads);

@@ -2,6 +2,7 @@
 #include "kernel/arrivals.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
 #include <lanetag/ruleset_index.h>
@@ -239,6 +240,14 @@ int arrivals_sweep(struct tagger *arrivals, struct arrivals_sweep *ret_sweep)
 		count_pushed_out(arrivals, counts[LANETAG_ARRIVAL_NOTED], &sweep.result);
 	*ret_sweep = sweep.result;
 	return 0;
+}
+
+uint64_t arrivals_capacity(const struct tagger *arrivals)
+{
+	const struct bpf_map *map =
+		bpf_object__find_map_by_name(arrivals->program.object, "lane_arrivals");
+
+	return map ? bpf_map__max_entries(map) : 0;
 }
 
 int arrivals_counts(const struct tagger *arrivals, uint64_t ret_counts[LANETAG_ARRIVAL_COUNTS])

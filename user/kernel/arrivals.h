@@ -67,6 +67,9 @@ struct arrivals_sweep {
 
 int arrivals_sweep(struct tagger *arrivals, struct arrivals_sweep *ret_sweep);
 
+/* So many entries have room. */
+uint64_t arrivals_capacity(const struct tagger *arrivals);
+
 /* What the kernel counted since the maps were made, by enum lanetag_arrival_count; each has a name
  * in snake_case. 0 or a negative errno. */
 int arrivals_counts(const struct tagger *arrivals, uint64_t ret_counts[LANETAG_ARRIVAL_COUNTS]);

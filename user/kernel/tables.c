@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,4 +260,59 @@ const char *tagger_event_name(size_t event)
 int tagger_events(const struct tagger *tagger, uint64_t *ret_counts)
 {
 	return tables_sum(tagger, "lane_events", LANETAG_EVENTS, ret_counts);
+}
+
+static void count_flows(void *context, const void *keys, const void *values, uint32_t count)
+{
+	uint64_t *entries = context;
+	const struct lanetag_flow *flows = values;
+
+	(void)keys;
+	for (uint32_t i = 0; i < count; i++)
+		*entries += flows[i].state != LANETAG_FLOW_FREE;
+}
+
+static uint64_t count_marks(const struct lanetag_mark *marks)
+{
+	uint64_t entries = 0;
+
+	for (size_t slot = 0; slot < LANETAG_MARK_SLOTS; slot++)
+		entries += __atomic_load_n(&marks[slot].generation, __ATOMIC_RELAXED) != 0;
+	return entries;
+}
+
+/*
+ * A mark that was written and does not stand was overwritten. What is written while they are
+ * counted makes it less; it never goes back.
+ */
+static uint64_t count_overwritten(struct tagger *tagger, uint64_t written, uint64_t entries)
+{
+	uint64_t known = atomic_load(&tagger->marks_overwritten);
+	uint64_t overwritten = written > entries ? written - entries : 0;
+
+	while (overwritten > known &&
+	       !atomic_compare_exchange_weak(&tagger->marks_overwritten, &known, overwritten))
+		continue;
+	return overwritten > known ? overwritten : known;
+}
+
+int tagger_count_tables(struct tagger *tagger, struct tagger_tables *ret_tables)
+{
+	struct tagger_tables tables = {.flows.capacity = LANETAG_FLOW_SLOTS,
+				       .marks.capacity = LANETAG_MARK_SLOTS};
+	uint64_t events[LANETAG_EVENTS];
+	int error = tagger_events(tagger, events);
+
+	if (error == 0)
+		error = tables_each(program_map(&tagger->program, "lane_flows"), sizeof(uint32_t),
+				    sizeof(struct lanetag_flow), count_flows,
+				    &tables.flows.entries);
+	if (error)
+		return error;
+	tables.flows.evictions = events[LANETAG_EVENT_TABLE_FULL];
+	tables.marks.entries = count_marks(tagger->marks);
+	tables.marks.evictions =
+		count_overwritten(tagger, events[LANETAG_EVENT_MARKS], tables.marks.entries);
+	*ret_tables = tables;
+	return 0;
 }

@@ -89,6 +89,18 @@ void tagger_confirm_position(struct tagger *tagger, const struct lanetag_connect
 /* Requests that the kernel counted per lane, summed over CPUs. 0 or a negative errno. */
 int tagger_lane_requests(const struct tagger *tagger, uint64_t ret_requests[LANETAG_MAX_LANES]);
 
+/* How full the tables are that forget: entries that stand, room, and what newer ones took away. */
+struct tagger_table {
+	uint64_t entries, capacity, evictions;
+};
+struct tagger_tables {
+	struct tagger_table flows; /* also of connections whose end was not seen */
+	struct tagger_table marks; /* needed for moments only: the latest stand */
+};
+
+/* Counts them, which takes some milliseconds. Any thread may call it. 0 or a negative errno. */
+int tagger_count_tables(struct tagger *tagger, struct tagger_tables *ret_tables);
+
 /*
  * What else the kernel counted (flows that lost their place, values too long …), since the maps
  * were made: events 0 to tagger_event_kinds() - 1, each with a name in snake_case.

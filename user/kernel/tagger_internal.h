@@ -20,6 +20,8 @@ struct tagger {
 	void *confirmations;
 	size_t confirmations_size;
 
+	_Atomic uint64_t marks_overwritten; /* as tagger_count_tables said last */
+
 	/* by arrivals_sweep */
 	uint64_t arrivals_ended, arrivals_pushed_out;
 	uint64_t arrivals_noted_before; /* and not there any more at the first sweep */
