@@ -42,6 +42,7 @@ completes() {
   claim_equal "formats are completed" "$(complete_words lanetag diff -o j)" 'json '
   claim_equal "formats of logs are completed" "$(complete_words lanetag run --log-format l)" 'logfmt '
   claim_equal "states of flows are completed" "$(complete_words lanetag flows --state l)" 'lost '
+  claim_equal "so is what the access log shows of users" "$(complete_words lanetag run --access-log-user-ids h)" 'hashed '
   claim_equal "files are completed" "$(complete_words lanetag check READM)" 'README.md '
 }
 

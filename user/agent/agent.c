@@ -20,7 +20,7 @@
 #include "base/log.h"
 
 /* What the log held back is told after this time, even if nothing more happens. */
-#define LOG_REPORT_MS 10000
+#define LOG_REPORT_MS 5000
 
 static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 {

@@ -40,7 +40,7 @@ static const char usage[] =
 	"      --count N            end after so many reports\n"
 	"      --duration SECONDS   end after this time, with a report\n"
 	"      --log-level LEVEL    error, warning, info or debug (default: warning)\n"
-	"      --log-format FORMAT      of standard error: logfmt or json (default: logfmt)\n"
+	"      --log-format FORMAT  of standard error: logfmt or json (default: logfmt)\n"
 	"  -h, --help\n"
 	"\n"
 	"example: lanetag observe -c rules.yaml -i eth0 -p 8080 -o json\n";

@@ -99,6 +99,8 @@ def a_flood_is_held_back_and_told_and_hides_no_reload():
             before = proxy.read_log().count("configuration in force")
             proxy.reload()
             wait_for(lambda: proxy.read_log().count("configuration in force") > before, "a reload is told")  # pylint: disable=cell-var-from-loop
+    wait_for(lambda: sum(entry["count"] for entry in of("events suppressed", events(proxy, parse_json)))
+             + proxy.read_log().count('"event":"control command failed"') == 1000, "all that was held back is told, though nothing happens")
     assert proxy.stop() == 0
     found = events(proxy, parse_json)
     failed = of("control command failed", found)
