@@ -36,13 +36,19 @@ def succeeds(*arguments):
     return subprocess.run(arguments, capture_output=True, check=False).returncode == 0
 
 
+def is_whole(command):
+    """Bash only warns of a here-document without an end."""
+    answer = subprocess.run(["bash", "-n", "-c", command], capture_output=True, check=False)
+    return answer.returncode == 0 and not answer.stderr
+
+
 def commands_of(text):
     """One a line; of several lines where bash wants more."""
     command = []
     for line in text.split("\n"):
         command.append(line)
         whole = "\n".join(command).strip()
-        if line.endswith("\\") or not succeeds("bash", "-n", "-c", whole):
+        if line.endswith("\\") or not is_whole(whole):
             continue
         command = []
         if whole and not whole.startswith("#"):
@@ -79,6 +85,7 @@ class Reader:
             return "", f"{command}: {NEITHER}"
         command = re.sub(r"(?<![\w./-])build/", f"{BUILD}/", command).replace("/tmp/", f"{self.work}/")
         said, status = (self.playground or self.shell).run(command)
+        said = said.replace(f"{self.work}/", "/tmp/")
         return said, "" if status == 0 else f"{command}\nstatus {status}: {said}"
 
     def leave_playground(self):

@@ -26,7 +26,7 @@ SECTIONS = {
 }
 # Read by all parsers alike, and told once.
 FRAME = {"spec", "metadata", "apiVersion", "kind", "status", "items"}
-READING = re.compile(r"(?:reader|builder|node)_(?!error|warning)[a-z_0-9]+\((?:[^;\"]|\n)*?\"([a-zA-Z0-9]+)\"")
+READING = re.compile(r"(?:reader|builder|node|read)_(?!error|warning)[a-z_0-9]+\((?:[^;\"]|\n)*?\"([a-zA-Z0-9]+)\"")
 RULE = re.compile(r"\{\"([a-zA-Z0-9]+)\", FIELD_([A-Z]+)")
 count = failed = 0
 
@@ -81,6 +81,25 @@ def each_field_is_told():
     claim("docs/configuration.md tells each field that a parser knows, under its kind", problems)
 
 
+def no_other_field_is_told():
+    """In the first column of the kinds' tables; annotations of ours are no fields."""
+    configuration = documents.read("docs/configuration.md")
+    problems = []
+    for title in {title for titles in SECTIONS.values() for title in titles}:
+        known = {field for parser, field in fields_of_parsers() if title in SECTIONS.get(parser, [])} | FRAME
+        for cell in re.findall(r"^\| ([^|]*`[^|]*) \|", documents.section(configuration, title), re.MULTILINE):
+            problems += [f"{title}: {cell}" for word in words_in_code(re.sub(r"`lanetag\.io/[a-z-]+`", "", cell)) - known]
+    claim("docs/configuration.md tells no field that its kind's parser does not know", set(problems))
+
+
+def kinds_are_told():
+    text = table("configuration")
+    sections = set(re.findall(r"^## (\w+) \((?:[\w.]+)\)", text, re.MULTILINE))
+    kinds = set(re.findall(r"\{\"[a-z.]*\", \"(\w+)\", [a-z_]+,", source("user/manifest/manifest_set.c")))
+    assert len(kinds) > 7, kinds
+    claim("docs/configuration.md has a section for each kind that is read, and no other", kinds ^ sections)
+
+
 def refused_and_ignored_fields_are_called_so():
     """Each in a paragraph or row that says it; `only`, `must be`: what of it is taken."""
     configuration = documents.read("docs/configuration.md")
@@ -98,7 +117,7 @@ def refused_and_ignored_fields_are_called_so():
 
 def metrics_are_told():
     defined = set()
-    for path in glob.glob("user/admin/*.c") + glob.glob("user/*.c") + glob.glob("user/proxy/*.[ch]"):
+    for path in glob.glob("user/admin/*.c") + glob.glob("user/proxy/*.[ch]"):
         defined |= set(re.findall(r"\"(lanetag_[a-z_]+)[\"{ ]", source(path)))
     told = set(re.findall(r"^\| `(lanetag_\w+)` \|", table("operations"), re.MULTILINE))
     defined = {name for name in defined if not re.search(r"_(bucket|count|sum)$", name)}
@@ -144,7 +163,9 @@ def options_are_told():
 
 
 def main():
+    kinds_are_told()
     each_field_is_told()
+    no_other_field_is_told()
     refused_and_ignored_fields_are_called_so()
     metrics_are_told()
     alerts_are_told()
