@@ -20,7 +20,11 @@ def ratio(value):
 
 
 def spread(values, form=number):
-    return f"{form(statistics.median(values))} ({form(min(values))}-{form(max(values))})" if values else ""
+    """The median, and the least and the most."""
+    if not values:
+        return ""
+    between = " to " if min(values) < 0 else "-"
+    return f"{form(statistics.median(values))} ({form(min(values))}{between}{form(max(values))})"
 
 
 def row(cells):
