@@ -10,7 +10,7 @@
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
 # make fuzz           the parsers under libFuzzer
 # make format, lint   the sources' form; the house's rules
-# make install        DESTDIR and PREFIX are known; make deb: a Debian package in build/
+# make install        DESTDIR and PREFIX are known; make uninstall; make deb: a Debian package in build/
 #
 # V=1 shows the commands. SANITIZE=1 builds with ASan and UBSan into build/sanitize/.
 
@@ -57,7 +57,7 @@ FORMATTED := $(wildcard include/*/*.h bpf/*.[ch] user/*.[ch] user/*/*.[ch] tests
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build setup unit test-kernel test-kernels test-e2e test demo format lint install clean help
+.PHONY: all build setup unit test-kernel test-kernels test-e2e test demo format lint install uninstall clean help
 
 # Whole targets install what they need; parts (build, unit, …) take the machine as it is.
 all: setup build
@@ -171,6 +171,8 @@ lint:
 	$(Q)$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)
 	$(Q)scripts/lint.sh
 
+# What people read, and what their Prometheus and Grafana do.
+DOCUMENTS = README.md $(wildcard docs/*.md) deploy/prometheus/rules.yaml deploy/grafana/lanes.json
 install: build
 	install -D -m 0755 $(BUILD)/lanetag $(DESTDIR)$(PREFIX)/sbin/lanetag
 	install -d -m 0755 $(DESTDIR)/etc/lanetag $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -181,6 +183,18 @@ install: build
 		$(DESTDIR)$(PREFIX)/share/man/man8/$(notdir $(page));)
 	$(foreach file,$(wildcard scripts/completion/lanetag.bash),install -D -m 0644 $(file) \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lanetag;)
+
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/lanetag
+	install -m 0644 $(DOCUMENTS) $(DESTDIR)$(PREFIX)/share/doc/lanetag
+
+# Leaves what others wrote: manifests and options.
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/lanetag $(DESTDIR)$(PREFIX)/lib/systemd/system/lanetag.service \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lanetag \
+		$(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,$(notdir $(wildcard docs/man/*.8)))
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/lanetag
+	cmp -s deploy/systemd/default $(DESTDIR)/etc/default/lanetag && rm $(DESTDIR)/etc/default/lanetag || true
+	rmdir $(DESTDIR)/etc/lanetag 2>/dev/null || true
 
 # A Debian package in build/.
 .PHONY: deb

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Packs what `make install` installs as a Debian package: BUILD/lanetag_VERSION_ARCHITECTURE.deb
 #
-#   scripts/make-deb.sh BUILD VERSION
+#   scripts/make-deb.sh BUILD VERSION      DEBFULLNAME and DEBEMAIL: who maintains it
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$1
@@ -16,7 +16,20 @@ rm -rf "$root"
 make --no-print-directory -s BUILD="$build" VERSION="$2" PREFIX=/usr DESTDIR="$PWD/$root" install >/dev/null
 strip "$root/usr/sbin/lanetag"
 find "$root/usr/share/man" -type f -exec gzip -9n {} + 2>/dev/null || true
-install -D -m 0644 LICENSE "$root/usr/share/doc/lanetag/copyright"
+documents=$root/usr/share/doc/lanetag
+cat >"$documents/copyright" <<END
+Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+
+Files: *
+Copyright: $(git log -1 --format=%cd --date=format:%Y 2>/dev/null || date +%Y), the lanetag authors
+License: GPL-2.0-only
+ $(sed 's/^$/./' LICENSE | sed '2,$s/^/ /')
+ .
+ On Debian systems the text of this licence is in /usr/share/common-licenses/GPL-2.
+END
+maintainer="${DEBFULLNAME:-The lanetag authors} <${DEBEMAIL:-lanetag@localhost.localdomain}>"
+printf 'lanetag (%s) unstable; urgency=medium\n\n  * As of %s.\n\n -- %s  %s\n' "$version" "$2" "$maintainer" \
+  "$(date -R -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}")" | gzip -9n >"$documents/changelog.gz"
 
 mkdir -p "$root/DEBIAN" "$build/debian"
 # dpkg-shlibdeps wants a source package's control file.
@@ -27,7 +40,7 @@ cat >"$root/DEBIAN/control" <<END
 Package: lanetag
 Version: $version
 Architecture: $architecture
-Maintainer: The lanetag authors <lanetag@localhost.localdomain>
+Maintainer: $maintainer
 Depends: $depends, adduser
 Recommends: bpftool
 Section: net
@@ -55,6 +68,8 @@ END
 cat >"$root/DEBIAN/postrm" <<'END'
 #!/bin/sh
 set -e
+# What an agent left that was killed.
+if [ "$1" = purge ]; then rm -rf /sys/fs/bpf/lanetag /sys/fs/bpf/lanetag-arrivals /sys/fs/bpf/lanetag-interception; fi
 if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
 END
 chmod 0755 "$root"/DEBIAN/postinst "$root"/DEBIAN/prerm "$root"/DEBIAN/postrm

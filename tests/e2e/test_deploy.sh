@@ -118,17 +118,49 @@ claim_equal "unit and DaemonSet grant the same capabilities" \
   "$(sed -n 's/^CapabilityBoundingSet=//p' deploy/systemd/lanetag.service | sed 's/CAP_//g' | tr ' ' '\n' | sort | paste -sd,)" \
   "$(python3 tests/e2e/image/daemonset.py capabilities | tr ',' '\n' | sort | paste -sd,)"
 
+the_unit_lets_the_agent_use_the_kernel() {
+  local said
+  said=$(tests/e2e/deploy/unit.sh deploy/systemd/lanetag.service "$build/lanetag" examples/tutorial/step1 --interface lo \
+    --intercept 127.0.0.1 --pod-interface 'veth*' 2>&1)
+  grep -q 'event="\?started.*kernel=yes' <<<"$said" && grep -q '^pin: lane_marks$' <<<"$said" &&
+    ! grep -E 'level=(warning|error)|ended with|left behind' <<<"$said" || { echo "$said"; return 1; }
+}
+if use_kernel; then
+  claim "the unit's user, capabilities and mounts let the agent use the kernel; it leaves nothing" the_unit_lets_the_agent_use_the_kernel
+fi
+
 # Installing.
+documents_are_whole() { # links from one document to another
+  local file link broken=0
+  for file in "$work"/root/usr/share/doc/lanetag/*.md; do
+    while read -r link; do
+      [ -e "$work/root/usr/share/doc/lanetag/${link##*/}" ] || { echo "${file##*/}: $link"; broken=1; }
+    done < <(grep -o '](\(docs/\)\?[a-z-]*\.md' "$file" | cut -c3-)
+  done
+  return $broken
+}
 make_install() { make --no-print-directory -s BUILD="$build" DESTDIR="$work/root" PREFIX=/usr install; }
 claim "make install" make_install
 claim "what it installs runs" "$work/root/usr/sbin/lanetag" --version
 claim "with its unit" grep -q 'ExecStart=/usr/sbin/lanetag run' "$work/root/usr/lib/systemd/system/lanetag.service"
-make_package() {
-  package=$(scripts/make-deb.sh "$build" v1.2.3-test) && dpkg-deb -x "$package" "$work/package" &&
-    [ "$(dpkg-deb -f "$package" Version)" = 1.2.3.test ] && "$work/package/usr/sbin/lanetag" --version
-  local status=$?
-  rm -rf "$package" "$build/deb"
-  return $status
-}
-claim "the Debian package is made, and what is in it runs" make_package
+claim_equal "with what people read, and its completion" \
+  "$(cd "$work/root/usr/share" && ls doc/lanetag/operations.md man/man8/lanetag.8 bash-completion/completions/lanetag | wc -l)" 3
+claim "a link in the documents leads to one that is installed" documents_are_whole
+make_uninstall() { make --no-print-directory -s BUILD="$build" DESTDIR="$work/root" PREFIX=/usr uninstall; }
+claim "make uninstall" make_uninstall
+claim_equal "and it leaves no file" "$(find "$work/root" ! -type d)" ""
+make_install && echo 'LANETAG_OPTIONS="--no-kernel"' >"$work/root/etc/default/lanetag" && touch "$work/root/etc/lanetag/rules.yaml"
+make_uninstall
+claim_equal "but what somebody wrote" "$(find "$work/root" ! -type d | sort)" \
+  "$work/root/etc/default/lanetag"$'\n'"$work/root/etc/lanetag/rules.yaml"
+package=$(DEBEMAIL=maintainer@debian.org scripts/make-deb.sh "$build" v1.2.3-test)
+rm -rf "$build/deb"
+claim_equal "the Debian package is made" "$(dpkg-deb -f "$package" Version)" 1.2.3.test
+if command -v lintian >/dev/null; then
+  claim_equal "lintian finds nothing in it" "$(lintian --allow-root "$package" 2>&1)" ""
+else
+  skip "lintian finds nothing in it" "lintian is not installed"
+fi
+claim_equal "installed, it runs as its user; purged, it leaves nothing" "$(tests/e2e/deploy/package.sh "$package" 2>&1)" ""
+rm -f "$package"
 finish
