@@ -109,6 +109,7 @@ static void each_request_changes_what_is_told(void **state)
 	assert_int_equal(flow.requests, 0);
 	assert_false(flow.has_mark);
 	assert_true(flow.has_age);
+	assert_int_equal(flow.socket, FLOW_SOCKET_OPEN);
 	sandbox_request(&connection, "0005");
 	tag = read_tag(flows);
 	assert_int_equal(tag.outcome, FLOW_TAG);
@@ -214,6 +215,40 @@ static void a_closed_connection_is_gone(void **state)
 	sandbox_disconnect(&second);
 	read_one(flows);
 	flows_close(flows);
+}
+
+/* The server's reset goes the other way: the tagger sees no end. */
+static void what_ended_unseen_has_no_socket(void **state)
+{
+	const struct linger at_once = {.l_onoff = 1};
+	struct flows *flows = open_flows();
+
+	(void)state;
+	assert_int_equal(
+		setsockopt(connection.server, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	close(connection.server);
+	connection.server = -1;
+	assert_int_equal(read_one(flows).socket, FLOW_SOCKET_NONE);
+	flows_close(flows);
+}
+
+static void from_another_network_namespace_sockets_are_not_judged(void **state)
+{
+	struct flows *flows;
+	pid_t child;
+	int status;
+
+	(void)state;
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		if (unshare(CLONE_NEWNET) < 0)
+			_exit(1);
+		flows = open_flows();
+		_exit(read_one(flows).socket == FLOW_SOCKET_UNKNOWN ? 0 : 2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
 }
 
 static void a_lane_renamed_later_names_no_earlier_mark(void **state)
@@ -341,6 +376,8 @@ int main(void)
 		TEST(reading_leaves_every_map_as_it_is),
 		TEST(a_descriptor_for_reading_cannot_write),
 		TEST(a_closed_connection_is_gone),
+		TEST(what_ended_unseen_has_no_socket),
+		TEST(from_another_network_namespace_sockets_are_not_judged),
 		TEST(a_lane_renamed_later_names_no_earlier_mark),
 		TEST(an_agent_behind_a_killed_one_names_only_its_own_marks),
 		TEST(beside_traffic_no_mark_is_told_in_halves),

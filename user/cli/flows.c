@@ -25,6 +25,10 @@ static const char usage[] =
 	"personal data: they are never shown. Nothing is changed; it works without manifests.\n"
 	"\n"
 	"      --pin-directory DIR  the agent's (default: " TAGGER_PIN_DIRECTORY ")\n"
+	"  -a, --all                also those that no socket of this machine ends: they pass "
+	"through, "
+	"or\n"
+	"                           have ended and their end was not seen\n"
 	"      --client ADDRESS     only connections from this address\n"
 	"  -p, --port N             only to this port of the server\n"
 	"  -s, --state STATE        only those in this state: idle (between requests), head or "
@@ -49,6 +53,7 @@ enum { OPTION_PIN_DIRECTORY = 256, OPTION_CLIENT };
 
 static const struct option options[] = {
 	{"pin-directory", required_argument, NULL, OPTION_PIN_DIRECTORY},
+	{"all", no_argument, NULL, 'a'},
 	{"client", required_argument, NULL, OPTION_CLIENT},
 	{"port", required_argument, NULL, 'p'},
 	{"state", required_argument, NULL, 's'},
@@ -135,6 +140,9 @@ static int parse_option(struct flows_arguments *arguments, int option)
 					   &arguments->interval);
 	case 'o':
 		return output_parse_format("flows", optarg, &arguments->json);
+	case 'a':
+		arguments->filter.all = true;
+		return 0;
 	case 'h':
 		arguments->help = true;
 		return 0;
@@ -147,7 +155,7 @@ static int parse_arguments(struct flows_arguments *arguments, int argc, char **a
 {
 	int option;
 
-	while ((option = getopt_long(argc, argv, "p:s:t:n:i:o:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "ap:s:t:n:i:o:h", options, NULL)) != -1) {
 		if (parse_option(arguments, option))
 			return -1;
 	}
@@ -170,6 +178,7 @@ static int show(const struct flows_arguments *arguments, struct flows *flows)
 		return error;
 	}
 	report.list = list;
+	report.without_socket = flows_without_socket(list, report.total);
 	report.matching = flows_select(flows, &arguments->filter, list, report.total);
 	report.shown =
 		report.matching < arguments->filter.most ? report.matching : arguments->filter.most;

@@ -64,6 +64,8 @@ static bool matches(const struct flows *flows, const struct flows_filter *filter
 {
 	const struct lanetag_connection *connection = &flow->connection;
 
+	if (!filter->all && flow->socket == FLOW_SOCKET_NONE)
+		return false;
 	if (filter->has_client && memcmp(connection->remote_address, filter->client,
 					 sizeof(connection->remote_address)) != 0)
 		return false;
@@ -76,6 +78,15 @@ static bool matches(const struct flows *flows, const struct flows_filter *filter
 			return false;
 	}
 	return true;
+}
+
+size_t flows_without_socket(const struct flow *list, size_t count)
+{
+	size_t without = 0;
+
+	for (size_t i = 0; i < count; i++)
+		without += list[i].socket == FLOW_SOCKET_NONE;
+	return without;
 }
 
 size_t flows_select(const struct flows *flows, const struct flows_filter *filter, struct flow *list,
@@ -212,8 +223,9 @@ void flows_print(const struct flows_report *report)
 		const struct flow *flow = &report->list[i];
 		char client[END_TEXT], server[END_TEXT], age[AGE_TEXT], state[64];
 
-		snprintf(state, sizeof(state), flow->lost_by ? "%s: %s" : "%s",
-			 state_names[flow->state], flow->lost_by);
+		snprintf(state, sizeof(state), "%s%s%s%s", state_names[flow->state],
+			 flow->lost_by ? ": " : "", flow->lost_by ? flow->lost_by : "",
+			 flow->socket == FLOW_SOCKET_NONE ? ", no socket" : "");
 		printf("%-*s  %-*s  %-20s  %5s  %8" PRIu32 "  ", client_width,
 		       describe_client(flow, client), server_width, describe_server(flow, server),
 		       state, describe_age(flow, age), flow->requests);
@@ -222,6 +234,8 @@ void flows_print(const struct flows_report *report)
 	printf("%zu of %zu connections shown", report->shown, report->total);
 	if (report->matching > report->shown)
 		printf(", %zu match", report->matching);
+	if (report->without_socket > 0)
+		printf(", %zu have no socket here (--all)", report->without_socket);
 	putchar('\n');
 }
 
@@ -265,10 +279,14 @@ static json_t *describe_flow(const struct flows *flows, const struct flow *flow)
 
 	address_print(flow->connection.remote_address, client);
 	address_print(flow->connection.local_address, server);
-	return json_pack("{s:s, s:i, s:s, s:i, s:s, s:s?, s:o, s:I, s:I, s:o}", "clientAddress",
-			 client, "clientPort", (int)flow->connection.remote_port, "serverAddress",
-			 server, "serverPort", (int)flow->connection.local_port, "state",
-			 state_names[flow->state], "lostBy", flow->lost_by, "ageSeconds",
+	return json_pack("{s:s, s:i, s:s, s:i, s:s, s:s?, s:o, s:o, s:I, s:I, s:o}",
+			 "clientAddress", client, "clientPort", (int)flow->connection.remote_port,
+			 "serverAddress", server, "serverPort", (int)flow->connection.local_port,
+			 "state", state_names[flow->state], "lostBy", flow->lost_by, "hasSocket",
+			 flow->socket == FLOW_SOCKET_UNKNOWN
+				 ? json_null()
+				 : json_boolean(flow->socket == FLOW_SOCKET_OPEN),
+			 "ageSeconds",
 			 flow->has_age ? json_real((double)flow->age_ns / 1e9) : json_null(),
 			 "requests", (json_int_t)flow->requests, "receivedBytes",
 			 (json_int_t)flow->received, "mark", describe_mark(flows, flow));
@@ -280,8 +298,9 @@ int flows_print_json(const struct flows_report *report)
 
 	for (size_t i = 0; i < report->shown; i++)
 		json_array_append_new(list, describe_flow(report->flows, &report->list[i]));
-	return output_json("flows",
-			   json_pack("{s:I, s:I, s:I, s:o}", "shown", (json_int_t)report->shown,
-				     "matching", (json_int_t)report->matching, "total",
-				     (json_int_t)report->total, "connections", list));
+	return output_json(
+		"flows", json_pack("{s:I, s:I, s:I, s:I, s:o}", "shown", (json_int_t)report->shown,
+				   "matching", (json_int_t)report->matching, "total",
+				   (json_int_t)report->total, "withoutSocket",
+				   (json_int_t)report->without_socket, "connections", list));
 }

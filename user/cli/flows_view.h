@@ -9,6 +9,7 @@ struct tag_filter {
 };
 
 struct flows_filter {
+	bool all; /* also connections that no socket of this machine ends */
 	bool has_client;
 	uint8_t client[16];
 	uint16_t port;	       /* of the server; 0: any */
@@ -25,12 +26,16 @@ enum flow_state flows_parse_state(const char *text);
 size_t flows_select(const struct flows *flows, const struct flows_filter *filter, struct flow *list,
 		    size_t count);
 
+/* So many of the list end nowhere on this machine. */
+size_t flows_without_socket(const struct flow *list, size_t count);
+
 struct flows_report {
 	const struct flows *flows;
 	const struct flow *list; /* what is shown */
 	size_t shown;
-	size_t matching; /* the filter; more than are shown where it says so */
-	size_t total;	 /* that the kernel follows */
+	size_t matching;       /* the filter; more than are shown where it says so */
+	size_t total;	       /* that the kernel follows */
+	size_t without_socket; /* of them */
 };
 
 void flows_print(const struct flows_report *report);

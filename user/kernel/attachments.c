@@ -418,3 +418,25 @@ size_t attachments_standing(const struct attachments *attachments)
 		standing += is_attached(&attachments->items[i]);
 	return standing;
 }
+
+static int note(const char *name, void *found)
+{
+	(void)name;
+	*(bool *)found = true;
+	return 0;
+}
+
+bool attachments_are_pinned_here(const struct pins *pins)
+{
+	static const char *const prefixes[] = {LINK_PREFIX, FILTER_PREFIX};
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(prefixes); i++) {
+		char prefix[NAME_MAX];
+
+		snprintf(prefix, sizeof(prefix), "%s%llu-", prefixes[i],
+			 (unsigned long long)pins_network_namespace());
+		pins_each(pins, prefix, note, &found);
+	}
+	return found;
+}

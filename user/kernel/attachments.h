@@ -45,4 +45,7 @@ void attachments_close(struct attachments *attachments);
 /* Forgets all, leaving the pinned ones as they are. */
 void attachments_release(struct attachments *attachments);
 
+/* True if pins name an attachment in this thread's network namespace. */
+bool attachments_are_pinned_here(const struct pins *pins);
+
 size_t attachments_standing(const struct attachments *attachments);

@@ -9,11 +9,13 @@
 #include <unistd.h>
 #include "base/array.h"
 #include "base/clock.h"
+#include "kernel/attachments.h"
 #include "kernel/flow_decoding.h"
 #include "kernel/layout.h"
 #include "kernel/libbpf_log.h"
 #include "kernel/pins.h"
 #include "kernel/program.h"
+#include "kernel/sockets.h"
 #include "kernel/tagger_internal.h"
 
 /* How often a flow that a processor works on is looked at again: it works for some microseconds. */
@@ -38,6 +40,7 @@ struct flows {
 	const struct lanetag_mark *marks;
 	size_t marks_size; /* bytes mapped */
 	struct lane_tables tables;
+	int sockets; /* see kernel/sockets.h; -1: they can't be asked for */
 };
 
 /* Marks alone need a descriptor for writing: mmap(2) shares no memory through another. */
@@ -85,6 +88,8 @@ static int open_maps(const struct pins *pins, struct flows *flows)
 		flows->maps[i] = open_map(pins, (enum map)i);
 		error = flows->maps[i] < 0 ? flows->maps[i] : 0;
 	}
+	if (error == 0 && attachments_are_pinned_here(pins))
+		flows->sockets = sockets_open();
 	return error ? error : map_marks(flows);
 }
 
@@ -122,8 +127,10 @@ int flows_open(const char *pin_directory, struct flows **ret_flows, struct buffe
 	struct pins pins;
 	int error = flows ? pins_look(&pins, pin_directory) : -ENOMEM;
 
-	for (size_t i = 0; flows && i < MAPS; i++)
-		flows->maps[i] = -1;
+	if (flows) {
+		flows->sockets = -1;
+		memset(flows->maps, -1, sizeof(flows->maps));
+	}
 	libbpf_log_install();
 	if (error == 0)
 		error = open_maps(&pins, flows);
@@ -146,6 +153,8 @@ void flows_close(struct flows *flows)
 		if (flows->maps[i] >= 0)
 			close(flows->maps[i]);
 	}
+	if (flows->sockets >= 0)
+		close(flows->sockets);
 	free(flows);
 }
 
@@ -168,6 +177,16 @@ static void settle(int map, uint32_t slot, struct lanetag_flow *entry)
 	}
 }
 
+static enum flow_socket find_socket(const struct flows *flows,
+				    const struct lanetag_connection *connection)
+{
+	int has_one = flows->sockets < 0 ? -1 : sockets_ask(flows->sockets, connection);
+
+	if (has_one < 0)
+		return FLOW_SOCKET_UNKNOWN;
+	return has_one ? FLOW_SOCKET_OPEN : FLOW_SOCKET_NONE;
+}
+
 static void read_batch(void *context, const void *keys, const void *values, uint32_t count)
 {
 	struct reading *reading = context;
@@ -184,6 +203,7 @@ static void read_batch(void *context, const void *keys, const void *values, uint
 		settle(flows->maps[MAP_FLOWS], slots[i], &entry);
 		if (!flow_decode(&entry, slots[i], flows->marks, clock_now_ns(), &flow))
 			continue;
+		flow.socket = find_socket(flows, &flow.connection);
 		place = ARRAY_APPEND(reading->list, reading->count);
 		if (place)
 			*place = flow;

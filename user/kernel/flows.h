@@ -21,12 +21,20 @@ enum flow_state {
 	FLOW_STATES,
 };
 
+/* Whether this machine ends the connection. */
+enum flow_socket {
+	FLOW_SOCKET_UNKNOWN, /* the tagger is in another network namespace, or the kernel can't tell */
+	FLOW_SOCKET_OPEN,
+	FLOW_SOCKET_NONE, /* it passes through, or has ended and its end was not seen */
+};
+
 struct flow {
 	struct lanetag_connection connection;
 	enum flow_state state;
 	const char *lost_by; /* of FLOW_LOST: a name of tagger_event_name; else NULL */
-	uint32_t requests;   /* whose heads were read to their end */
-	uint64_t received;   /* bytes of the stream that went by */
+	enum flow_socket socket;
+	uint32_t requests; /* whose heads were read to their end */
+	uint64_t received; /* bytes of the stream that went by */
 	bool has_age;
 	uint64_t age_ns; /* since the SYN */
 	bool has_mark;	 /* of the latest request whose head has ended */
