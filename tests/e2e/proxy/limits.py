@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 
-from harness import (GATEWAY, Client, Proxy, Tests, Upstream, digest, one_app, pattern, pod, reply,
+from harness import (GATEWAY, Client, Closed, Proxy, Tests, Upstream, digest, one_app, pattern, pod, reply,
                      request_bytes, routes, service, to)
 
 
@@ -248,6 +248,38 @@ def without_descriptors_new_connections_are_refused_and_old_ones_work(proxy):
     with Client() as client:
         assert client.ask("/").status == 200
     assert proxy.process.poll() is None
+
+
+@with_proxy(workers=1)
+def short_of_memory_it_sheds_what_asks_for_more_and_goes_on(proxy):
+    if "san" in os.environ["LANETAG_PROXY_COMMAND"]:
+        return  # sanitizers have memory of their own
+    keep = [Client() for _ in range(20)]
+    for client in keep:
+        assert client.ask("/").status == 200
+    with open(f"/proc/{proxy.process.pid}/status", encoding="ascii") as file:
+        kilobytes = int(next(line for line in file if line.startswith("VmData:")).split()[1])
+    unlimited = resource.prlimit(proxy.process.pid, resource.RLIMIT_DATA, ((kilobytes + 1024) << 10, resource.RLIM_INFINITY))
+    crowd = []
+    for _ in range(200):
+        crowd.append(Client())
+        crowd[-1].send(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 60000)
+    time.sleep(0.3)
+    shed = 0
+    for client in crowd:
+        try:
+            client.send(b"\r\n\r\n")
+            assert client.response().status in (200, 503)
+        except (Closed, OSError):
+            shed += 1
+        client.close()
+    assert 0 < shed < len(crowd), shed
+    for client in keep:
+        assert client.ask("/").status == 200
+    resource.prlimit(proxy.process.pid, resource.RLIMIT_DATA, unlimited)
+    for client in keep:
+        assert client.ask("/").status == 200
+        client.close()
 
 
 @with_proxy(workers=1)

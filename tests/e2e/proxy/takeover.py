@@ -20,7 +20,13 @@ RULES = tag_rules(("appver-a", "v2", 10))
 def handle(request, sock):
     if request.target.startswith("/sleep"):
         time.sleep(float(request.target.split("/")[2]))
-    return reply(sock, (request.get("appver-a") or "none").encode())
+    if request.target == "/websocket":
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        while (data := sock.recv(65536)):
+            sock.sendall(data.upper())
+        return False
+    number = [f"x-number: {value}" for value in request.all("x-number")]
+    return reply(sock, (request.get("appver-a") or "none").encode(), fields=number)
 
 
 if __name__ == "__main__":
@@ -147,6 +153,38 @@ def a_request_under_way_is_ended_by_the_agent_that_began_it():
     assert new.stop() == 0
 
 
+def a_tunnel_lives_on_in_the_agent_that_began_it():
+    place = Place()
+    old = place.start()
+    with Client() as tunnel:
+        tunnel.send(b"GET /websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        assert tunnel.response().status == 101
+        new = place.start()
+        with Client() as client:
+            assert client.ask("/").status == 200
+        for word in (b"after", b"another"):
+            tunnel.send(word)
+            assert tunnel.reader.exactly(len(word)) == word.upper()
+            time.sleep(0.7)  # longer than idle connections get
+        assert old.process.poll() is None
+    assert old.process.wait(10) == 0
+    assert new.stop() == 0
+
+
+def pipelined_requests_that_meet_a_takeover_are_answered_in_order_up_to_the_last_that_says_so():
+    place = Place()
+    old = place.start()
+    with Client() as client:
+        client.send(b"".join(request_bytes(f"/sleep/0.{i}", fields=[f"x-number: {i}"]) for i in (5, 1, 2)))
+        time.sleep(0.2)
+        new = place.start()
+        answer = client.response()
+        assert answer.status == 200 and answer.get("x-number") == "5" and answer.get("connection") == "close", answer.raw
+        assert client.reader.rest() == b"" and not client.reader.was_reset
+    assert old.process.wait(10) == 0
+    assert new.stop() == 0
+
+
 def an_agent_that_was_taken_over_may_wait_for_its_end():
     place = Place()
     place.command += " --after-handover wait"
@@ -227,6 +265,8 @@ if __name__ == "__main__":
     for claim in (agents_follow_one_another_without_refusing_a_connection,
                   the_kernel_tagger_goes_over_too,
                   a_request_under_way_is_ended_by_the_agent_that_began_it,
+                  a_tunnel_lives_on_in_the_agent_that_began_it,
+                  pipelined_requests_that_meet_a_takeover_are_answered_in_order_up_to_the_last_that_says_so,
                   an_agent_that_was_taken_over_may_wait_for_its_end,
                   a_new_agent_whose_configuration_is_refused_leaves_the_old_one_serving,
                   a_new_agent_that_dies_on_the_way_leaves_the_old_one_serving,
