@@ -51,11 +51,13 @@ def in_chunks(dice, body):
 class Plan:
     """A request, and how it shall be answered."""
 
-    def __init__(self, dice, number):
+    def __init__(self, dice, number, version="1.1"):
         self.number = number
+        self.version = version
         self.method = dice.choice(METHODS)
         self.body = pattern(some_size(dice), dice.randrange(200)) if self.method in ("POST", "PUT") else b""
-        self.chunked = bool(self.body) and dice.random() < 0.4
+        self.chunked = bool(self.body) and version == "1.1" and dice.random() < 0.4
+        self.expects = bool(self.body) and dice.random() < 0.2
         self.answer = {
             "number": number, "seed": dice.randrange(1 << 30), "size": some_size(dice),
             "framing": dice.choice(("length",) * 4 + ("chunks",) * 3 + ("close", "204", "304")),
@@ -66,12 +68,14 @@ class Plan:
         }
         if self.answer["end"] in ("fin", "reset"):
             self.answer["cut"] = dice.random()
-        if self.answer["framing"] == "close" and self.answer["end"]:
-            self.answer["end"] = "reset"  # an end without one, or more, is the response's
+        if self.ends_with_connection() and self.answer["end"]:
+            self.answer["end"] = "reset"  # another end would be taken for the response's
             self.answer["cut"] = dice.random()
 
     def request(self, dice):
-        lines = [f"{self.method} /{self.number} HTTP/1.1", "Host: app.test", f"X-Answer: {json.dumps(self.answer)}"]
+        lines = [f"{self.method} /{self.number} HTTP/{self.version}", "Host: app.test", f"X-Answer: {json.dumps(self.answer)}"]
+        if self.expects:
+            lines.append("Expect: 100-continue")
         body = self.body
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
@@ -79,6 +83,15 @@ class Plan:
         elif self.body:
             lines.append(f"Content-Length: {len(body)}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+    def ends_with_connection(self):
+        framing = self.answer["framing"]
+        return framing == "close" or (framing == "chunks" and self.version == "1.0")
+
+    def interim(self):
+        if self.version == "1.0":
+            return 0
+        return self.answer["interim"] + (self.expects and not self.answer["early"])
 
     def content(self):
         """Of the response; None where it has none."""
@@ -129,6 +142,8 @@ def handle(request, sock):
     dice = random.Random(answer["seed"])
     arrived[answer["number"], request.method] += 1
     time.sleep(answer["sleep"])
+    if request.get("expect") and not answer["early"]:
+        sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     received = "early" if answer["early"] else digest(request.body())
     data = response_bytes(dice, answer, request.method, received)
     if answer["end"] == "more" and len(data) < 16000:
@@ -163,7 +178,7 @@ def read_response(dice, client, plan):
     if client.reader.was_reset or client.sender_was_reset:
         raise ConnectionResetError
     assert response.get("x-number") == str(plan.number), (plan.answer, response.raw[:300])
-    assert interim == plan.answer["interim"], (plan.answer, interim)
+    assert interim == plan.interim(), (plan.answer, interim)
     if response.get("x-received") != "early":
         assert response.get("x-received") == digest(plan.body), (plan.answer, response.raw[:300])
     if plan.content() is not None:
@@ -175,6 +190,8 @@ def read_response(dice, client, plan):
 def converse(dice, number):
     """One connection: some requests, all of them sent whatever is answered meanwhile."""
     plans = [Plan(dice, number + i) for i in range(dice.randrange(1, 12))]
+    if dice.random() < 0.2:
+        plans = [Plan(dice, number, "1.0")]
     stream = b"".join(plan.request(dice) for plan in plans)
     with Client(receive_buffer=dice.choice((None, None, 4096))) as client:
         client.sender_was_reset = False
