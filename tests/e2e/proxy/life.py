@@ -136,17 +136,47 @@ def wait_until(client, body):
     raise AssertionError(f"the configuration with {body} is not in force")
 
 
-def a_broken_configmap_keeps_the_last_good_configuration_and_says_so():
-    """As the kubelet does it: the files are symlinks through ..data, which is swapped."""
+class ConfigMap:
+    """As the kubelet mounts it: the files are symlinks through ..data, which is swapped."""
+
+    def __init__(self, place, text):
+        self.place = place
+        self.number = 0
+        self.swap(text)
+        os.symlink("..data/manifests.yaml", f"{place}/new")
+        os.rename(f"{place}/new", f"{place}/manifests.yaml")
+
+    def swap(self, text):
+        self.number += 1
+        os.mkdir(f"{self.place}/..{self.number}")
+        with open(f"{self.place}/..{self.number}/manifests.yaml", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.symlink(f"..{self.number}", f"{self.place}/..data_tmp")
+        os.rename(f"{self.place}/..data_tmp", f"{self.place}/..data")
+
+
+def a_swapped_configmap_and_a_changed_file_are_in_force_by_themselves_and_lose_no_request():
     proxy = Proxy(manifests("127.0.0.1"))
     place = proxy.directory.name
+    load = Load()
+    taken = []
+    with Client() as client:
+        config_map = ConfigMap(place, manifests("127.0.0.1"))
+        changes = [config_map.swap] * 6 + [proxy.write] * 6  # the latter puts a file in the link's place
+        for i, change in enumerate(changes):
+            address, body = ((TWO, b"v2"), ("127.0.0.1", b"v1"))[i % 2]
+            start = time.time()
+            change(manifests(address))
+            wait_until(client, body)
+            taken.append(f"{(time.time() - start) * 1000:.0f}")
+    failures = load.stop()
+    assert not failures, failures[:3]
+    print(f"# milliseconds from each change to the first response by it: {', '.join(taken)}", flush=True)
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
 
-    def mount(number, text):
-        os.mkdir(f"{place}/..{number}")
-        with open(f"{place}/..{number}/manifests.yaml", "w", encoding="utf-8") as file:
-            file.write(text)
-        os.symlink(f"..{number}", f"{place}/..data_tmp")
-        os.rename(f"{place}/..data_tmp", f"{place}/..data")
+
+def a_broken_configmap_keeps_the_last_good_configuration_and_says_so():
+    proxy = Proxy(manifests("127.0.0.1"))
 
     def admin(path):
         with urllib.request.urlopen("http://127.0.0.1:15020" + path, timeout=5) as answer:
@@ -159,20 +189,18 @@ def a_broken_configmap_keeps_the_last_good_configuration_and_says_so():
             time.sleep(0.01)
         raise AssertionError(admin(path))
 
-    mount(1, manifests("127.0.0.1"))
-    os.symlink("..data/manifests.yaml", f"{place}/new")
-    os.rename(f"{place}/new", f"{place}/manifests.yaml")
+    config_map = ConfigMap(proxy.directory.name, manifests("127.0.0.1"))
     with Client() as client:
         assert client.ask("/").body == b"v1"
-        mount(2, manifests(TWO))
+        config_map.swap(manifests(TWO))
         wait_until(client, b"v2")
-        mount(3, manifests(TWO) + "---\nkind: [\n")
+        config_map.swap(manifests(TWO) + "---\nkind: [\n")
         wait_for("/metrics", "lanetag_configuration_last_reload_successful 0")
         assert "manifests.yaml:" in json.loads(admin("/status"))["reloads"]["lastError"]
         assert "refused" in admin("/readyz")
         assert 'event="configuration refused"' in proxy.read_log()
         assert client.ask("/").body == b"v2"
-        mount(4, manifests("127.0.0.1"))
+        config_map.swap(manifests("127.0.0.1"))
         wait_for("/metrics", "lanetag_configuration_last_reload_successful 1")
         wait_until(client, b"v1")
     assert proxy.stop() == 0, proxy.read_log()[-2000:]
@@ -238,14 +266,46 @@ def sigterm_lets_requests_under_way_end_and_tells_clients_to_go():
     proxy.stop()
 
 
+def sigterm_under_load_answers_every_request_on_connections_that_it_had():
+    proxy = Proxy(manifests("127.0.0.1"))
+    failures, told = [], []
+
+    def ask_until_told():
+        try:
+            with Client() as client:
+                while True:
+                    answer = client.ask(f"/sleep/{0.01 * (len(told) % 3)}")
+                    if answer.status != 200:
+                        failures.append(answer.raw)
+                    if answer.get("connection") == "close":
+                        break
+                told.append(1)
+                assert client.reader.rest() == b"" and not client.reader.was_reset
+        except (OSError, Closed, AssertionError) as error:
+            failures.append(repr(error))
+    threads = [threading.Thread(target=ask_until_told, daemon=True) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    proxy.process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join(20)
+    assert not failures, failures[:3]
+    assert len(told) == len(threads), len(told)
+    assert proxy.process.wait(10) == 0
+    proxy.stop()
+
+
 if __name__ == "__main__":
     tests = Tests()
     for claim in (a_reload_loses_no_request_and_takes_effect,
                   ten_thousand_routes_are_reloaded_under_traffic,
+                  a_swapped_configmap_and_a_changed_file_are_in_force_by_themselves_and_lose_no_request,
                   a_broken_configmap_keeps_the_last_good_configuration_and_says_so,
                   requests_under_way_end_with_the_configuration_they_began_with,
                   listeners_come_and_go_with_the_configuration,
                   an_endpoint_that_dies_fails_no_request_that_need_not_fail,
-                  sigterm_lets_requests_under_way_end_and_tells_clients_to_go):
+                  sigterm_lets_requests_under_way_end_and_tells_clients_to_go,
+                  sigterm_under_load_answers_every_request_on_connections_that_it_had):
         tests.run(claim)
     sys.exit(tests.end())

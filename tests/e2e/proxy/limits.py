@@ -61,6 +61,29 @@ def heads_have_limits_with_statuses_of_their_own(_):
         assert client.ask("/", fields=["A: " + "x" * 800]).status == 200
 
 
+def bare_lines(client):
+    client.send(b"GET /head HTTP/1.1\nHost: a\nX-Mixed: b\r\n\n")
+    return client.response()
+
+
+@with_proxy()
+def a_line_feed_alone_is_refused(_):
+    with Client() as client:
+        assert bare_lines(client).status == 400 and client.is_closed()
+
+
+@with_proxy("allow-bare-lf=1")
+def a_line_feed_alone_may_be_allowed_and_is_written_out_in_full(_):
+    before = len(upstream.requests)
+    with Client() as client:
+        assert bare_lines(client).status == 200
+        head = upstream.requests[before].raw
+        assert b"GET /head HTTP/1.1\r\nHost: a\r\nX-Mixed: b\r\n" in head and head.count(b"\n") == head.count(b"\r\n"), head
+        client.send(b"POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n5\nhello\n0\n\n")
+        assert client.response().status == 400  # never within a body
+        assert client.is_closed()
+
+
 @with_proxy("header-timeout=300", "body-timeout=300", "idle-timeout=300")
 def slow_clients_are_told_408_and_idle_ones_are_closed(_):
     with Client() as client:
