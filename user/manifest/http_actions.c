@@ -98,22 +98,47 @@ void http_direct_response_read(const struct builder *builder, const struct node 
 			     DIRECT_RESPONSE_MAX_BODY);
 }
 
+static void read_regex_rewrite(const struct builder *builder, const struct node *mapping,
+			       const struct path *parent, struct rewrite_manifest *rewrite)
+{
+	static const struct field_rule fields[] = {{"match", FIELD_READ}, {"rewrite", FIELD_READ}};
+	struct path path = path_field(parent, "uriRegexRewrite");
+	struct node *node =
+		reader_child(&builder->reader, mapping, parent, "uriRegexRewrite", NODE_MAPPING);
+
+	if (!node)
+		return;
+	reader_check_fields(&builder->reader, node, &path, fields, ARRAY_LENGTH(fields));
+	const char *pattern = builder_required_text(builder, node, &path, "match");
+	builder_required_text(builder, node, &path, "rewrite");
+	const char *substitution = read_field_value(builder, node, &path, "rewrite", false);
+	if (rewrite->uri)
+		reader_error(&builder->reader, node, &path, "cannot stand beside uri");
+	if (!pattern || !substitution)
+		return;
+	rewrite->pattern = pattern;
+	rewrite->pattern_place = builder_place(builder, node_get(node, "match"));
+	rewrite->substitution = substitution;
+}
+
 void http_rewrite_read(const struct builder *builder, const struct node *node,
 		       const struct path *path, struct http_route_manifest *route)
 {
 	static const struct field_rule fields[] = {
 		{"uri", FIELD_READ},
 		{"authority", FIELD_READ},
-		{"uriRegexRewrite", FIELD_UNSUPPORTED},
+		{"uriRegexRewrite", FIELD_READ},
 	};
 	struct path uri_path = path_field(path, "uri");
 
 	reader_check_fields(&builder->reader, node, path, fields, ARRAY_LENGTH(fields));
-	route->rewrite_uri = read_field_value(builder, node, path, "uri", false);
-	route->rewrite_authority = read_field_value(builder, node, path, "authority", false);
-	if (route->rewrite_uri && route->rewrite_uri[0] != '/')
+	struct rewrite_manifest *rewrite = &route->rewrite;
+	rewrite->uri = read_field_value(builder, node, path, "uri", false);
+	rewrite->authority = read_field_value(builder, node, path, "authority", false);
+	if (rewrite->uri && rewrite->uri[0] != '/')
 		reader_error(&builder->reader, node_get(node, "uri"), &uri_path,
 			     "must begin with /");
+	read_regex_rewrite(builder, node, path, rewrite);
 }
 
 void http_retries_read(const struct builder *builder, const struct node *node,

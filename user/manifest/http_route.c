@@ -209,7 +209,8 @@ static void check_combination(const struct builder *builder, const struct node *
 			     "needs exactly one of route, redirect, directResponse");
 	else if (forwards && !route->destination_count)
 		reader_error(&builder->reader, node, path, "route needs a destination");
-	if (route->has_redirect && (route->rewrite_uri || route->rewrite_authority))
+	if (route->has_redirect &&
+	    (route->rewrite.uri || route->rewrite.authority || route->rewrite.pattern))
 		reader_error(&builder->reader, node, path,
 			     "a redirect cannot have a rewrite beside it");
 }

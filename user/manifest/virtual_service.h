@@ -78,6 +78,14 @@ struct route_destination_manifest {
 	struct headers_manifest headers;
 };
 
+/* NULL: not said. */
+struct rewrite_manifest {
+	const char *uri, *authority;
+	/* uriRegexRewrite: both or neither, and then no `uri` */
+	const char *pattern, *substitution;
+	struct source_place pattern_place;
+};
+
 struct redirect_manifest {
 	const char *uri, *authority, *scheme; /* NULL: not said */
 	uint16_t port;
@@ -116,7 +124,7 @@ struct http_route_manifest {
 	bool has_direct_response;
 	uint16_t direct_status;
 	struct span direct_body;
-	const char *rewrite_uri, *rewrite_authority; /* or NULL */
+	struct rewrite_manifest rewrite;
 	uint32_t timeout_ms;
 	struct retries_manifest retries;
 	struct fault_manifest fault;

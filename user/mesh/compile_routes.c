@@ -24,8 +24,8 @@ static void compile_text_match(const struct rule_context *context, const struct 
 	match->text = span_of(manifest->text);
 	if (manifest->kind != STRING_MATCH_REGEX)
 		return;
-	match->regex = regex_compile(context->resource->compiler->mesh->regexes, match->text, error,
-				     sizeof(error));
+	match->regex = regex_compile(context->resource->compiler->mesh->regexes, match->text,
+				     REGEX_WHOLE, error, sizeof(error));
 	if (!match->regex)
 		compile_error(context->resource, manifest->place, path,
 			      "\"%s\" is no regular expression that can be used: %s",
@@ -388,11 +388,6 @@ static void compile_answers(const struct http_route_manifest *manifest, struct m
 	};
 	route->direct_response =
 		(struct mesh_direct_response){manifest->direct_status, manifest->direct_body};
-	route->rewrite = (struct mesh_rewrite){
-		.has_uri = manifest->rewrite_uri != NULL,
-		.uri = span_of(manifest->rewrite_uri),
-		.authority = span_of(manifest->rewrite_authority),
-	};
 	route->timeout_ms = manifest->timeout_ms;
 	route->fault = (struct mesh_fault){
 		.delay_share = manifest->fault.delay_share,
@@ -400,6 +395,32 @@ static void compile_answers(const struct http_route_manifest *manifest, struct m
 		.abort_share = manifest->fault.abort_share,
 		.abort_status = manifest->fault.abort_status,
 	};
+}
+
+static void compile_rewrite(const struct rule_context *context,
+			    const struct rewrite_manifest *manifest, struct mesh_rewrite *rewrite)
+{
+	struct path path = path_field(context->path, "rewrite");
+	struct path regex_path = path_field(&path, "uriRegexRewrite");
+	char error[300];
+
+	*rewrite = (struct mesh_rewrite){
+		.has_path = manifest->uri || manifest->pattern,
+		.uri = span_of(manifest->uri),
+		.substitution = span_of(manifest->substitution),
+		.authority = span_of(manifest->authority),
+	};
+	if (!manifest->pattern)
+		return;
+	rewrite->regex =
+		regex_compile(context->resource->compiler->mesh->regexes,
+			      span_of(manifest->pattern), REGEX_PARTS, error, sizeof(error));
+	const char *why =
+		rewrite->regex ? regex_check_rewrite(rewrite->regex, rewrite->substitution) : error;
+	if (why)
+		compile_error(context->resource, manifest->pattern_place, &regex_path,
+			      "\"%s\" to \"%s\": %s", manifest->pattern, manifest->substitution,
+			      why);
 }
 
 static void compile_rule(const struct rule_context *context,
@@ -420,6 +441,7 @@ static void compile_rule(const struct rule_context *context,
 	rule->route.virtual_service = service_name;
 	rule->route.name = manifest->name;
 	compile_answers(manifest, &rule->route);
+	compile_rewrite(context, &manifest->rewrite, &rule->route.rewrite);
 	compile_destinations(context, manifest, &rule->route);
 	compile_mirrors(context, manifest, &rule->route);
 	compile_retries(context, &manifest->retries, &rule->route.retries);

@@ -106,9 +106,10 @@ void mesh_route(const struct mesh *mesh, const struct route_query *query,
 
 /*
  * The route's rewrite of a request target (path and query, origin-form), appended to `out`. Without
- * a rewrite of the path the target as it is.
+ * a rewrite of the path the target as it is. -1: the rewrite ran into the limits of its regular
+ * expression.
  */
-void mesh_write_target(const struct route_result *result, struct span target, struct buffer *out);
+int mesh_write_target(const struct route_result *result, struct span target, struct buffer *out);
 
 /* The Location of ROUTE_REDIRECT, appended to `out`. */
 void mesh_write_location(const struct route_query *query, const struct route_result *result,

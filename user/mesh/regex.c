@@ -14,7 +14,9 @@
 #define REGEX_HEAP_LIMIT_KIB 160 /* for backtracking */
 /* The heap doubles from 20 KiB up to its limit without being given back in between. */
 #define REGEX_SCRATCH_BYTES (330 * 1024)
-#define REGEX_MAX_REPEAT 1000 /* RE2's */
+#define REGEX_MAX_REPEAT 1000  /* RE2's */
+#define REGEX_MAX_REPLACED 100 /* matches in one text: more is nobody's path */
+#define REGEX_GROUPS 10	       /* \0 to \9 */
 
 struct regex {
 	pcre2_code *code;
@@ -164,11 +166,12 @@ static const char *why_not_re2(const char *pattern)
 	return why;
 }
 
-static struct regex *compile_new(struct regex_set *set, struct span pattern, char *ret_error,
-				 size_t error_size)
+static struct regex *compile_new(struct regex_set *set, struct span pattern,
+				 enum regex_extent extent, char *ret_error, size_t error_size)
 {
-	const uint32_t options =
-		PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
+	const uint32_t whole = PCRE2_ANCHORED | PCRE2_ENDANCHORED;
+	const uint32_t options = (extent == REGEX_WHOLE ? whole : 0) | PCRE2_DOLLAR_ENDONLY |
+				 PCRE2_NEVER_BACKSLASH_C;
 	char *text = arena_copy(&set->arena, pattern);
 	struct regex *regex = arena_allocate(&set->arena, sizeof(*regex));
 	int error;
@@ -195,19 +198,19 @@ static struct regex *compile_new(struct regex_set *set, struct span pattern, cha
 	regex->set = set;
 	regex->next = set->list;
 	set->list = regex;
-	if (name_table_put(&set->by_pattern, 0, (struct span){text, pattern.length}, regex)) {
+	if (name_table_put(&set->by_pattern, extent, (struct span){text, pattern.length}, regex)) {
 		snprintf(ret_error, error_size, "out of memory");
 		return NULL;
 	}
 	return regex;
 }
 
-const struct regex *regex_compile(struct regex_set *set, struct span pattern, char *ret_error,
-				  size_t error_size)
+const struct regex *regex_compile(struct regex_set *set, struct span pattern,
+				  enum regex_extent extent, char *ret_error, size_t error_size)
 {
-	struct regex *known = name_table_get(&set->by_pattern, 0, pattern);
+	struct regex *known = name_table_get(&set->by_pattern, extent, pattern);
 
-	return known ? known : compile_new(set, pattern, ret_error, error_size);
+	return known ? known : compile_new(set, pattern, extent, ret_error, error_size);
 }
 
 /* Memory on the stack of the one who matches: PCRE2 asks for it by these functions. */
@@ -234,19 +237,111 @@ static void scratch_release(void *piece, void *data)
 	(void)data;
 }
 
-enum regex_result regex_match(const struct regex *regex, struct span text)
+/* Room for a match with so many groups; NULL: there is none. */
+static pcre2_match_data *start_scratch(struct scratch *scratch, uint32_t groups)
 {
-	struct scratch scratch;
-
-	scratch.used = 0;
+	scratch->used = 0;
 	pcre2_general_context *memory =
-		pcre2_general_context_create(scratch_allocate, scratch_release, &scratch);
-	pcre2_match_data *data = memory ? pcre2_match_data_create(1, memory) : NULL;
-	if (!data)
-		return REGEX_GAVE_UP;
+		pcre2_general_context_create(scratch_allocate, scratch_release, scratch);
+
+	return memory ? pcre2_match_data_create(groups, memory) : NULL;
+}
+
+static enum regex_result match_from(const struct regex *regex, struct span text, size_t start,
+				    pcre2_match_data *data)
+{
 	int result = pcre2_match(regex->code, (PCRE2_SPTR)(text.length ? text.data : ""),
-				 text.length, 0, 0, data, regex->set->limits);
+				 text.length, start, 0, data, regex->set->limits);
+
 	if (result >= 0)
 		return REGEX_MATCH;
 	return result == PCRE2_ERROR_NOMATCH ? REGEX_NO_MATCH : REGEX_GAVE_UP;
+}
+
+enum regex_result regex_match(const struct regex *regex, struct span text)
+{
+	struct scratch scratch;
+	pcre2_match_data *data = start_scratch(&scratch, 1);
+
+	return data ? match_from(regex, text, 0, data) : REGEX_GAVE_UP;
+}
+
+const char *regex_check_rewrite(const struct regex *regex, struct span rewrite)
+{
+	uint32_t groups = 0;
+
+	pcre2_pattern_info(regex->code, PCRE2_INFO_CAPTURECOUNT, &groups);
+	for (size_t i = 0; i < rewrite.length; i++) {
+		if (rewrite.data[i] != '\\')
+			continue;
+		char next = ++i < rewrite.length ? rewrite.data[i] : '\0';
+		if (next != '\\' && (next < '0' || next > '9'))
+			return "a backslash must stand before a digit or a backslash";
+		if (next != '\\' && (uint32_t)(next - '0') > groups)
+			return "names a group that the pattern does not have";
+	}
+	return NULL;
+}
+
+/* A group that took no part in the match is empty. */
+static void append_group(struct span text, const PCRE2_SIZE group[2], struct buffer *out)
+{
+	if (group[0] != PCRE2_UNSET)
+		buffer_append(out, text.data + group[0], group[1] - group[0]);
+}
+
+/* `groups` are offsets in `text`, two per group. */
+static void write_replacement(struct span text, struct span rewrite, const PCRE2_SIZE *groups,
+			      struct buffer *out)
+{
+	for (size_t i = 0; i < rewrite.length; i++) {
+		char byte = rewrite.data[i];
+
+		if (byte == '\\') {
+			/* regex_check_rewrite: one of these stands behind it. */
+			byte = rewrite.data[++i];
+			if (byte != '\\') {
+				append_group(text, groups + 2 * (byte - '0'), out);
+				continue;
+			}
+		}
+		buffer_append_byte(out, byte);
+	}
+}
+
+enum regex_result regex_replace(const struct regex *regex, struct span text, struct span rewrite,
+				struct buffer *out)
+{
+	struct scratch scratch;
+	pcre2_match_data *data = start_scratch(&scratch, REGEX_GROUPS);
+	enum regex_result outcome = REGEX_NO_MATCH;
+	size_t at = 0, last_end = SIZE_MAX;
+
+	for (unsigned i = 0; data && i < REGEX_MAX_REPLACED; i++) {
+		enum regex_result result =
+			at > text.length ? REGEX_NO_MATCH : match_from(regex, text, at, data);
+
+		if (result == REGEX_GAVE_UP)
+			return result;
+		if (result == REGEX_NO_MATCH) {
+			if (at < text.length)
+				buffer_append(out, text.data + at, text.length - at);
+			return outcome;
+		}
+		const PCRE2_SIZE *groups = pcre2_get_ovector_pointer(data);
+		buffer_append(out, text.data + at, groups[0] - at);
+		at = groups[1];
+		if (groups[0] != groups[1] || groups[0] != last_end) {
+			write_replacement(text, rewrite, groups, out);
+			outcome = REGEX_MATCH;
+			last_end = at;
+			continue;
+		}
+		/* Nothing, right behind the last match, is no match: the search goes on behind it.
+		 */
+		if (at < text.length)
+			buffer_append_byte(out, text.data[at]);
+		at++;
+	}
+	return REGEX_GAVE_UP;
 }

@@ -293,24 +293,43 @@ void mesh_explain(const struct mesh *mesh, size_t index, const struct http_edit 
 	route_by_all(mesh, &binding, 1, &matched, ret_result);
 }
 
-void mesh_write_target(const struct route_result *result, struct span target, struct buffer *out)
+/* A path must begin with "/", whatever a substitution makes of it. */
+static int replace_in_path(const struct mesh_rewrite *rewrite, struct span path, struct buffer *out)
 {
-	const struct mesh_route *route = result->route;
+	size_t start = out->length;
+
+	buffer_append_byte(out, '/');
+	if (regex_replace(rewrite->regex, path, rewrite->substitution, out) == REGEX_GAVE_UP)
+		return -1;
+	if (!out->failed && out->length > start + 1 && out->data[start + 1] == '/') {
+		memmove(out->data + start, out->data + start + 1, out->length - start - 1);
+		out->length--;
+	}
+	return 0;
+}
+
+int mesh_write_target(const struct route_result *result, struct span target, struct buffer *out)
+{
+	const struct mesh_rewrite *rewrite = result->route ? &result->route->rewrite : NULL;
 	struct span path, query;
 
-	if (!route || !route->rewrite.has_uri) {
+	if (!rewrite || !rewrite->has_path) {
 		buffer_append_span(out, target);
-		return;
+		return 0;
 	}
 	bool has_query = span_cut(target, '?', &path, &query);
-	buffer_append_span(out, route->rewrite.uri);
-	if (result->matched_prefix && result->matched_prefix < path.length)
+	if (rewrite->regex && replace_in_path(rewrite, path, out))
+		return -1;
+	if (!rewrite->regex)
+		buffer_append_span(out, rewrite->uri);
+	if (!rewrite->regex && result->matched_prefix && result->matched_prefix < path.length)
 		buffer_append(out, path.data + result->matched_prefix,
 			      path.length - result->matched_prefix);
 	if (has_query) {
 		buffer_append_byte(out, '?');
 		buffer_append_span(out, query);
 	}
+	return 0;
 }
 
 /* The authority of a Location: its host, and the port where one must stand. */

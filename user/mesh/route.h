@@ -31,9 +31,14 @@ struct mesh_destination {
 	struct mesh_header_operations response_headers; /* after the route's */
 };
 
+struct regex;
+
 struct mesh_rewrite {
-	bool has_uri;
-	struct span uri;       /* in place of the matched prefix, or of the whole path */
+	bool has_path;
+	struct span uri; /* in place of the matched prefix, or of the whole path */
+	/* Or: what this matches of the path is replaced (regex_replace). */
+	const struct regex *regex;
+	struct span substitution;
 	struct span authority; /* data == NULL: as received */
 };
 

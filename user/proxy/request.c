@@ -422,9 +422,10 @@ static struct request_verdict apply_route(struct request *request)
 		http_edit_set_authority(edit, span_of(result->cluster->host));
 	if (!route)
 		return all_is_well;
-	if (route->rewrite.has_uri) {
+	if (route->rewrite.has_path) {
 		buffer_clear(&request->target);
-		mesh_write_target(result, edit->target, &request->target);
+		if (mesh_write_target(result, edit->target, &request->target))
+			return (struct request_verdict){500, "the path's rewrite takes too long"};
 		if (request->target.failed)
 			return no_memory;
 		edit->target = buffer_span(&request->target);

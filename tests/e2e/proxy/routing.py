@@ -83,6 +83,8 @@ spec:
   - {match: [{uri: {prefix: /least-slow}}], rewrite: {uri: /slow}, route: [{destination: {host: least}}]}
   - {match: [{uri: {prefix: /least}}], route: [{destination: {host: least}}]}
   - {match: [{uri: {prefix: /random}}], route: [{destination: {host: random}}]}
+  - {match: [{uri: {prefix: /service/}}], rewrite: {uriRegexRewrite: {match: '^/service/([^/]+)(/.*)$', rewrite: '\\2/instance/\\1'}}, route: [{destination: {host: two}}]}
+  - {match: [{uri: {prefix: /endless}}], rewrite: {uriRegexRewrite: {match: '(a+)+[bc]', rewrite: x}}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /gateway-error}}], retries: {attempts: 2, retryOn: gateway-error}, route: [{destination: {host: both}}]}
   - {match: [{uri: {prefix: /dead-half}}], retries: {attempts: 1, retryOn: reset}, route: [{destination: {host: half}}]}
   - {match: [{uri: {prefix: /alone}}], route: [{destination: {host: alone}}]}
@@ -156,6 +158,14 @@ def rewrites_and_header_operations_reach_the_next_hop_and_the_client():
     assert {("host", "inner.test"), ("x-set", "new"), ("x-add", "first"), ("x-add", "more"), ("x-destination", "v1")} <= fields
     assert "x-gone" not in names and names.count("x-set") == 1 and names.count("host") == 1
     assert answer.get("x-answer") == "set" and answer.get("x-drop") is None
+
+
+def a_regular_expression_rewrites_the_path_or_is_given_up():
+    assert ask("/service/foo/v1/api?q").json["target"] == "/v1/api/instance/foo?q"
+    assert ask("/endless/ab").json["target"] == "/endless/x"
+    before = len(two.seen)
+    assert ask("/endless/" + "a" * 60).status == 500
+    assert len(two.seen) == before
 
 
 def a_routes_timeout_is_504():
@@ -325,7 +335,8 @@ if __name__ == "__main__":
     proxy = Proxy(CONFIG, workers=1)
     tests = Tests()
     for claim in (a_redirect_says_where, a_direct_response_is_the_routes_own,
-                  rewrites_and_header_operations_reach_the_next_hop_and_the_client, a_routes_timeout_is_504,
+                  rewrites_and_header_operations_reach_the_next_hop_and_the_client,
+                  a_regular_expression_rewrites_the_path_or_is_given_up, a_routes_timeout_is_504,
                   retries_follow_the_policy, each_try_has_its_timeout, faults_abort_and_delay,
                   a_mirror_gets_a_copy_and_the_client_does_not_notice,
                   a_subset_without_a_healthy_endpoint_falls_back, requests_above_a_pools_limit_wait_or_are_refused,

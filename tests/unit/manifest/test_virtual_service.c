@@ -99,7 +99,7 @@ static void all_actions_of_an_entry_are_read(void **state)
 	assert_int_equal(route->destinations[0].destination.port, 80);
 	assert_int_equal(route->destinations[0].weight, 90);
 	assert_string_equal(route->destinations[0].headers.response.add[0].value, "y");
-	assert_string_equal(route->rewrite_uri, "/n");
+	assert_string_equal(route->rewrite.uri, "/n");
 	assert_int_equal(route->timeout_ms, 1500);
 	assert_int_equal(route->retries.attempts, 3);
 	assert_int_equal(route->retries.per_try_timeout_ms, 250);
@@ -201,7 +201,11 @@ static void what_is_wrong_with_an_entry_is_named(void **state)
 		{ROUTE ", rewrite: {uri: \"/a b\"}",
 		 "rewrite.uri: holds bytes that no head may hold"},
 		{ROUTE ", rewrite: {uriRegexRewrite: {match: a}}",
-		 "uriRegexRewrite: not supported"},
+		 "rewrite.uriRegexRewrite.rewrite: missing"},
+		{ROUTE ", rewrite: {uri: /, uriRegexRewrite: {match: a, rewrite: b}}",
+		 "rewrite.uriRegexRewrite: cannot stand beside uri"},
+		{ROUTE ", rewrite: {uriRegexRewrite: {match: a, rewrite: \"a b\"}}",
+		 "rewrite.uriRegexRewrite.rewrite: holds bytes that no head may hold"},
 		{ROUTE ", headers: {request: {set: {x: \"a\\r\\nb\"}}}",
 		 "headers.request.set.x: holds bytes that no header may hold"},
 		{ROUTE ", headers: {request: {add: {x: '%REQ(a)%'}}}",

@@ -18,7 +18,8 @@ static enum regex_result match(const char *pattern, const char *text)
 	char error[200] = "";
 
 	assert_non_null(set);
-	const struct regex *regex = regex_compile(set, span_of(pattern), error, sizeof(error));
+	const struct regex *regex =
+		regex_compile(set, span_of(pattern), REGEX_WHOLE, error, sizeof(error));
 	if (!regex)
 		fail_msg("%s: %s", pattern, error);
 	enum regex_result result = regex_match(regex, span_of(text));
@@ -110,7 +111,7 @@ static void what_re2_refuses_is_refused(void **state)
 		struct regex_set *set = regex_set_new();
 		char error[200] = "";
 
-		if (regex_compile(set, span_of(patterns[i]), error, sizeof(error)))
+		if (regex_compile(set, span_of(patterns[i]), REGEX_WHOLE, error, sizeof(error)))
 			fail_msg("%s was taken", patterns[i]);
 		assert_true(error[0] != '\0');
 		regex_set_free(set);
@@ -145,11 +146,88 @@ static void equal_patterns_are_compiled_once(void **state)
 	char error[200];
 
 	(void)state;
-	const struct regex *one = regex_compile(set, span_of("a.*"), error, sizeof(error));
-	const struct regex *two = regex_compile(set, span_of("a.*"), error, sizeof(error));
-	const struct regex *other = regex_compile(set, span_of("b.*"), error, sizeof(error));
+	const struct regex *one =
+		regex_compile(set, span_of("a.*"), REGEX_WHOLE, error, sizeof(error));
+	const struct regex *two =
+		regex_compile(set, span_of("a.*"), REGEX_WHOLE, error, sizeof(error));
+	const struct regex *other =
+		regex_compile(set, span_of("b.*"), REGEX_WHOLE, error, sizeof(error));
 	assert_ptr_equal(one, two);
 	assert_ptr_not_equal(one, other);
+	regex_set_free(set);
+}
+
+struct replacement {
+	const char *pattern, *rewrite, *text, *expected; /* NULL: given up */
+};
+
+static void check_replacement(const struct replacement *row)
+{
+	struct regex_set *set = regex_set_new();
+	struct buffer out = {0};
+	char error[200] = "";
+
+	const struct regex *regex =
+		regex_compile(set, span_of(row->pattern), REGEX_PARTS, error, sizeof(error));
+	if (!regex)
+		fail_msg("%s: %s", row->pattern, error);
+	assert_null(regex_check_rewrite(regex, span_of(row->rewrite)));
+	enum regex_result result =
+		regex_replace(regex, span_of(row->text), span_of(row->rewrite), &out);
+	assert_int_equal(result == REGEX_GAVE_UP, row->expected == NULL);
+	if (row->expected)
+		assert_string_equal(buffer_text(&out), row->expected);
+	buffer_free(&out);
+	regex_set_free(set);
+}
+
+/* The first four are those of Istio's and Envoy's reference. */
+static void every_match_is_replaced_as_re2_does(void **state)
+{
+	static const struct replacement rows[] = {
+		{"^/service/([^/]+)(/.*)$", "\\2/instance/\\1", "/service/foo/v1/api",
+		 "/v1/api/instance/foo"},
+		{"one", "two", "/xxx/one/yyy/one/zzz", "/xxx/two/yyy/two/zzz"},
+		{"^(.*?)one(.*)$", "\\1two\\2", "/xxx/one/yyy/one/zzz", "/xxx/two/yyy/one/zzz"},
+		{"(?i)/xxx/", "/yyy/", "/aaa/XxX/bbb", "/aaa/yyy/bbb"},
+		{"x", "y", "/aaa", "/aaa"},
+		{"a", "[\\0]", "banana", "b[a]n[a]n[a]"},
+		{"a", "\\\\", "cab", "c\\b"},
+		{"(a)|(b)", "\\1-\\2", "ab", "a--b"},
+		{"a*", "x", "baac", "xbxcx"},
+		{"", "-", "ab", "-a-b-"},
+		{"$", "!", "ab", "ab!"},
+		{"a", "", "aaa", ""},
+		{"a", "b", "", ""},
+		{"(a+)+[bc]", "x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		check_replacement(&rows[i]);
+}
+
+static void a_text_full_of_matches_is_given_up(void **state)
+{
+	char text[8193];
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	check_replacement(&(struct replacement){"a", "b", text, NULL});
+}
+
+static void a_rewrite_that_cannot_be_is_refused(void **state)
+{
+	static const char *const rewrites[] = {"\\2", "a\\", "\\x", "\\1\\9"};
+	struct regex_set *set = regex_set_new();
+	char error[200];
+
+	(void)state;
+	const struct regex *regex =
+		regex_compile(set, span_of("(a)b"), REGEX_PARTS, error, sizeof(error));
+	for (size_t i = 0; i < sizeof(rewrites) / sizeof(rewrites[0]); i++)
+		assert_non_null(regex_check_rewrite(regex, span_of(rewrites[i])));
 	regex_set_free(set);
 }
 
@@ -168,10 +246,17 @@ static void random_patterns_and_texts_do_no_harm(void **state)
 			pattern[i] = alphabet[(size_t)rand_r(&seed) % (sizeof(alphabet) - 1)];
 		for (size_t i = 0; i < sizeof(text); i++)
 			text[i] = alphabet[(size_t)rand_r(&seed) % (sizeof(alphabet) - 1)];
-		const struct regex *regex =
-			regex_compile(set, (struct span){pattern, length}, error, sizeof(error));
+		const struct regex *regex = regex_compile(set, (struct span){pattern, length},
+							  REGEX_WHOLE, error, sizeof(error));
 		if (regex)
 			regex_match(regex, (struct span){text, sizeof(text)});
+		struct buffer out = {0};
+		regex = regex_compile(set, (struct span){pattern, length}, REGEX_PARTS, error,
+				      sizeof(error));
+		if (regex && !regex_check_rewrite(regex, span_of("\\1-\\0")))
+			regex_replace(regex, (struct span){text, sizeof(text)}, span_of("\\1-\\0"),
+				      &out);
+		buffer_free(&out);
 		regex_set_free(set);
 	}
 }
@@ -183,6 +268,9 @@ int main(void)
 		cmocka_unit_test(what_re2_refuses_is_refused),
 		cmocka_unit_test(no_pattern_and_text_make_a_match_take_long),
 		cmocka_unit_test(equal_patterns_are_compiled_once),
+		cmocka_unit_test(every_match_is_replaced_as_re2_does),
+		cmocka_unit_test(a_text_full_of_matches_is_given_up),
+		cmocka_unit_test(a_rewrite_that_cannot_be_is_refused),
 		cmocka_unit_test(random_patterns_and_texts_do_no_harm),
 	};
 

@@ -228,6 +228,13 @@ static void patterns_beyond_re2_are_errors_at_their_place(void **state)
 		"VirtualService/a: spec.http[0].match[0].headers.x-a: \"(a)\\1\" is no regular "
 		"expression that can be used: back references");
 	assert_refused(MATCH("{uri: {regex: '/(?!b).*'}}"), "look-around is not supported");
+	assert_refused(
+		HTTP("  - {rewrite: {uriRegexRewrite: {match: 'a(?=b)', rewrite: x}}, "
+		     "route: [{destination: {host: a}}]}\n"),
+		"rewrite.uriRegexRewrite: \"a(?=b)\" to \"x\": look-around is not supported");
+	assert_refused(HTTP("  - {rewrite: {uriRegexRewrite: {match: 'a', rewrite: '\\1'}}, "
+			    "route: [{destination: {host: a}}]}\n"),
+		       "names a group that the pattern does not have");
 }
 
 static const char two_sides[] = HTTP("  - route:\n"
@@ -329,6 +336,9 @@ static void a_rewrite_replaces_the_prefix_or_the_path(void **state)
 {
 #define REWRITE(match, uri) \
 	HTTP("  - {" match "rewrite: {uri: " uri "}, route: [{destination: {host: a}}]}\n")
+#define REGEX_REWRITE(match, rewrite)                                                  \
+	HTTP("  - {rewrite: {uriRegexRewrite: {match: '" match "', rewrite: '" rewrite \
+	     "'}}, route: [{destination: {host: a}}]}\n")
 	static const struct text_row rows[] = {
 		{REWRITE("match: [{uri: {prefix: /old}}], ", "/new"), "/old/x?q=1", "/new/x?q=1"},
 		{REWRITE("match: [{uri: {prefix: /old/}}], ", "/"), "/old/x", "/x"},
@@ -339,6 +349,11 @@ static void a_rewrite_replaces_the_prefix_or_the_path(void **state)
 		{REWRITE("match: [{uri: {prefix: /b}}, {uri: {prefix: /old/old}}], ", "/"),
 		 "/old/old/c", "//c"},
 		{HTTP("  - {route: [{destination: {host: a}}]}\n"), "/old?q", "/old?q"},
+		{REGEX_REWRITE("^/service/([^/]+)(/.*)$", "\\2/instance/\\1"),
+		 "/service/foo/v1/api?/service/q/r", "/v1/api/instance/foo?/service/q/r"},
+		{REGEX_REWRITE("^/old", "/"), "/old", "/"},
+		{REGEX_REWRITE("^/old/", "new/"), "/old/x?", "/new/x?"},
+		{REGEX_REWRITE("^/other", "/x"), "/old", "/old"},
 	};
 
 	(void)state;
@@ -352,7 +367,7 @@ static void a_rewrite_replaces_the_prefix_or_the_path(void **state)
 		request_route(&request, fixture.mesh, service_at(fixture.mesh, "10.96.0.1", 80),
 			      buffer_text(&text));
 		assert_int_equal(request.result.action, ROUTE_FORWARD);
-		mesh_write_target(&request.result, request.edit.target, &out);
+		assert_int_equal(mesh_write_target(&request.result, request.edit.target, &out), 0);
 		assert_string_equal(buffer_text(&out), rows[i].expected);
 		buffer_free(&out);
 		buffer_free(&text);
@@ -419,7 +434,7 @@ static void actions_reach_the_route(void **state)
 	const struct mesh_route *route = request.result.route;
 	assert_non_null(route);
 	assert_true(span_equal(route->rewrite.authority, span_of("inner")));
-	assert_false(route->rewrite.has_uri);
+	assert_false(route->rewrite.has_path);
 	assert_int_equal(route->timeout_ms, 2000);
 	assert_true(route->retries.present);
 	assert_int_equal(route->retries.attempts, 3);
