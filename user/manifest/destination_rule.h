@@ -37,9 +37,17 @@ struct outlier_detection_manifest {
 	uint32_t minimum_health_percent;
 };
 
+/* The cookie that a client gets who has none (BALANCING_HASH_COOKIE). */
+struct hash_cookie_manifest {
+	bool is_made;	  /* a ttl was given */
+	uint32_t ttl_ms;  /* 0: as long as the client's session */
+	const char *path; /* or NULL */
+};
+
 struct traffic_settings_manifest {
 	enum balancing_manifest balancing;
 	const char *hash_name; /* of a header, cookie, query parameter */
+	struct hash_cookie_manifest cookie;
 	struct connection_pool_manifest pool;
 	struct outlier_detection_manifest outlier;
 };

@@ -32,27 +32,40 @@ static void read_simple(const struct builder *builder, const struct node *node,
 		     "\"%s\" is not supported: ROUND_ROBIN, LEAST_REQUEST and RANDOM are", simple);
 }
 
-static const char *read_cookie_name(const struct builder *builder, const struct node *node,
-				    const struct path *parent)
+/* What stands in a Set-Cookie field must not end it or an attribute of it (RFC 6265 4.1.1). */
+static bool is_cookie_text(const char *text)
+{
+	return http_is_field_value(span_of(text)) && !strpbrk(text, ";,\" \t");
+}
+
+/* The cookie's name. */
+static const char *read_cookie(const struct builder *builder, const struct node *node,
+			       const struct path *parent, struct hash_cookie_manifest *ret_cookie)
 {
 	static const struct field_rule fields[] = {
 		{"name", FIELD_READ},
-		{"path", FIELD_UNSUPPORTED, "the agent makes no cookies"},
+		{"path", FIELD_READ},
 		{"ttl", FIELD_READ},
-		{"attributes", FIELD_UNSUPPORTED, "the agent makes no cookies"},
+		{"attributes", FIELD_UNSUPPORTED},
 	};
-	struct path path = path_field(parent, "httpCookie"), ttl_path = path_field(&path, "ttl");
+	struct path path = path_field(parent, "httpCookie");
 	struct node *cookie =
 		reader_child(&builder->reader, node, parent, "httpCookie", NODE_MAPPING);
 
 	if (!cookie)
 		return NULL;
 	reader_check_fields(&builder->reader, cookie, &path, fields, ARRAY_LENGTH(fields));
-	/* Istio asks for a ttl; with one above 0 it makes a cookie where there is none. */
-	if (builder_duration_ms(builder, cookie, &path, "ttl"))
-		reader_error(&builder->reader, node_get(cookie, "ttl"), &ttl_path,
-			     "the agent makes no cookies: must be 0s");
-	return builder_required_text(builder, cookie, &path, "name");
+	ret_cookie->is_made = !node_is_null(node_get(cookie, "ttl"));
+	ret_cookie->ttl_ms = builder_duration_ms(builder, cookie, &path, "ttl");
+	ret_cookie->path = builder_text(builder, cookie, &path, "path");
+	if (ret_cookie->path && !is_cookie_text(ret_cookie->path))
+		reader_error(&builder->reader, node_get(cookie, "path"), &path,
+			     "\"%s\" is no path of a cookie", ret_cookie->path);
+	const char *name = builder_required_text(builder, cookie, &path, "name");
+	if (name && !http_is_token(span_of(name)))
+		reader_error(&builder->reader, node_get(cookie, "name"), &path,
+			     "\"%s\" is no name of a cookie", name);
+	return name;
 }
 
 static void read_consistent_hash(const struct builder *builder, const struct node *node,
@@ -76,7 +89,7 @@ static void read_consistent_hash(const struct builder *builder, const struct nod
 	reader_check_fields(&builder->reader, hash, &path, fields, ARRAY_LENGTH(fields));
 	const char *header = builder_text(builder, hash, &path, "httpHeaderName");
 	const char *parameter = builder_text(builder, hash, &path, "httpQueryParameterName");
-	const char *cookie = read_cookie_name(builder, hash, &path);
+	const char *cookie = read_cookie(builder, hash, &path, &settings->cookie);
 	reader_bool(&builder->reader, hash, &path, "useSourceIp", &use_source_ip);
 	if (use_source_ip && ++given)
 		settings->balancing = BALANCING_HASH_SOURCE_IP;

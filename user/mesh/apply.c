@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "mesh/apply.h"
 
+#include <inttypes.h>
 #include <lanetag/hash.h>
+#include <stdio.h>
 
 #include "http/values.h"
 
@@ -64,6 +66,35 @@ bool mesh_balance_hash(const struct mesh_cluster_policy *policy, const struct ht
 		return false;
 	*ret_hash = hash_span(value);
 	return true;
+}
+
+#define COOKIE_DIGITS 16
+
+static struct span cookie_value(uint64_t draw, char text[COOKIE_DIGITS + 1])
+{
+	snprintf(text, COOKIE_DIGITS + 1, "%0*" PRIx64, COOKIE_DIGITS, draw);
+	return (struct span){text, COOKIE_DIGITS};
+}
+
+void mesh_write_cookie(const struct mesh_cluster_policy *policy, uint64_t draw, struct buffer *out)
+{
+	char text[COOKIE_DIGITS + 1];
+
+	buffer_append_span(out, policy->hash_name);
+	buffer_append_byte(out, '=');
+	buffer_append_span(out, cookie_value(draw, text));
+	if (policy->cookie_path.length)
+		buffer_printf(out, "; Path=%.*s", SPAN_ARGUMENTS(policy->cookie_path));
+	if (policy->cookie_ttl_s)
+		buffer_printf(out, "; Max-Age=%u", policy->cookie_ttl_s);
+	buffer_append_text(out, "; HttpOnly");
+}
+
+uint64_t mesh_cookie_hash(uint64_t draw)
+{
+	char text[COOKIE_DIGITS + 1];
+
+	return hash_span(cookie_value(draw, text));
 }
 
 uint64_t mesh_endpoint_score(const struct mesh_endpoint *endpoint, uint64_t hash)

@@ -30,6 +30,13 @@ bool mesh_balance_hash(const struct mesh_cluster_policy *policy, const struct ht
 		       const uint8_t source_address[16], uint64_t *ret_hash);
 
 /*
+ * For a client without the cookie that the hash is taken of: the Set-Cookie of a new one, which
+ * `draw` (a random number) alone decides, and the hash that a request with it has.
+ */
+void mesh_write_cookie(const struct mesh_cluster_policy *policy, uint64_t draw, struct buffer *out);
+uint64_t mesh_cookie_hash(uint64_t draw);
+
+/*
  * Rendezvous hashing: among the endpoints that can be used the one with the highest score for a
  * hash is taken. When an endpoint goes, only what it had moves; when one comes, only what it gets.
  */

@@ -35,6 +35,10 @@ struct mesh_cluster_policy {
 	enum mesh_balancing balancing;
 	enum mesh_hash_source hash_source; /* of MESH_BALANCE_HASH */
 	struct span hash_name;		   /* of the header, cookie or parameter */
+	/* Of MESH_HASH_COOKIE: who has no such cookie gets one. */
+	bool makes_cookie;
+	uint32_t cookie_ttl_s;	 /* 0: as long as the client's session */
+	struct span cookie_path; /* may be empty */
 
 	/* connectionPool; 0: no limit of its own */
 	uint32_t maximum_connections;		  /* tcp.maxConnections */

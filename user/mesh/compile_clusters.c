@@ -80,6 +80,7 @@ choose_settings(const struct mesh_host *host, const struct subset_manifest *subs
 	if (of_subset->settings.balancing != BALANCING_NOT_SAID) {
 		settings.balancing = of_subset->settings.balancing;
 		settings.hash_name = of_subset->settings.hash_name;
+		settings.cookie = of_subset->settings.cookie;
 	}
 	if (of_subset->settings.pool.present)
 		settings.pool = of_subset->settings.pool;
@@ -108,6 +109,9 @@ static void set_balancing(struct mesh_cluster_policy *policy,
 	policy->balancing = meanings[settings->balancing].balancing;
 	policy->hash_source = meanings[settings->balancing].source;
 	policy->hash_name = span_of(settings->hash_name);
+	policy->makes_cookie = settings->cookie.is_made;
+	policy->cookie_ttl_s = (settings->cookie.ttl_ms + 999) / 1000;
+	policy->cookie_path = span_of(settings->cookie.path);
 }
 
 static void set_policy(struct mesh_cluster_policy *policy,

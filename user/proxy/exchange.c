@@ -236,6 +236,23 @@ static bool leaves_out_trailer(void *context, struct span name)
 	return true;
 }
 
+/* What a consistent hash goes by. */
+static void choose_hash(struct worker *worker, struct exchange *exchange,
+			const struct request *request)
+{
+	const struct mesh_cluster_policy *policy = &exchange->cluster->policy;
+
+	if (policy->balancing != MESH_BALANCE_HASH)
+		return;
+	exchange->has_hash = mesh_balance_hash(
+		policy, &request->edit, request->connection->remote_address, &exchange->hash);
+	if (exchange->has_hash || !policy->makes_cookie)
+		return;
+	exchange->cookie = random_next(&worker->random_state);
+	exchange->hash = mesh_cookie_hash(exchange->cookie);
+	exchange->has_hash = true;
+}
+
 static void start_request(struct worker *worker, struct exchange *exchange,
 			  const struct request *request)
 {
@@ -248,10 +265,7 @@ static void start_request(struct worker *worker, struct exchange *exchange,
 				      (is_idempotent(head->method) ? EXCHANGE_IDEMPOTENT : 0) |
 				      (head->minor_version == 0 ? EXCHANGE_HTTP10 : 0) |
 				      (head->upgrade ? EXCHANGE_UPGRADE : 0));
-	if (exchange->cluster->policy.balancing == MESH_BALANCE_HASH)
-		exchange->has_hash =
-			mesh_balance_hash(&exchange->cluster->policy, &request->edit,
-					  request->connection->remote_address, &exchange->hash);
+	choose_hash(worker, exchange, request);
 	if (route && route->timeout_ms)
 		exchange->deadline_ms = worker->now_ms + route->timeout_ms;
 	if (head->framing != HTTP_FRAMING_NONE)

@@ -66,6 +66,7 @@ struct exchange {
 	uint16_t fault_status; /* to answer with once the delay is over; 0: none */
 	uint64_t hash; /* for MESH_BALANCE_HASH; has_hash: the request has what it goes by */
 	bool has_hash;
+	uint64_t cookie; /* drawn for a client without one (mesh_write_cookie); 0: none */
 
 	uint64_t attempt_began_ms;
 	uint64_t phase_deadline_ms; /* of connecting, of a delay, or of waiting for the response */

@@ -80,6 +80,21 @@ static int apply_route(const struct exchange *exchange, struct http_edit *edit)
 	return 0;
 }
 
+/* So that the client comes back to the endpoint that it got now. */
+static int add_cookie(struct worker *worker, const struct exchange *exchange,
+		      struct http_edit *edit)
+{
+	struct buffer *text = &worker->scratch;
+
+	if (!exchange->cookie)
+		return 0;
+	buffer_clear(text);
+	mesh_write_cookie(&exchange->route.cluster->policy, exchange->cookie, text);
+	if (text->failed)
+		return -1;
+	return http_edit_add(edit, (struct span){"Set-Cookie", 10}, buffer_span(text));
+}
+
 /* The head for the client; data == NULL: there is no room. `received` is as it came. */
 static struct span make_response_head(struct worker *worker, struct exchange *exchange,
 				      const char *received)
@@ -95,7 +110,8 @@ static struct span make_response_head(struct worker *worker, struct exchange *ex
 		http_edit_remove_name(edit, (struct span){"Transfer-Encoding", 17});
 		http_edit_remove_name(edit, (struct span){"Trailer", 7});
 	}
-	if (apply_route(exchange, edit) || add_connection_field(exchange, edit))
+	if (apply_route(exchange, edit) || add_cookie(worker, exchange, edit) ||
+	    add_connection_field(exchange, edit))
 		return none;
 	if (http_edit_is_unchanged(edit))
 		return (struct span){received, worker->response_head.length};

@@ -47,6 +47,7 @@ CONFIG = GATEWAY + service("one") + pod("one-1", "one", "127.0.0.1", "v1") + pod
     + service("three") + pod("three-1", "three", "127.0.0.3") \
     + service("limited") + pod("limited-1", "limited", "127.0.0.1") \
     + service("hashed") + pod("h-1", "hashed", "127.0.0.1") + pod("h-2", "hashed", "127.0.0.2") + pod("h-3", "hashed", "127.0.0.3") \
+    + service("sticky") + pod("s-1", "sticky", "127.0.0.1") + pod("s-2", "sticky", "127.0.0.2") + pod("s-3", "sticky", "127.0.0.3") \
     + service("least") + pod("l-1", "least", "127.0.0.1") + pod("l-2", "least", "127.0.0.2") \
     + service("random") + pod("r-1", "random", "127.0.0.1") + pod("r-2", "random", "127.0.0.2") + pod("r-3", "random", "127.0.0.3") \
     + service("half") + pod("half-1", "half", "127.0.0.1") + pod("half-2", "half", "127.0.0.77") \
@@ -79,6 +80,7 @@ spec:
   - {match: [{uri: {prefix: /mirror}}], mirror: {host: three}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /dark}}], route: [{destination: {host: one, subset: dark}}]}
   - {match: [{uri: {prefix: /limited}}], rewrite: {uri: /slow}, route: [{destination: {host: limited}}]}
+  - {match: [{uri: {prefix: /sticky}}], route: [{destination: {host: sticky}}]}
   - {match: [{uri: {prefix: /hashed}}], route: [{destination: {host: hashed}}]}
   - {match: [{uri: {prefix: /least-slow}}], rewrite: {uri: /slow}, route: [{destination: {host: least}}]}
   - {match: [{uri: {prefix: /least}}], route: [{destination: {host: least}}]}
@@ -105,6 +107,11 @@ apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: hashed}
 spec: {host: hashed, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user-id}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: sticky}
+spec: {host: sticky, trafficPolicy: {loadBalancer: {consistentHash: {httpCookie: {name: side, path: /, ttl: 90s}}}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -281,6 +288,19 @@ def a_consistent_hash_keeps_users_at_their_endpoint():
     assert len(owners) == 3, owners
 
 
+def a_client_without_the_cookie_of_a_hash_gets_one_and_stays():
+    owners = set()
+    for _ in range(30):
+        first = ask("/sticky", fields=["Cookie: other=1"])
+        cookie, *attributes = first.get("set-cookie").split("; ")
+        assert attributes == ["Path=/", "Max-Age=90", "HttpOnly"], attributes
+        later = [ask("/sticky", fields=["Cookie: other=1; " + cookie]) for _ in range(3)]
+        assert {answer.json["app"] for answer in later} == {first.json["app"]}
+        assert not any(answer.get("set-cookie") for answer in later)
+        owners.add(first.json["app"])
+    assert len(owners) == 3, owners
+
+
 def an_endpoint_with_errors_is_left_out_for_a_while():
     two.failures = [500] * 3
     with Client() as client:
@@ -341,7 +361,7 @@ if __name__ == "__main__":
                   a_mirror_gets_a_copy_and_the_client_does_not_notice,
                   a_subset_without_a_healthy_endpoint_falls_back, requests_above_a_pools_limit_wait_or_are_refused,
                   round_robin_goes_round, least_request_prefers_the_endpoint_with_fewer_requests_under_way, random_draws_all_endpoints,
-                  a_consistent_hash_keeps_users_at_their_endpoint,
+                  a_consistent_hash_keeps_users_at_their_endpoint, a_client_without_the_cookie_of_a_hash_gets_one_and_stays,
                   an_endpoint_with_errors_is_left_out_for_a_while, without_any_endpoint_that_is_not_left_out_it_is_503,
                   a_loss_is_a_gateway_error_to_retries, the_access_log_says_what_happened):
         tests.run(claim)

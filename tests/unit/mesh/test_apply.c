@@ -141,9 +141,46 @@ static void only_what_an_endpoint_had_moves_when_it_goes(void **state)
 		assert_in_range(counts[i], 1800, 2200);
 }
 
+static void a_made_cookie_leads_where_it_will_lead_when_it_comes_back(void **state)
+{
+	static const struct {
+		const char *path;
+		uint32_t ttl_s;
+		const char *expected;
+	} rows[] = {
+		{NULL, 0, "side=00000000000000ff; HttpOnly"},
+		{"/shop", 3600, "side=00000000000000ff; Path=/shop; Max-Age=3600; HttpOnly"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct mesh_cluster_policy policy = {
+			.balancing = MESH_BALANCE_HASH,
+			.hash_source = MESH_HASH_COOKIE,
+			.hash_name = span_of("side"),
+			.makes_cookie = true,
+			.cookie_ttl_s = rows[i].ttl_s,
+			.cookie_path = span_of(rows[i].path),
+		};
+		static const uint8_t nobody[16];
+		struct buffer out = {0};
+		struct request request;
+		uint64_t hash;
+
+		mesh_write_cookie(&policy, 255, &out);
+		assert_string_equal(buffer_text(&out), rows[i].expected);
+		buffer_free(&out);
+		request_parse(&request, "GET / HTTP/1.1\r\nHost: a\r\n"
+					"Cookie: a=b; side=00000000000000ff\r\n\r\n");
+		assert_true(mesh_balance_hash(&policy, &request.edit, nobody, &hash));
+		assert_int_equal(hash, mesh_cookie_hash(255));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_made_cookie_leads_where_it_will_lead_when_it_comes_back),
 		cmocka_unit_test(headers_are_removed_then_set_then_added),
 		cmocka_unit_test(too_many_headers_are_told),
 		cmocka_unit_test(a_share_holds_for_its_part),
