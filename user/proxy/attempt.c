@@ -150,8 +150,7 @@ static void note_failed_connect(struct worker *worker, struct exchange *exchange
 
 static struct upstream *connect_somewhere(struct worker *worker, struct exchange *exchange)
 {
-	const uint8_t repeatable = EXCHANGE_REPLAYABLE | EXCHANGE_IDEMPOTENT;
-	bool check = (exchange->traits & repeatable) != repeatable;
+	bool check = !(exchange->traits & EXCHANGE_IDEMPOTENT) || !exchange_is_replayable(exchange);
 	int endpoint = balance_choose(worker, exchange->lease, exchange->cluster,
 				      exchange->has_hash ? &exchange->hash : NULL);
 	struct backend *backend = endpoint < 0 ? NULL
@@ -240,7 +239,7 @@ enum exchange_progress attempt_resume(struct worker *worker, struct exchange *ex
 /* Whether all that has to be sent is still, or again, at hand. */
 static bool has_request(const struct exchange *exchange)
 {
-	return exchange->traits & EXCHANGE_REPLAYABLE ||
+	return exchange_is_replayable(exchange) ||
 	       (exchange->request.sent == 0 && exchange->request.pending.length);
 }
 
@@ -298,7 +297,7 @@ static bool rewind_request(struct worker *worker, struct exchange *exchange)
 	exchange->try_deadline_ms = TIMER_NEVER;
 	buffer_clear(&exchange->response_start);
 	statistics_count(&worker->statistics.retries);
-	if (!(exchange->traits & EXCHANGE_REPLAYABLE))
+	if (!exchange_is_replayable(exchange))
 		return true;
 	return relay_restart(worker, &exchange->request, buffer_span(&exchange->replay));
 }
@@ -402,8 +401,8 @@ bool attempt_retry_status(struct worker *worker, struct exchange *exchange, unsi
 	const struct mesh_route *route = exchange->route.route;
 
 	if (status < 400 || !route || !route->retries.present ||
-	    !(exchange->traits & EXCHANGE_REPLAYABLE) ||
-	    !policy_retries_status(&route->retries, status) || !take_retry(worker, exchange))
+	    !exchange_is_replayable(exchange) || !policy_retries_status(&route->retries, status) ||
+	    !take_retry(worker, exchange))
 		return false;
 	attempt_end(worker, exchange, false);
 	if (!rewind_request(worker, exchange))

@@ -101,6 +101,7 @@ void exchange_close(struct worker *worker, struct exchange *exchange)
 	if (exchange->log.length)
 		access_log_write(worker, exchange);
 	attempt_abandon(worker, exchange);
+	mirror_drop(exchange);
 	relay_stop(worker, &exchange->request);
 	relay_stop(worker, &exchange->response);
 	if (exchange->response_start.data)
@@ -191,23 +192,18 @@ void exchange_note_sent(struct worker *worker, struct exchange *exchange)
 	exchange->events |= EXCHANGE_REQUEST_SENT;
 	exchange->phase_deadline_ms =
 		worker->now_ms + worker->proxy->options.upstream_response_timeout_ms;
+	if (exchange->mirrors)
+		mirror_release(worker, exchange);
 }
 
-static void keep_replay(struct exchange *exchange, const struct request *request, struct span head,
-			const char *data, size_t length)
+static void keep_replay(struct exchange *exchange, const struct request *request, struct span head)
 {
-	size_t body = request->head.framing == HTTP_FRAMING_NONE
-			      ? 0
-			      : (size_t)request->head.content_length;
-
-	if (request->head.framing == HTTP_FRAMING_CHUNKED ||
-	    request->head.content_length > length || head.length + body > EXCHANGE_REPLAY_BYTES)
+	if (request->head.framing == HTTP_FRAMING_CHUNKED || head.length > EXCHANGE_REPLAY_BYTES ||
+	    request->head.content_length > EXCHANGE_REPLAY_BYTES - head.length)
 		return;
 	buffer_append_span(&exchange->replay, head);
-	if (body)
-		buffer_append(&exchange->replay, data, body);
-	if (!exchange->replay.failed)
-		exchange->traits |= EXCHANGE_REPLAYABLE;
+	exchange->request.copy = &exchange->replay;
+	exchange->traits |= EXCHANGE_KEPT;
 }
 
 static bool is_idempotent(struct span method)
@@ -308,7 +304,7 @@ enum exchange_progress exchange_forward(struct worker *worker, struct exchange *
 					size_t length, size_t *ret_consumed)
 {
 	start_request(worker, exchange, request);
-	keep_replay(exchange, request, head, data, length);
+	keep_replay(exchange, request, head);
 	enum attempt_result attempt = first_attempt(worker, exchange);
 	struct connection *sink = exchange->upstream ? &exchange->upstream->connection : NULL;
 

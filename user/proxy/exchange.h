@@ -35,7 +35,7 @@ enum exchange_event {
 enum exchange_trait {
 	EXCHANGE_TO_HEAD = 1 << 0,
 	EXCHANGE_IDEMPOTENT = 1 << 1, /* RFC 9110 9.2.2 */
-	EXCHANGE_REPLAYABLE = 1 << 2, /* `replay` holds all of it */
+	EXCHANGE_KEPT = 1 << 2,	      /* `replay` holds what has come of it */
 	EXCHANGE_HTTP10 = 1 << 3,
 	EXCHANGE_UPGRADE = 1 << 4,	  /* asked for a tunnel */
 	EXCHANGE_KERNEL_DECIDED = 1 << 5, /* for the log */
@@ -66,7 +66,8 @@ struct exchange {
 	uint16_t fault_status; /* to answer with once the delay is over; 0: none */
 	uint64_t hash; /* for MESH_BALANCE_HASH; has_hash: the request has what it goes by */
 	bool has_hash;
-	uint64_t cookie; /* drawn for a client without one (mesh_write_cookie); 0: none */
+	uint64_t cookie;	/* drawn for a client without one (mesh_write_cookie); 0: none */
+	struct mirror *mirrors; /* wait for the request's body */
 
 	uint64_t attempt_began_ms;
 	uint64_t phase_deadline_ms; /* of connecting, of a delay, or of waiting for the response */
@@ -133,3 +134,9 @@ void exchange_note_status(struct worker *worker, struct exchange *exchange, unsi
 enum exchange_progress exchange_response_progress(struct worker *worker, struct exchange *exchange,
 						  enum relay_outcome outcome);
 bool exchange_is_connecting(const struct exchange *exchange);
+/* True if all of the request is at hand, to be sent once more. */
+static inline bool exchange_is_replayable(const struct exchange *exchange)
+{
+	return exchange->traits & EXCHANGE_KEPT && exchange->request.source_done &&
+	       !exchange->replay.failed;
+}

@@ -17,7 +17,8 @@
 struct mirror {
 	struct connection connection;
 	struct timer timer;
-	struct mirror *next; /* of all the worker's */
+	const struct mesh_cluster *cluster; /* where it goes; until it is under way */
+	struct mirror *next;		    /* of all the worker's, or of those that wait */
 	struct mirror **previous_next;
 	struct buffer request;
 	size_t sent;
@@ -77,8 +78,8 @@ void mirror_handle_event(struct worker *worker, struct mirror *mirror, uint32_t 
 }
 
 /* The head for the shadow: its Host says so, as Istio's does; the connection carries it alone. */
-static bool write_request(struct mirror *mirror, struct request *request, struct span authority,
-			  struct buffer *host, const char *data, size_t length)
+static bool write_head(struct mirror *mirror, struct request *request, struct span authority,
+		       struct buffer *host)
 {
 	struct http_edit *edit = &request->edit;
 	struct span name, port;
@@ -94,48 +95,68 @@ static bool write_request(struct mirror *mirror, struct request *request, struct
 		return false;
 	http_edit_set_authority(edit, buffer_span(host));
 	http_edit_append(edit, &mirror->request);
-	buffer_append(&mirror->request, data, length);
 	return !mirror->request.failed;
 }
 
-static void start_mirror(struct worker *worker, struct exchange *exchange, struct request *request,
-			 struct span authority, const struct mesh_cluster *cluster,
-			 const char *data, size_t length)
+static void free_mirror(struct mirror *mirror)
 {
-	int endpoint = balance_choose(worker, exchange->lease, cluster, NULL);
-	struct backend *backend =
-		endpoint < 0 ? NULL
-			     : lease_backend(worker, exchange->lease, cluster, (size_t)endpoint);
-	struct mirror *mirror = backend ? calloc(1, sizeof(*mirror)) : NULL;
+	buffer_free(&mirror->request);
+	free(mirror);
+}
 
-	if (!mirror)
+static void link_mirror(struct mirror *mirror, struct mirror **list)
+{
+	mirror->next = *list;
+	mirror->previous_next = list;
+	if (mirror->next)
+		mirror->next->previous_next = &mirror->next;
+	*list = mirror;
+}
+
+/* With its body; from here on the worker has it, unless it can't be sent. */
+static void launch(struct worker *worker, struct exchange *exchange, struct mirror *mirror,
+		   struct span body)
+{
+	int endpoint = balance_choose(worker, exchange->lease, mirror->cluster, NULL);
+	struct backend *backend = endpoint < 0 ? NULL
+					       : lease_backend(worker, exchange->lease,
+							       mirror->cluster, (size_t)endpoint);
+
+	buffer_append_span(&mirror->request, body);
+	int fd = backend && !mirror->request.failed ? upstream_open_socket(worker, backend)
+						    : -ENOMEM;
+	if (fd < 0) {
+		free_mirror(mirror);
 		return;
-	int fd = write_request(mirror, request, authority, &worker->scratch, data, length)
-			 ? upstream_open_socket(worker, backend)
-			 : -ENOMEM;
-	if (fd < 0)
-		goto fail;
+	}
 	mirror->connection = (struct connection){
 		.kind = CONNECTION_MIRROR,
 		.state = CONNECTION_CONNECTING | CONNECTION_WATCHES_WRITE,
 		.fd = fd,
 	};
-	if (connection_watch_upstream(worker->epoll_fd, &mirror->connection))
-		goto fail_socket;
-	mirror->next = worker->mirrors;
-	mirror->previous_next = &worker->mirrors;
-	if (mirror->next)
-		mirror->next->previous_next = &mirror->next;
-	worker->mirrors = mirror;
+	if (connection_watch_upstream(worker->epoll_fd, &mirror->connection)) {
+		close(fd);
+		free_mirror(mirror);
+		return;
+	}
+	link_mirror(mirror, &worker->mirrors);
 	worker->mirror_count++;
 	timer_set(&worker->timers, &mirror->timer, worker->now_ms + MIRROR_TIMEOUT_MS);
 	statistics_count(&worker->statistics.requests_mirrored);
-	return;
-fail_socket:
-	close(fd);
-fail:
-	buffer_free(&mirror->request);
-	free(mirror);
+}
+
+static struct mirror *new_mirror(struct worker *worker, struct request *request,
+				 struct span authority, const struct mesh_cluster *cluster)
+{
+	struct mirror *mirror = calloc(1, sizeof(*mirror));
+
+	if (mirror && write_head(mirror, request, authority, &worker->scratch)) {
+		mirror->cluster = cluster;
+		return mirror;
+	}
+	if (mirror)
+		free_mirror(mirror);
+	return NULL;
 }
 
 void mirror_request(struct worker *worker, struct exchange *exchange, struct request *request,
@@ -144,15 +165,57 @@ void mirror_request(struct worker *worker, struct exchange *exchange, struct req
 	const struct mesh_route *route = request->route.route;
 	struct span authority =
 		request->edit.authority.data ? request->edit.authority : request->head.authority;
+	uint64_t body = request->head.content_length;
 
 	if (!route || route->mirror_count == 0 || request->head.framing == HTTP_FRAMING_CHUNKED ||
-	    request->head.content_length > length)
+	    (body > length && body > EXCHANGE_REPLAY_BYTES))
 		return;
 	for (size_t i = 0; i < route->mirror_count; i++) {
-		if (worker->mirror_count < MIRROR_MAXIMUM &&
-		    mesh_share_holds(route->mirrors[i].share, random_next(&worker->random_state)))
-			start_mirror(worker, exchange, request, authority,
-				     route->mirrors[i].cluster, data,
-				     (size_t)request->head.content_length);
+		if (worker->mirror_count >= MIRROR_MAXIMUM ||
+		    !mesh_share_holds(route->mirrors[i].share, random_next(&worker->random_state)))
+			continue;
+		struct mirror *mirror =
+			new_mirror(worker, request, authority, route->mirrors[i].cluster);
+		if (!mirror)
+			continue;
+		if (body <= length)
+			launch(worker, exchange, mirror, (struct span){data, (size_t)body});
+		else
+			link_mirror(mirror, &exchange->mirrors);
 	}
+}
+
+static struct mirror *unlink_first(struct exchange *exchange)
+{
+	struct mirror *mirror = exchange->mirrors;
+
+	if (!mirror)
+		return NULL;
+	exchange->mirrors = mirror->next;
+	if (mirror->next)
+		mirror->next->previous_next = &exchange->mirrors;
+	return mirror;
+}
+
+void mirror_release(struct worker *worker, struct exchange *exchange)
+{
+	const struct buffer *replay = &exchange->replay;
+	size_t body = (size_t)exchange->request.bytes;
+	struct mirror *mirror;
+
+	if (!exchange_is_replayable(exchange)) {
+		mirror_drop(exchange);
+		return;
+	}
+	while ((mirror = unlink_first(exchange)))
+		launch(worker, exchange, mirror,
+		       (struct span){replay->data + replay->length - body, body});
+}
+
+void mirror_drop(struct exchange *exchange)
+{
+	struct mirror *mirror;
+
+	while ((mirror = unlink_first(exchange)))
+		free_mirror(mirror);
 }

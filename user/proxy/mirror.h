@@ -11,10 +11,14 @@
 struct mirror;
 
 /*
- * Starts the route's mirrors. Only requests that are whole in data[0, length) can be copied: those
- * without a body, or with a small one that came with the head.
+ * Starts the route's mirrors: of requests that are whole in data[0, length), at once; of those whose
+ * body is kept for another attempt, once it is there (mirror_release). Others are not copied.
  */
 void mirror_request(struct worker *worker, struct exchange *exchange, struct request *request,
 		    const char *data, size_t length);
+/* All of the request has come; it stands in exchange->replay. */
+void mirror_release(struct worker *worker, struct exchange *exchange);
+/* Those that still wait are not made. */
+void mirror_drop(struct exchange *exchange);
 void mirror_handle_event(struct worker *worker, struct mirror *mirror, uint32_t events);
 void mirror_expired(struct worker *worker, struct mirror *mirror);

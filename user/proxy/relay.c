@@ -23,6 +23,7 @@ void relay_start(struct relay *relay, enum http_framing framing, uint64_t conten
 	relay->splicing = false;
 	relay->unchunk = false;
 	relay->trailer_filter = NULL;
+	relay->copy = NULL;
 	relay->excess = (struct span){0};
 }
 
@@ -268,6 +269,8 @@ enum relay_outcome relay_push(struct worker *worker, struct relay *relay, struct
 			return outcome;
 	}
 	relay->bytes += framed.body;
+	if (relay->copy && framed.body)
+		buffer_append(relay->copy, data, framed.body);
 	statistics_add(&worker->statistics.copied_bytes, framed.body);
 	if (head.length)
 		pieces[count++] = (struct iovec){(void *)head.data, head.length};

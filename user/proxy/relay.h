@@ -42,6 +42,8 @@ struct relay {
 	http_field_filter trailer_filter; /* or NULL */
 	void *trailer_context;
 
+	struct buffer *copy; /* or NULL: what is passed of the body is appended to it */
+
 	struct span excess; /* read by the last relay_run behind the message's end; until the next
 			       read */
 

@@ -20,10 +20,12 @@ class App:
         self.name = name
         self.failures = []  # statuses to answer with first; 0: close without a word
         self.seen = []
+        self.bodies = []
         self.upstream = Upstream(self.handle, address=address)
 
     def handle(self, request, sock):
         body = request.body()
+        self.bodies.append(body)
         self.seen.append(request)
         if self.failures:
             status = self.failures.pop(0)
@@ -231,6 +233,34 @@ def a_mirror_gets_a_copy_and_the_client_does_not_notice():
     assert ask("/mirror").status == 200
 
 
+def sent_in_pieces(target, body):
+    """A POST whose body comes in two pieces after its head; the answer."""
+    with Client() as client:
+        client.send(f"POST {target} HTTP/1.1\r\nHost: app.test\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        for piece in (body[:1], body[1:]):
+            time.sleep(0.1)
+            client.send(piece)
+        answer = client.response()
+        if answer.body.startswith(b"{"):
+            answer.json = json.loads(answer.body)
+        return answer
+
+
+def a_body_that_comes_later_is_sent_again_and_mirrored_too():
+    one.failures, two.failures = [503], [503]
+    assert sent_in_pieces("/retry", b"again").json["body"] == "again"
+    one.failures, two.failures = [503], [503]
+    assert sent_in_pieces("/retry", b"x" * 100000).status == 503
+    one.failures, two.failures = [], []
+    before = len(three.seen)
+    assert sent_in_pieces("/mirror", b"copy").json["body"] == "copy"
+    for _ in range(100):
+        if len(three.seen) > before:
+            break
+        time.sleep(0.01)
+    assert len(three.seen) == before + 1 and three.bodies[-1] == b"copy", (len(three.seen) - before, three.bodies[-1])
+
+
 def a_subset_without_a_healthy_endpoint_falls_back():
     for _ in range(5):
         answer = ask("/dark")
@@ -359,7 +389,7 @@ if __name__ == "__main__":
                   a_regular_expression_rewrites_the_path_or_is_given_up, a_routes_timeout_is_504,
                   retries_follow_the_policy, each_try_has_its_timeout, faults_abort_and_delay,
                   a_mirror_gets_a_copy_and_the_client_does_not_notice,
-                  a_subset_without_a_healthy_endpoint_falls_back, requests_above_a_pools_limit_wait_or_are_refused,
+                  a_body_that_comes_later_is_sent_again_and_mirrored_too, a_subset_without_a_healthy_endpoint_falls_back, requests_above_a_pools_limit_wait_or_are_refused,
                   round_robin_goes_round, least_request_prefers_the_endpoint_with_fewer_requests_under_way, random_draws_all_endpoints,
                   a_consistent_hash_keeps_users_at_their_endpoint, a_client_without_the_cookie_of_a_hash_gets_one_and_stays,
                   an_endpoint_with_errors_is_left_out_for_a_while, without_any_endpoint_that_is_not_left_out_it_is_503,
