@@ -200,6 +200,7 @@ static void read_actions(const struct builder *builder, const struct node *node,
 static void check_combination(const struct builder *builder, const struct node *node,
 			      const struct path *path, const struct http_route_manifest *route)
 {
+	static const char *const only_beside_route[] = {"rewrite", "fault"};
 	bool forwards = !node_is_null(node_get(node, "route"));
 	int ways = (forwards ? 1 : 0) + (route->has_redirect ? 1 : 0) +
 		   (route->has_direct_response ? 1 : 0);
@@ -209,10 +210,11 @@ static void check_combination(const struct builder *builder, const struct node *
 			     "needs exactly one of route, redirect, directResponse");
 	else if (forwards && !route->destination_count)
 		reader_error(&builder->reader, node, path, "route needs a destination");
-	if (route->has_redirect &&
-	    (route->rewrite.uri || route->rewrite.authority || route->rewrite.pattern))
-		reader_error(&builder->reader, node, path,
-			     "a redirect cannot have a rewrite beside it");
+	for (size_t i = 0; ways == 1 && !forwards && i < ARRAY_LENGTH(only_beside_route); i++) {
+		if (!node_is_null(node_get(node, only_beside_route[i])))
+			reader_error(&builder->reader, node, path, "%s can only stand beside route",
+				     only_beside_route[i]);
+	}
 }
 
 void http_route_read(const struct builder *builder, const struct node *node,

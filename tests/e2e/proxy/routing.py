@@ -2,6 +2,7 @@
 """What routes do to requests: everything of mesh/route.h and mesh/cluster.h that is the proxy's."""
 import json
 import os
+import socket
 import sys
 import tempfile
 import threading
@@ -41,6 +42,27 @@ class App:
 
 one, two, three = App("one", "127.0.0.1"), App("two", "127.0.0.2"), App("three", "127.0.0.3")
 apps = (one, two, three)
+# Each with a connectionPool of its own; pools belong to an address.
+pools = {"renewed": App("renewed", "127.0.0.5"), "short-idle": App("short-idle", "127.0.0.6"),
+         "one-request": App("one-request", "127.0.0.7"), "one-retry": App("one-retry", "127.0.0.8")}
+POOL_SETTINGS = {"renewed": "http: {maxRequestsPerConnection: 2}", "short-idle": "http: {idleTimeout: 200ms}",
+                 "one-request": "http: {http2MaxRequests: 1}", "one-retry": "http: {maxRetries: 1}",
+                 "no-answer": "tcp: {connectTimeout: 200ms}"}
+
+
+def pool_manifests():
+    text = service("no-answer") + pod("no-answer-1", "no-answer", "127.0.0.9")
+    for name, app in pools.items():
+        text += service(name) + pod(name + "-1", name, app.upstream.listener.getsockname()[0])
+    for name, settings in POOL_SETTINGS.items():
+        text += f"""---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: {name}}}
+spec: {{host: {name}, trafficPolicy: {{connectionPool: {{{settings}}}}}}}
+"""
+    return text
+
 
 CONFIG = GATEWAY + service("one") + pod("one-1", "one", "127.0.0.1", "v1") + pod("one-2", "one", "127.0.0.99", "dark") \
     + service("both") + pod("both-1", "both", "127.0.0.1") + pod("both-2", "both", "127.0.0.2") \
@@ -54,6 +76,7 @@ CONFIG = GATEWAY + service("one") + pod("one-1", "one", "127.0.0.1", "v1") + pod
     + service("random") + pod("r-1", "random", "127.0.0.1") + pod("r-2", "random", "127.0.0.2") + pod("r-3", "random", "127.0.0.3") \
     + service("half") + pod("half-1", "half", "127.0.0.1") + pod("half-2", "half", "127.0.0.77") \
     + service("alone") + pod("alone-1", "alone", "127.0.0.3") \
+    + pool_manifests() \
     + service("outlier") + pod("o-1", "outlier", "127.0.0.1") + pod("o-2", "outlier", "127.0.0.2") + """---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -87,6 +110,11 @@ spec:
   - {match: [{uri: {prefix: /least-slow}}], rewrite: {uri: /slow}, route: [{destination: {host: least}}]}
   - {match: [{uri: {prefix: /least}}], route: [{destination: {host: least}}]}
   - {match: [{uri: {prefix: /random}}], route: [{destination: {host: random}}]}
+  - {match: [{uri: {prefix: /renewed}}], route: [{destination: {host: renewed}}]}
+  - {match: [{uri: {prefix: /short-idle}}], route: [{destination: {host: short-idle}}]}
+  - {match: [{uri: {prefix: /one-request}}], rewrite: {uri: /slow}, route: [{destination: {host: one-request}}]}
+  - {match: [{uri: {prefix: /one-retry}}], rewrite: {uri: /slow}, retries: {attempts: 2, retryOn: "503"}, route: [{destination: {host: one-retry}}]}
+  - {match: [{uri: {prefix: /no-answer}}], timeout: 3s, route: [{destination: {host: no-answer}}]}
   - {match: [{uri: {prefix: /service/}}], rewrite: {uriRegexRewrite: {match: '^/service/([^/]+)(/.*)$', rewrite: '\\2/instance/\\1'}}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /endless}}], rewrite: {uriRegexRewrite: {match: '(a+)+[bc]', rewrite: x}}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /gateway-error}}], retries: {attempts: 2, retryOn: gateway-error}, route: [{destination: {host: both}}]}
@@ -284,6 +312,61 @@ def requests_above_a_pools_limit_wait_or_are_refused():
     assert time.time() - start > 1.1
 
 
+def wait_for_requests(app, count):
+    for _ in range(500):
+        if len(app.seen) >= count:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{len(app.seen)} of {count} requests")
+
+
+def a_connection_carries_as_many_requests_as_its_pool_says():
+    app = pools["renewed"]
+    with Client() as client:
+        assert all(client.ask("/renewed").status == 200 for _ in range(6))
+    assert app.upstream.connections == 3, app.upstream.connections
+
+
+def an_idle_connection_is_closed_when_its_pool_says():
+    app = pools["short-idle"]
+    with Client() as client:
+        assert [client.ask("/short-idle").status for _ in range(2)] == [200, 200]
+        assert app.upstream.connections == 1
+        time.sleep(0.6)
+        assert client.ask("/short-idle").status == 200
+    assert app.upstream.connections == 2
+
+
+def requests_and_retries_above_a_pools_limit_are_refused():
+    app = pools["one-request"]
+    with Client() as slow:
+        slow.send(request_bytes("/one-request/0.6"))
+        wait_for_requests(app, 1)
+        assert ask("/one-request/0").status == 503 and len(app.seen) == 1
+        assert slow.response().status == 200
+    app = pools["one-retry"]
+    with Client() as slow:
+        app.failures = [503]
+        slow.send(request_bytes("/one-retry/0.6"))
+        wait_for_requests(app, 2)
+        app.failures = [503]
+        assert ask("/one-retry/0").status == 503 and len(app.seen) == 3
+        assert slow.response().status == 200
+    app.failures = [503]
+    assert ask("/one-retry/0").status == 200
+
+
+def a_connect_timeout_is_the_pools():
+    """Where the accept queue is full, a connect hangs: without the pool's timeout the route's would end it, with 504."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.9", 9000))
+        listener.listen(0)
+        for queued in (first, second):
+            queued.setblocking(False)
+            queued.connect_ex(("127.0.0.9", 9000))
+        assert ask("/no-answer").status == 503
+
+
 def round_robin_goes_round():
     with Client() as client:
         names = [json.loads(client.ask("/robin").body)["app"] for _ in range(9)]
@@ -390,7 +473,8 @@ if __name__ == "__main__":
                   retries_follow_the_policy, each_try_has_its_timeout, faults_abort_and_delay,
                   a_mirror_gets_a_copy_and_the_client_does_not_notice,
                   a_body_that_comes_later_is_sent_again_and_mirrored_too, a_subset_without_a_healthy_endpoint_falls_back, requests_above_a_pools_limit_wait_or_are_refused,
-                  round_robin_goes_round, least_request_prefers_the_endpoint_with_fewer_requests_under_way, random_draws_all_endpoints,
+                  a_connection_carries_as_many_requests_as_its_pool_says, an_idle_connection_is_closed_when_its_pool_says,
+                  requests_and_retries_above_a_pools_limit_are_refused, a_connect_timeout_is_the_pools, round_robin_goes_round, least_request_prefers_the_endpoint_with_fewer_requests_under_way, random_draws_all_endpoints,
                   a_consistent_hash_keeps_users_at_their_endpoint, a_client_without_the_cookie_of_a_hash_gets_one_and_stays,
                   an_endpoint_with_errors_is_left_out_for_a_while, without_any_endpoint_that_is_not_left_out_it_is_503,
                   a_loss_is_a_gateway_error_to_retries, the_access_log_says_what_happened):
