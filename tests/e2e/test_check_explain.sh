@@ -86,6 +86,9 @@ checks() {
   claim_equal "errors end check with status 1" $? 1
   "$lanetag" check 2>/dev/null
   claim_equal "no path is wrong usage, status 2" $? 2
+  "$lanetag" run --config "$work/nowhere" --no-kernel --control '' 2>"$work/err"
+  claim_equal "no agent starts with a path that is not there, and it says so once, with the path" \
+    "$? $(grep -cF "reason=\"$work/nowhere: cannot read: No such file or directory\"" "$work/err")" '1 1'
   cp -r "$work/step3" "$work/dangling"
   sed -i 's/subset: v3/subset: v9/' "$work/dangling/VirtualService.default.app-c.yaml"
   claim "check names a subset that no DestinationRule has" grep -qE \

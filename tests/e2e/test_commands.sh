@@ -46,6 +46,11 @@ completes() {
   claim_equal "files are completed" "$(complete_words lanetag check READM)" 'README.md '
 }
 
+wait_for_unhealthy() {
+  local tries=100
+  until in_node "$lanetag" status | grep -q '^unhealthy' || [ $((tries--)) -le 0 ]; do sleep 0.1; done
+}
+
 tells_status() {
   local step
   for step in 1 2 3; do start_apps_of_step "$step"; done
@@ -62,7 +67,21 @@ tells_status() {
     awk '$1 == "appver-a" && $2 == "v2" && $NF + 0 > 0 { found++ } END { exit found != 2 }' <(in_node "$lanetag" top -n 2)
   claim_equal "top's JSON is an object a round" \
     "$(in_node "$lanetag" top -n 1 -o json | jq -c '[.rules[].lanes[].requestsPerSecond] | length')" 6
+  claim_equal "while all is well nobody is unhealthy" "$(in_node "$lanetag" status | grep -c '^unhealthy')" 0
+  stop app-c-v3
+  wait_for_unhealthy
+  claim_equal "a version that is gone is named" "$(in_node "$lanetag" status | grep '^unhealthy')" \
+    'unhealthy      app-c.default.svc.cluster.local v3 port 8000: 0 of 1 endpoints can be used'
+  claim_equal "and as JSON, with what failed there" \
+    "$(in_node "$lanetag" status -o json |
+      jq -c '[.destinations[] | select(.subset == "v3") | .port, .endpoints, .healthy, .requests > 0, .failed > 0]')" \
+    '[8000,1,0,true,true]'
+  claim_equal "top tells which lane's requests fail" \
+    "$(in_node "$lanetag" top -n 1 -o json | jq -c '[.rules[2].lanes[].failedShare | . > 0.5]')" '[true,false]'
   stop_background_clients >/dev/null
+  in_node "$lanetag" status --admin 127.0.0.1:99999 2>"$work/err"
+  claim_equal "an address that is none is named" "$? $(cat "$work/err")" \
+    "2 lanetag status: --admin: '127.0.0.1:99999' is no ADDRESS:PORT"
   printf 'kind: [\n' >"$manifests/broken.yaml"
   local tries=100
   while in_node "$lanetag" status >"$work/status" && [ $((tries--)) -gt 0 ]; do sleep 0.1; done

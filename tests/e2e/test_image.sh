@@ -70,6 +70,8 @@ if use_kernel; then
   claim "the kernel decides: the capabilities suffice" kernel_decides
   intercepts() { [ "$(metric lanetag_interception_accepted_total)" -gt 0 ] && [ "$(metric 'lanetag_arrivals_total{event="requests"}')" -gt 0 ]; }
   claim "and for interception and arrivals too" intercepts
+  promtool_accepts() { metrics | promtool check metrics; }
+  claim_equal "promtool has no complaint about the kernel's metrics either" "$(promtool_accepts 2>&1)" ""
 fi
 claim_equal "the process holds them and no other" \
   "$(capsh --decode="$(awk '/^CapEff/ { print $2 }' "/proc/$(in_node pgrep -f "$pins" | head -1)/status")" | cut -d= -f2 | tr ',' '\n' | sort | tr '\n' ' ')" \

@@ -130,6 +130,9 @@ claim $? "nothing is left after SIGINT"
 "${observe[@]}" --count 2 >"$work/lines.txt" 2>"$work/lines.log"
 [ $? -eq 0 ] && [ "$(grep -c 'tagHeader=appver-a tagValue="v2" requests=0 ' "$work/lines.txt")" = 2 ]
 claim $? "plain lines where standard output is no terminal, --count of them"
+"${observe[@]/va/later0}" --count 1 >"$work/lines.txt" 2>"$work/lines.log"
+[ $? -eq 0 ] && grep -qx 'lanetag observe: no such interface yet, waiting for later0' "$work/lines.log"
+claim $? "an interface that is not there is waited for, and named"
 "${observe[@]}" --count 1 -p 70000 >"$work/usage.txt" 2>&1
 [ $? -eq 2 ] && grep -q "70000" "$work/usage.txt"
 claim $? "a wrong port is named, exit status 2"

@@ -10,7 +10,10 @@ static json_t *describe_lane(const struct admin_snapshot *snapshot, json_t *tag_
 	uint64_t requests = snapshot->statistics.lane_by_kernel[lane] +
 			    snapshot->statistics.lane_by_agent[lane];
 
-	return json_pack("{s:o, s:I}", "tagValue", tag_value, "requests", (json_int_t)requests);
+	const struct lane_outcomes *outcomes = &snapshot->statistics.lane_outcomes[lane];
+
+	return json_pack("{s:o, s:I, s:I}", "tagValue", tag_value, "requests", (json_int_t)requests,
+			 "failed", (json_int_t)(outcomes->responses[0] + outcomes->responses[5]));
 }
 
 static json_t *describe_rules(const struct admin_snapshot *snapshot)
@@ -38,20 +41,53 @@ static json_t *describe_rules(const struct admin_snapshot *snapshot)
 	return list;
 }
 
+static json_t *describe_destination(const struct admin_snapshot *snapshot,
+				    const struct mesh_cluster *cluster)
+{
+	const struct upstream_series *series = &snapshot->upstreams[cluster->series];
+	uint64_t left_out = series->endpoints_left_out, requests = 0;
+
+	for (size_t i = 0; i < SERIES_ENDS; i++)
+		requests += series->requests[i];
+	return json_pack(
+		"{s:s, s:s?, s:i, s:I, s:I, s:I, s:I}", "host", cluster->host, "subset",
+		cluster->subset, "port", (int)cluster->port, "endpoints",
+		(json_int_t)cluster->endpoint_count, "healthy",
+		(json_int_t)(left_out < cluster->endpoint_count ? cluster->endpoint_count - left_out
+								: 0),
+		"requests", (json_int_t)requests, "failed",
+		(json_int_t)(series->requests[SERIES_5XX] + series->requests[SERIES_FAILED]));
+}
+
+/* Those that have counters of their own. */
+static json_t *describe_destinations(const struct admin_snapshot *snapshot)
+{
+	const struct mesh *mesh = snapshot->configuration->mesh;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < mesh_cluster_count(mesh); i++) {
+		if (mesh_cluster(mesh, i)->series)
+			json_array_append_new(
+				list, describe_destination(snapshot, mesh_cluster(mesh, i)));
+	}
+	return list;
+}
+
 void status_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	const struct proxy_statistics *statistics = &snapshot->statistics;
 	json_t *status = json_pack(
-		"{s:s, s:I, s:b, s:{s:I, s:I, s:b, s:s?}, s:{s:I, s:I, s:I}, s:I, s:o}", "version",
-		LANETAG_VERSION, "generation", (json_int_t)snapshot->configuration->generation,
-		"kernelTagger", snapshot->kernel_active, "reloads", "succeeded",
+		"{s:s, s:I, s:b, s:{s:I, s:I, s:b, s:s?}, s:{s:I, s:I, s:I}, s:I, s:o, s:o}",
+		"version", LANETAG_VERSION, "generation",
+		(json_int_t)snapshot->configuration->generation, "kernelTagger",
+		snapshot->kernel_active, "reloads", "succeeded",
 		(json_int_t)snapshot->reloads_succeeded, "failed",
 		(json_int_t)snapshot->reloads_failed, "lastFailed", snapshot->last_reload_failed,
 		"lastError", snapshot->last_reload_error, "decisions", "kernel",
 		(json_int_t)statistics->decided_by_kernel, "agent",
 		(json_int_t)statistics->decided_by_agent, "disagreements",
 		(json_int_t)statistics->disagreements, "requests", (json_int_t)statistics->requests,
-		"rules", describe_rules(snapshot));
+		"rules", describe_rules(snapshot), "destinations", describe_destinations(snapshot));
 	char *text = status ? json_dumps(status, JSON_INDENT(2)) : NULL;
 
 	if (text)

@@ -28,8 +28,12 @@ static char *diagnostics_summary(const struct diagnostics *diagnostics)
 
 		if (item->severity != DIAGNOSTIC_ERROR)
 			continue;
-		buffer_printf(&text, "%s:%u:%u: %s", item->file ? item->file : "", item->line,
-			      item->column, item->text ? item->text : "out of memory");
+		if (item->file)
+			buffer_printf(&text, "%s:", item->file);
+		if (item->line)
+			buffer_printf(&text, "%u:%u:", item->line, item->column);
+		buffer_printf(&text, "%s%s", text.length ? " " : "",
+			      item->text ? item->text : "out of memory");
 		break;
 	}
 	if (diagnostics->error_count > 1)

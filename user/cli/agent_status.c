@@ -2,28 +2,28 @@
 #include "cli/agent_status.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/buffer.h"
 
 #define TIMEOUT_SECONDS 5
 #define MAX_ANSWER ((size_t)4 * 1024 * 1024)
 
-static int connect_to(const struct addrinfo *info)
+static int connect_to(const struct sockaddr *address, socklen_t length)
 {
 	const struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
-	int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	if (connect(fd, info->ai_addr, info->ai_addrlen)) {
+	if (connect(fd, address, length)) {
 		int error = -errno;
 
 		close(fd);
@@ -33,28 +33,16 @@ static int connect_to(const struct addrinfo *info)
 }
 
 /* "127.0.0.1:15020" or "[::1]:15020": numbers only. */
-static int open_address(const char *address)
+static int open_address(const char *text)
 {
-	const struct addrinfo hints = {.ai_family = AF_UNSPEC,
-				       .ai_socktype = SOCK_STREAM,
-				       .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-	const char *colon = strrchr(address, ':');
-	struct addrinfo *info;
+	struct sockaddr_storage storage;
+	uint8_t address[16];
+	uint16_t port;
 
-	if (!colon)
+	if (address_parse_with_port(text, address, &port))
 		return -EINVAL;
-	struct span host = {address, (size_t)(colon - address)};
-	if (host.length > 1 && host.data[0] == '[' && host.data[host.length - 1] == ']')
-		host = (struct span){host.data + 1, host.length - 2};
-	char *name = span_copy(host);
-	int fd = name && getaddrinfo(name, colon + 1, &hints, &info) == 0 ? 0 : -EINVAL;
-
-	free(name);
-	if (fd < 0)
-		return fd;
-	fd = connect_to(info);
-	freeaddrinfo(info);
-	return fd;
+	unsigned length = socket_address(address, port, &storage);
+	return connect_to((struct sockaddr *)&storage, length);
 }
 
 static int exchange(int fd, struct buffer *answer)
@@ -92,6 +80,10 @@ json_t *agent_status(const char *command, const char *address)
 	    memcmp(answer.data + 8, " 200", 4) == 0)
 		status = json_loadb(body, answer.length - (size_t)(body - answer.data), 0, NULL);
 	buffer_free(&answer);
+	if (fd == -EINVAL) {
+		fprintf(stderr, "lanetag %s: --admin: '%s' is no ADDRESS:PORT\n", command, address);
+		return NULL;
+	}
 	if (!json_is_object(status)) {
 		fprintf(stderr, "lanetag %s: no agent answers at %s: %s\n", command, address,
 			error ? strerror(-error) : "that is no answer of an agent");

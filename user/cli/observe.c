@@ -219,8 +219,12 @@ static int start_tagger(const struct observe_arguments *arguments, const struct 
 		tagger_close(tagger);
 		return error;
 	}
-	if (tagger_attached_interfaces(tagger) == 0)
-		fprintf(stderr, "lanetag observe: no such interface yet, waiting for it\n");
+	if (tagger_attached_interfaces(tagger) == 0) {
+		fputs("lanetag observe: no such interface yet, waiting for", stderr);
+		for (size_t i = 0; i < arguments->interface_count; i++)
+			fprintf(stderr, " %s", arguments->interfaces[i]);
+		fputc('\n', stderr);
+	}
 	*ret_tagger = tagger;
 	return 0;
 }

@@ -19,7 +19,9 @@ static const char status_usage[] =
 	"\n"
 	"What a running agent says of itself: version, generation, reloads and the last error, "
 	"the\n"
-	"kernel tagger, decisions, and each lane's requests.\n"
+	"kernel tagger, decisions, destinations with endpoints that can't be used, and each "
+	"lane's\n"
+	"requests.\n"
 	"\n"
 	"      --admin ADDRESS  the agent's admin address (default: " DEFAULT_ADMIN_ADDRESS ")\n"
 	"  -o, --output FORMAT  text, or json (one object, as /status gives it)\n"
@@ -30,13 +32,14 @@ static const char status_usage[] =
 	"force) or kernel and agent disagreed, 2 wrong usage or no agent answers\n"
 	"\n"
 	"examples: lanetag status\n"
-	"          lanetag status -o json | jq .generation\n";
+	"          lanetag status -o json | jq .destinations\n";
 
 static const char top_usage[] =
 	"usage: lanetag top [OPTION…]\n"
 	"\n"
-	"Each lane's requests a second, as they are now. On a terminal the screen is drawn anew;\n"
-	"else each round is printed below the last.\n"
+	"Each lane's requests a second and which share of them fails (5xx, or no answer), as they\n"
+	"are now. On a terminal the screen is drawn anew; else each round is printed below the "
+	"last.\n"
 	"\n"
 	"      --admin ADDRESS   the agent's admin address (default: " DEFAULT_ADMIN_ADDRESS ")\n"
 	"  -i, --interval SECS   between two rounds (default: 1)\n"
@@ -127,15 +130,42 @@ static void print_lanes(const json_t *status)
 		{
 			const char *value = json_string_value(json_object_get(lane, "tagValue"));
 			const json_t *rate = json_object_get(lane, "requestsPerSecond");
+			const json_t *failed = json_object_get(lane, "failedShare");
 
 			printf("  %-16s %-12s %12" JSON_INTEGER_FORMAT,
 			       json_string_value(json_object_get(rule, "tagHeader")),
 			       value ? value : "(no tag)",
 			       json_integer_value(json_object_get(lane, "requests")));
+			if (failed)
+				printf(" %7.2f %% failed", 100 * json_real_value(failed));
 			if (rate)
 				printf(" %10.1f/s", json_real_value(rate));
 			putchar('\n');
 		}
+	}
+}
+
+/* Where endpoints can't be reached or are left out; nothing where all is well. */
+static void print_unhealthy(const json_t *status)
+{
+	size_t i;
+	json_t *destination;
+
+	json_array_foreach(json_object_get(status, "destinations"), i, destination)
+	{
+		json_int_t endpoints =
+			json_integer_value(json_object_get(destination, "endpoints"));
+		json_int_t healthy = json_integer_value(json_object_get(destination, "healthy"));
+		const char *subset = json_string_value(json_object_get(destination, "subset"));
+
+		if (healthy == endpoints)
+			continue;
+		printf("unhealthy      %s%s%s port %" JSON_INTEGER_FORMAT ": %" JSON_INTEGER_FORMAT
+		       " of %" JSON_INTEGER_FORMAT " endpoints can be used\n",
+		       json_string_value(json_object_get(destination, "host")), subset ? " " : "",
+		       subset ? subset : "",
+		       json_integer_value(json_object_get(destination, "port")), healthy,
+		       endpoints);
 	}
 }
 
@@ -159,6 +189,7 @@ static void print_status(const json_t *status)
 	       number_at(status, "decisions", "disagreements"));
 	printf("requests       %" JSON_INTEGER_FORMAT "\n",
 	       json_integer_value(json_object_get(status, "requests")));
+	print_unhealthy(status);
 	puts("lanes");
 	print_lanes(status);
 }
@@ -191,6 +222,12 @@ int command_status(int argc, char **argv)
 	return bad ? EXIT_NEGATIVE : 0;
 }
 
+static double increase(const json_t *now, const json_t *before, const char *name)
+{
+	return (double)(json_integer_value(json_object_get(now, name)) -
+			json_integer_value(json_object_get(before, name)));
+}
+
 static void add_rates(json_t *status, const json_t *before, double seconds)
 {
 	size_t i, j;
@@ -203,11 +240,16 @@ static void add_rates(json_t *status, const json_t *before, double seconds)
 		json_array_foreach(json_object_get(rule, "lanes"), j, lane)
 		{
 			const json_t *was = json_array_get(json_object_get(old, "lanes"), j);
-			json_int_t more = json_integer_value(json_object_get(lane, "requests")) -
-					  json_integer_value(json_object_get(was, "requests"));
+			double requests = increase(lane, was, "requests");
+			double failed = increase(lane, was, "failed");
 
 			json_object_set_new(lane, "requestsPerSecond",
-					    json_real((double)more / seconds));
+					    json_real(requests / seconds));
+			/* What fails now may have begun in a round before. */
+			json_object_set_new(lane, "failedShare",
+					    json_real(failed <= 0	  ? 0
+						      : failed < requests ? failed / requests
+									  : 1));
 		}
 	}
 }
