@@ -306,6 +306,16 @@ void proxy_read_series(const struct proxy *proxy, struct upstream_series *series
 		series_sum(&proxy->workers[i], series);
 }
 
+/* A worker that is not there yet may still take somebody in. */
+static bool is_drained(struct proxy *proxy)
+{
+	for (unsigned i = 0; i < proxy->worker_count; i++) {
+		if (!worker_has_stopped(&proxy->workers[i]))
+			return false;
+	}
+	return proxy->connections == 0;
+}
+
 void proxy_stop(struct proxy *proxy, unsigned timeout_ms)
 {
 	const struct timespec step = {.tv_nsec = DRAIN_STEP_MS * 1000000L};
@@ -316,7 +326,7 @@ void proxy_stop(struct proxy *proxy, unsigned timeout_ms)
 		worker_ask_stop(&proxy->workers[i]);
 	for (unsigned waited = 0; waited < timeout_ms; waited += DRAIN_STEP_MS) {
 		nanosleep(&step, NULL);
-		if (proxy->connections == 0)
+		if (is_drained(proxy))
 			break;
 	}
 	end_workers(proxy);

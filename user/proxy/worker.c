@@ -220,17 +220,22 @@ static bool read_mailbox(struct worker *worker)
 	if (read(worker->wake.fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return false;
 	pthread_mutex_lock(&worker->mailbox_lock);
+	struct proxy_sockets *export_to = worker->export_to;
 	bool stop = worker->stop_asked, end = worker->end_asked;
-	if (worker->export_to) {
-		worker->export_result = export_sockets(worker, worker->export_to);
-		worker->export_to = NULL;
-		pthread_cond_signal(&worker->exported);
-	}
 	pthread_mutex_unlock(&worker->mailbox_lock);
 
+	/* First, so that what was posted before anything else was asked for is part of it. */
 	worker_adopt_posted(worker);
 	if (stop && !worker->draining)
 		start_draining(worker);
+	pthread_mutex_lock(&worker->mailbox_lock);
+	if (export_to) {
+		worker->export_result = export_sockets(worker, export_to);
+		worker->export_to = NULL;
+		pthread_cond_signal(&worker->exported);
+	}
+	worker->stop_done = worker->draining;
+	pthread_mutex_unlock(&worker->mailbox_lock);
 	return !end;
 }
 
@@ -494,6 +499,14 @@ void worker_ask_stop(struct worker *worker)
 	worker->stop_asked = true;
 	pthread_mutex_unlock(&worker->mailbox_lock);
 	worker_wake(worker);
+}
+
+bool worker_has_stopped(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->mailbox_lock);
+	bool stopped = worker->stop_done;
+	pthread_mutex_unlock(&worker->mailbox_lock);
+	return stopped;
 }
 
 void worker_end(struct worker *worker)

@@ -89,6 +89,7 @@ struct worker {
 	int export_result;
 	pthread_cond_t exported;
 	bool stop_asked;
+	bool stop_done;
 	bool end_asked;
 	struct connection wake;
 };
@@ -100,6 +101,8 @@ void worker_post_lease(struct worker *worker, struct lease *lease);
 int worker_export_sockets(struct worker *worker, struct proxy_sockets *sockets);
 /* No new connections; each request under way is its connection's last. */
 void worker_ask_stop(struct worker *worker);
+/* True once the worker has done so: it takes nobody in any more. Any thread. */
+bool worker_has_stopped(struct worker *worker);
 /* Closes everything and ends the thread; waits for it. Then frees all. */
 void worker_end(struct worker *worker);
 
