@@ -4,12 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-char *buffer_reserve(struct buffer *buffer, size_t extra)
+char *buffer_grow(struct buffer *buffer, size_t extra)
 {
 	if (buffer->failed)
 		return NULL;
-	if (buffer->capacity - buffer->length >= extra && buffer->data)
-		return buffer->data + buffer->length;
 
 	size_t capacity = buffer->capacity ? buffer->capacity : 64;
 	while (capacity - buffer->length < extra)

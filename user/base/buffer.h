@@ -21,8 +21,16 @@ void buffer_append_byte(struct buffer *buffer, char byte);
 void buffer_printf(struct buffer *buffer, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The same as buffer_reserve, where there is no room yet. */
+char *buffer_grow(struct buffer *buffer, size_t extra);
+
 /* Room for `extra` more bytes behind data + length; NULL (and failed) when memory is short. */
-char *buffer_reserve(struct buffer *buffer, size_t extra);
+static inline char *buffer_reserve(struct buffer *buffer, size_t extra)
+{
+	if (buffer->data && !buffer->failed && buffer->capacity - buffer->length >= extra)
+		return buffer->data + buffer->length;
+	return buffer_grow(buffer, extra);
+}
 
 /* Takes `length` bytes off the front. */
 void buffer_consume(struct buffer *buffer, size_t length);

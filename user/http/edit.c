@@ -43,7 +43,7 @@ static struct span origin_form(const struct http_request_head *head)
 
 static void clear(struct http_edit *edit)
 {
-	memset(edit->removed, 0, sizeof(edit->removed));
+	edit->removed = (struct http_field_set){0};
 	edit->added_count = 0;
 	edit->added_bytes = 0;
 	edit->added_names = 0;
@@ -69,12 +69,12 @@ void http_edit_start_response(struct http_edit *edit, const struct http_response
 
 void http_edit_remove(struct http_edit *edit, size_t field)
 {
-	edit->removed[field / 64] |= 1ULL << (field % 64);
+	http_field_set_add(&edit->removed, field);
 }
 
 bool http_edit_is_removed(const struct http_edit *edit, size_t field)
 {
-	return edit->removed[field / 64] >> (field % 64) & 1;
+	return http_field_set_has(&edit->removed, field);
 }
 
 static void remove_received(struct http_edit *edit, struct span name)
@@ -262,13 +262,12 @@ static int keep_upgrade(struct http_edit *edit)
 
 int http_edit_remove_hop_by_hop(struct http_edit *edit)
 {
-	size_t count;
+	size_t count, i;
 	const struct http_field *fields = fields_of(edit, &count);
+	struct http_field_set known = edit->head ? edit->head->known : edit->response->known;
 	int result = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		if (fields[i].kind == HTTP_FIELD_OTHER)
-			continue;
+	while (http_field_set_take(&known, &i)) {
 		switch (fields[i].kind) {
 		case HTTP_FIELD_CONNECTION:
 			remove_listed(edit, fields[i].value);
@@ -307,14 +306,13 @@ int http_edit_remove_hop_by_hop(struct http_edit *edit)
 bool http_edit_is_unchanged(const struct http_edit *edit)
 {
 	const struct http_response_head *response = edit->response;
+	struct http_field_set removed = edit->removed;
+	size_t field;
 
 	return response && response->minor_version == 1 && response->has_space &&
-	       !response->has_bare_lf && !(edit->removed[0] | edit->removed[1]) &&
+	       !response->has_bare_lf && !http_field_set_take(&removed, &field) &&
 	       !edit->added_count && !edit->tail.length && !edit->authority.data;
 }
-
-_Static_assert(sizeof(((struct http_edit *)NULL)->removed) == 2 * sizeof(uint64_t),
-	       "two words tell whether a field was removed");
 
 size_t http_edit_size(const struct http_edit *edit)
 {
@@ -388,15 +386,14 @@ static char *put_received(char *at, const struct http_edit *edit)
 	const struct http_field *fields = fields_of(edit, &count);
 	const char *end = fields_end(edit), *start = count ? fields[0].name.data : end;
 
+	struct http_field_set removed = edit->removed;
+	size_t i;
+
 	if (has_bare_lf(edit))
 		return put_received_fields(at, edit);
-	for (size_t word = 0; word < sizeof(edit->removed) / sizeof(edit->removed[0]); word++) {
-		for (uint64_t left = edit->removed[word]; left; left &= left - 1) {
-			size_t i = word * 64 + (size_t)__builtin_ctzll(left);
-
-			at = put(at, start, (size_t)(fields[i].name.data - start));
-			start = i + 1 < count ? fields[i + 1].name.data : end;
-		}
+	while (http_field_set_take(&removed, &i)) {
+		at = put(at, start, (size_t)(fields[i].name.data - start));
+		start = i + 1 < count ? fields[i + 1].name.data : end;
 	}
 	return put(at, start, (size_t)(end - start));
 }

@@ -15,9 +15,9 @@
 #define HTTP_EDIT_MAX_ADDED 96 /* 64 tags and what the proxy itself adds */
 
 struct http_edit {
-	const struct http_request_head *head;	       /* NULL for a response */
-	const struct http_response_head *response;     /* NULL for a request */
-	uint64_t removed[(HTTP_MAX_FIELDS + 63) / 64]; /* bit i: field i of the head is left out */
+	const struct http_request_head *head;	   /* NULL for a response */
+	const struct http_response_head *response; /* NULL for a request */
+	struct http_field_set removed;		   /* of the head's fields: left out */
 	size_t added_count;
 	size_t added_bytes;   /* that the added fields take, written out */
 	struct span tail;     /* lines of further fields as they are sent, behind the added ones */

@@ -64,8 +64,33 @@ static inline bool http_names_may_hold(uint64_t names, struct span name)
 	return names >> http_name_hash(name) & 1;
 }
 
-/* Sets of kinds, a bit for each. */
-#define HTTP_KIND(kind) (1U << (kind))
+/* A set of a head's fields, by their indexes. */
+struct http_field_set {
+	uint64_t bits[(HTTP_MAX_FIELDS + 63) / 64];
+};
+
+static inline void http_field_set_add(struct http_field_set *set, size_t field)
+{
+	set->bits[field / 64] |= UINT64_C(1) << (field % 64);
+}
+
+static inline bool http_field_set_has(const struct http_field_set *set, size_t field)
+{
+	return set->bits[field / 64] >> (field % 64) & 1;
+}
+
+/* Takes the first one out; false: there is none. */
+static inline bool http_field_set_take(struct http_field_set *set, size_t *ret_field)
+{
+	for (size_t i = 0; i < sizeof(set->bits) / sizeof(set->bits[0]); i++) {
+		if (!set->bits[i])
+			continue;
+		*ret_field = i * 64 + (size_t)__builtin_ctzll(set->bits[i]);
+		set->bits[i] &= set->bits[i] - 1;
+		return true;
+	}
+	return false;
+}
 
 enum http_framing {
 	HTTP_FRAMING_NONE,	     /* no body */
@@ -105,10 +130,10 @@ struct http_request_head {
 
 	size_t field_count;
 	struct http_field fields[HTTP_MAX_FIELDS];
-	const char *fields_end; /* where the last field's line ends: the empty line */
-	bool has_bare_lf;	/* some line ends in LF alone (only with allow_bare_lf) */
-	uint64_t names;		/* of the fields: http_names_may_hold */
-	uint32_t kinds;		/* of the fields: HTTP_KIND */
+	const char *fields_end;	     /* where the last field's line ends: the empty line */
+	bool has_bare_lf;	     /* some line ends in LF alone (only with allow_bare_lf) */
+	uint64_t names;		     /* of the fields: http_names_may_hold */
+	struct http_field_set known; /* fields that are not HTTP_FIELD_OTHER */
 
 	enum http_framing framing;
 	uint64_t content_length; /* with HTTP_FRAMING_CONTENT_LENGTH, else 0 */
@@ -152,7 +177,7 @@ struct http_response_head {
 	const char *fields_end;
 	bool has_bare_lf;
 	uint64_t names;
-	uint32_t kinds;
+	struct http_field_set known;
 
 	/*
 	 * RFC 9112 6.3. NONE for HEAD, 1xx, 204 and 304, whatever the fields say, and for length 0.

@@ -213,8 +213,7 @@ static bool asks_for_websocket(const struct http_request_head *head, const struc
 static enum http_parse interpret(struct http_request_head *head, struct http_refusal *ret_refusal)
 {
 	struct http_facts facts;
-	enum http_parse parse = http_gather_facts(head->fields, head->field_count, head->kinds,
-						  &facts, ret_refusal);
+	enum http_parse parse = http_gather_facts(head->fields, head->known, &facts, ret_refusal);
 
 	if (parse == HTTP_PARSE_COMPLETE)
 		parse = split_target(head, ret_refusal);
@@ -248,7 +247,7 @@ static enum http_parse parse_all(const char *data, size_t length, const struct h
 	head->length = (size_t)(reader.at - data);
 	head->has_bare_lf = reader.has_bare_lf;
 	head->names = reader.names;
-	head->kinds = reader.kinds;
+	head->known = reader.known;
 	if (parse == HTTP_PARSE_MORE || head->length > limits->head_bytes)
 		return http_refuse(ret_refusal, 431, "head too large");
 	return interpret(head, ret_refusal);

@@ -43,6 +43,12 @@ const uint8_t http_byte_classes[256] = {
 	[0x80 ... 0xff] = HTTP_BYTE_FIELD,
 };
 
+enum http_parse http_refuse(struct http_refusal *ret_refusal, uint16_t status, const char *reason)
+{
+	*ret_refusal = (struct http_refusal){status, reason};
+	return HTTP_PARSE_REFUSED;
+}
+
 enum http_parse http_read_other_line_end(struct http_reader *reader,
 					 struct http_refusal *ret_refusal)
 {
@@ -94,16 +100,17 @@ enum http_parse http_read_version(struct http_reader *reader, uint16_t status,
 	return http_refuse(ret_refusal, 400, "malformed version");
 }
 
-static enum http_parse refuse_name(struct http_reader *reader, const char *name,
+/* `at` is where a name that began at `name` ends, and no colon stands there. */
+static enum http_parse refuse_name(const char *name, const char *at,
 				   struct http_refusal *ret_refusal)
 {
-	bool white_space = *reader->at == ' ' || *reader->at == '\t';
+	bool white_space = *at == ' ' || *at == '\t';
 
-	if (white_space && reader->at == name)
+	if (white_space && at == name)
 		return http_refuse(ret_refusal, 400, "folded field line");
 	if (white_space)
 		return http_refuse(ret_refusal, 400, "white space before the colon of a field");
-	if (*reader->at == ':')
+	if (*at == ':')
 		return http_refuse(ret_refusal, 400, "empty field name");
 	return http_refuse(ret_refusal, 400, "byte not allowed in a field name");
 }
@@ -180,62 +187,75 @@ enum http_field_kind http_field_kind(struct span name)
 	return kind_of(name, http_name_hash(name));
 }
 
-/* Without the white space in front of it. */
-static inline const char *read_name(struct http_reader *reader, struct http_field *field)
+/* Gives where the value begins; NULL: no colon stands behind the name, which ends at *ret_end. */
+static inline const char *read_name(const char *name, const char *end, struct http_field *field,
+				    const char **ret_end)
 {
-	const char *name = reader->at, *colon = http_skip_name(name, reader->end);
+	const char *colon = *ret_end = http_skip_name(name, end);
 
-	reader->at = colon;
-	if (colon == reader->end || *colon != ':' || colon == name)
+	if (colon == end || *colon != ':' || colon == name)
 		return NULL;
 	field->name = (struct span){name, (size_t)(colon - name)};
 	field->hash = http_name_hash(field->name);
 	field->kind = kind_of(field->name, field->hash);
-	reader->names |= UINT64_C(1) << field->hash;
-	reader->kinds |= HTTP_KIND(field->kind);
-	return http_skip_white_space(colon + 1, reader->end);
+	/* Nearly always it is one space. */
+	if (end - colon > 2 && colon[1] == ' ' && (unsigned char)colon[2] > ' ')
+		return colon + 2;
+	return http_skip_white_space(colon + 1, end);
 }
 
-static inline enum http_parse read_field(struct http_reader *reader, struct http_field *field,
-					 struct http_refusal *ret_refusal)
+/* Gives where the line's content ends. */
+static inline const char *read_value(const char *value, const char *end, struct http_field *field)
 {
-	const char *name = reader->at, *value = read_name(reader, field), *end = reader->end;
-
-	if (!value)
-		return reader->at == end ? HTTP_PARSE_MORE : refuse_name(reader, name, ret_refusal);
-	if (field->kind == HTTP_FIELD_OTHER && is_disguised_framing(field->name))
-		return http_refuse(ret_refusal, 400, "framing field in disguise");
-
 	const char *line_end = http_skip_field_bytes(value, end), *value_end = line_end;
+
 	while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t'))
 		value_end--;
 	field->value = (struct span){value, (size_t)(value_end - value)};
-	reader->at = line_end;
-	return http_read_line_end(reader, ret_refusal);
+	return line_end;
 }
 
+/* One line after the other; what the reader learns stays in registers until the end. */
 enum http_parse http_read_fields(struct http_reader *reader, struct http_field *fields,
 				 size_t limit, size_t *ret_count, const char **ret_fields_end,
 				 struct http_refusal *ret_refusal)
 {
+	const char *at = reader->at, *end = reader->end;
+	struct http_field_set known = {0};
+	uint64_t names = 0;
 	size_t count = 0;
 
 	if (limit > HTTP_MAX_FIELDS)
 		limit = HTTP_MAX_FIELDS;
-	for (;;) {
-		if (reader->at == reader->end)
-			return HTTP_PARSE_MORE;
-		if (*reader->at == '\r' || *reader->at == '\n')
-			break;
+	for (; at < end && *at != '\r' && *at != '\n'; count++) {
+		struct http_field *field = &fields[count];
+		const char *name_end;
+
 		if (count == limit)
 			return http_refuse(ret_refusal, 431, "too many fields");
-		enum http_parse parse = read_field(reader, &fields[count], ret_refusal);
+		const char *value = read_name(at, end, field, &name_end);
+		if (!value) {
+			reader->at = name_end;
+			return name_end == end ? HTTP_PARSE_MORE
+					       : refuse_name(at, name_end, ret_refusal);
+		}
+		if (field->kind != HTTP_FIELD_OTHER)
+			http_field_set_add(&known, count);
+		else if (is_disguised_framing(field->name))
+			return http_refuse(ret_refusal, 400, "framing field in disguise");
+		names |= UINT64_C(1) << field->hash;
+		reader->at = read_value(value, end, field);
+		enum http_parse parse = http_read_line_end(reader, ret_refusal);
 		if (parse != HTTP_PARSE_COMPLETE)
 			return parse;
-		count++;
+		at = reader->at;
 	}
+	if (at == end)
+		return HTTP_PARSE_MORE;
+	reader->names = names;
+	reader->known = known;
 	*ret_count = count;
-	*ret_fields_end = reader->at;
+	*ret_fields_end = at;
 	return http_read_line_end(reader, ret_refusal);
 }
 
@@ -287,18 +307,15 @@ static void gather_connection(struct span list, struct http_facts *facts)
 	}
 }
 
-enum http_parse http_gather_facts(const struct http_field *fields, size_t count, uint32_t kinds,
+enum http_parse http_gather_facts(const struct http_field *fields, struct http_field_set known,
 				  struct http_facts *ret_facts, struct http_refusal *ret_refusal)
 {
-	const uint32_t factual = ~(HTTP_KIND(HTTP_FIELD_OTHER) | HTTP_KIND(HTTP_FIELD_COOKIE));
 	struct http_facts facts = {0};
+	size_t i;
 
-	*ret_facts = facts;
-	if (!(kinds & factual))
-		return HTTP_PARSE_COMPLETE;
-	for (const struct http_field *field = fields; field < fields + count; field++) {
-		if (field->kind == HTTP_FIELD_OTHER)
-			continue;
+	while (http_field_set_take(&known, &i)) {
+		const struct http_field *field = &fields[i];
+
 		switch (field->kind) {
 		case HTTP_FIELD_HOST:
 			if (facts.host)

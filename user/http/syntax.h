@@ -153,7 +153,7 @@ static inline const char *http_skip_field_bytes(const char *at, const char *end)
 	const uint64_t ones = 0x0101010101010101ULL;
 
 #ifdef __SSE2__
-	while (end - at >= HTTP_BLOCK_BYTES) {
+	for (size_t blocks = (size_t)(end - at) / HTTP_BLOCK_BYTES; blocks; blocks--) {
 		__m128i block = http_block(at);
 		unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(
 			http_block_between(block, 0, 0x1f), http_block_equal(block, 0x7f)));
@@ -190,21 +190,16 @@ static inline const char *http_skip_field_bytes(const char *at, const char *end)
 	return http_skip(at, end, HTTP_BYTE_FIELD);
 }
 
-static inline enum http_parse http_refuse(struct http_refusal *ret_refusal, uint16_t status,
-					  const char *reason)
-{
-	*ret_refusal = (struct http_refusal){status, reason};
-	return HTTP_PARSE_REFUSED;
-}
+enum http_parse http_refuse(struct http_refusal *ret_refusal, uint16_t status, const char *reason);
 
 /* Where a parser stands in its data. */
 struct http_reader {
 	const char *at;
 	const char *end;
 	bool allow_bare_lf;
-	bool has_bare_lf; /* one was met */
-	uint64_t names;	  /* of the fields that were met: http_names_may_hold */
-	uint32_t kinds;	  /* the same: HTTP_KIND */
+	bool has_bare_lf;	     /* one was met */
+	uint64_t names;		     /* of the fields that were met: http_names_may_hold */
+	struct http_field_set known; /* those that are not HTTP_FIELD_OTHER */
 };
 
 enum http_parse http_read_other_line_end(struct http_reader *reader,
@@ -255,7 +250,7 @@ struct http_facts {
 };
 
 /* Refuses (400) what stands twice and must not, and Content-Length beside Transfer-Encoding. */
-enum http_parse http_gather_facts(const struct http_field *fields, size_t count, uint32_t kinds,
+enum http_parse http_gather_facts(const struct http_field *fields, struct http_field_set known,
 				  struct http_facts *ret_facts, struct http_refusal *ret_refusal);
 
 /* Digits alone and at most INT64_MAX, else 400. */
