@@ -156,9 +156,12 @@ def wrong_span(span, listed, used):
 
 def claim_of_text(document, listed, used):
     problems = [(f"`{span}`", wrong_span(span, listed, used)) for span in dict.fromkeys(document.spans)]
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.text):
-        if "://" not in target and not os.path.exists(os.path.join(os.path.dirname(document.path), target)):
-            problems.append((target, "a link to what is not there"))
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", document.text):
+        path = os.path.join(os.path.dirname(document.path), target) if target else document.path
+        if not os.path.exists(path):
+            problems.append((path, "a link to what is not there"))
+        elif anchor and anchor not in documents.anchors(documents.read(path)):
+            problems.append((f"{path}#{anchor}", "a link to a heading that is not there"))
     return (f"{document.path}: commands, files and links in its text are there",
             "\n".join(f"{what}: {problem}" for what, problem in problems if problem))
 
@@ -189,7 +192,7 @@ what is it?
 ```
 
 `lanetag check --no-such-option`, `lanetag frobnicate x`, `make no-such-target`, `user/no_such_file.c`, `rm -r /`,
-[a link](no-such-file.md), but `lanetag check -o json` and `make demo`.
+[a link](no-such-file.md), [another](docs/commands.md#no-such-heading), but [one](docs/commands.md#check), `lanetag check -o json` and `make demo`.
 """
 
 
@@ -199,10 +202,11 @@ def claim_that_faults_are_found():
     found.append(claim_of_text(document, {}, set())[1])
     wanted = ["reboot --now: " + NEITHER, "is:\none\ntwo\n", "lanetag-that-is-not-there: " + NEITHER, "false\nstatus 1",
               "nothing\nstatus 1", "one of ['json'", "no option --no-such-option", "no command frobnicate", "make does not know",
-              "user/no_such_file.c`: there is no", "`rm -r /`: " + NEITHER, "no-such-file.md: a link"]
+              "user/no_such_file.c`: there is no", "`rm -r /`: " + NEITHER, "no-such-file.md: a link",
+              "commands.md#no-such-heading: a link"]
     missing = [text for text in wanted if text not in "\n".join(found)]
     told = len(found[-1].split("\n"))
-    return "this test finds what is wrong", "" if not missing and told == 6 else f"not found: {missing}\n{found}"
+    return "this test finds what is wrong", "" if not missing and told == 7 else f"not found: {missing}\n{found}"
 
 
 def claim_of_a_terminal():

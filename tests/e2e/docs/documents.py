@@ -59,3 +59,9 @@ def section(document, title):
     rest = document.text[found.end():]
     end = re.search(rf"^#{{1,{len(found.group(1))}}} ", rest, re.MULTILINE)
     return rest[:end.start()] if end else rest
+
+
+def anchors(document):
+    """What links may name of it, as GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.*)$", document.text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
