@@ -2,7 +2,7 @@
 #
 # make            build/lanetag
 # make test       every test (needs root: namespaces and BPF); make unit: those that need nothing
-# make demo       the seed's tutorial on this machine; make playground: the same by hand, docs/tutorial.md
+# make demo       the tutorial on this machine; make playground: the same by hand, docs/tutorial.md
 #
 # make test-kernels   the BPF tests on Debian's 5.10, 6.1 and 6.12 kernels, in QEMU
 # make bench          lanetag beside HAProxy and nginx, also in a chain of applications: docs/benchmark.md
