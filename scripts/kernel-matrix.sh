@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 cache=$(realpath -m "${LANETAG_KERNEL_CACHE:-build/kernels}")
 kernels=${LANETAG_KERNELS:-5.10 6.1 6.12}
 limit=${LANETAG_KERNEL_TIMEOUT:-300}
-modules=(veth cls_bpf sch_ingress dummy 8021q)
+modules=(veth cls_bpf sch_ingress dummy 8021q tcp_diag)
 tools=(bash ip tc bpftool setpriv capsh)
 tests=("$@")
 [ "${#tests[@]}" -gt 0 ] || { echo "kernel-matrix: no tests given" >&2; exit 2; }

@@ -16,6 +16,7 @@
 #include "kernel/flows.h"
 #include "kernel/pins.h"
 #include "kernel/sandbox.h"
+#include "kernel/sockets.h"
 
 #define GENERATION 7
 #define REMAINDER_OF_0005 6 /* of 0001: 82 */
@@ -109,7 +110,6 @@ static void each_request_changes_what_is_told(void **state)
 	assert_int_equal(flow.requests, 0);
 	assert_false(flow.has_mark);
 	assert_true(flow.has_age);
-	assert_int_equal(flow.socket, FLOW_SOCKET_OPEN);
 	sandbox_request(&connection, "0005");
 	tag = read_tag(flows);
 	assert_int_equal(tag.outcome, FLOW_TAG);
@@ -217,6 +217,17 @@ static void a_closed_connection_is_gone(void **state)
 	flows_close(flows);
 }
 
+static bool kernel_tells_sockets(void)
+{
+	int diagnosis = sockets_open();
+
+	if (diagnosis >= 0)
+		close(diagnosis);
+	else
+		assert_int_equal(diagnosis, -EOPNOTSUPP);
+	return diagnosis >= 0;
+}
+
 /* The server's reset goes the other way: the tagger sees no end. */
 static void what_ended_unseen_has_no_socket(void **state)
 {
@@ -224,6 +235,12 @@ static void what_ended_unseen_has_no_socket(void **state)
 	struct flows *flows = open_flows();
 
 	(void)state;
+	if (!kernel_tells_sockets()) {
+		assert_int_equal(read_one(flows).socket, FLOW_SOCKET_UNKNOWN);
+		flows_close(flows);
+		skip();
+	}
+	assert_int_equal(read_one(flows).socket, FLOW_SOCKET_OPEN);
 	assert_int_equal(
 		setsockopt(connection.server, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
 	close(connection.server);
@@ -290,7 +307,7 @@ static atomic_bool ended;
 static void *send_requests(void *context)
 {
 	(void)context;
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < 5000; i++)
 		sandbox_request(&connection, i & 1 ? "0005" : "0001");
 	ended = true;
 	return NULL;

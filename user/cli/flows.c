@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "base/array.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/flows_view.h"
 #include "cli/output.h"
@@ -215,8 +216,10 @@ int command_flows(int argc, char **argv)
 		.pin_directory = TAGGER_PIN_DIRECTORY,
 		.filter = {.state = FLOW_STATES, .most = UINT64_MAX},
 	};
-	int error = parse_arguments(&arguments, argc, argv);
+	int error;
 
+	log_set_level(LOG_LEVEL_WARNING);
+	error = parse_arguments(&arguments, argc, argv);
 	if (error) {
 		fprintf(stderr, "try: lanetag flows --help\n");
 	} else if (arguments.help) {
