@@ -106,6 +106,10 @@ metrics_say_how_full_the_tables_are() {
   claim_equal "and room" "$(metrics | awk '/^lanetag_kernel_table_capacity/ { print $2 }' | paste -sd,)" 16384,16384
   claim_equal "no connection was evicted" "$(metric 'lanetag_kernel_table_evictions_total{table="flows"}')" 0
   claim_equal "what is no HTTP is counted" "$(metric 'lanetag_kernel_events_total{event="tls"}')" 1
+  claim_equal "status tells it, too" "$(in_node "$lanetag" status | sed -n 's/^kernel tagger  *//p')" \
+    "on, 7 of at most 16384 connections, 0 evicted"
+  claim_equal "and as JSON" "$(in_node "$lanetag" status -o json | jq -cS .kernelTables.flows)" \
+    '{"capacity":16384,"entries":7,"evictions":0}'
   metrics >"$work/metrics"
   claim_equal "promtool has no complaint" "$(promtool check metrics <"$work/metrics" 2>&1)" ''
 }

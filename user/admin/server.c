@@ -120,7 +120,7 @@ static enum MHD_Result answer_snapshot(struct admin_server *server,
 
 	if (!snapshot)
 		return MHD_NO;
-	snapshot->with_tables = strcmp(path, "/metrics") == 0;
+	snapshot->with_tables = strcmp(path, "/readyz") != 0;
 	server->snapshot(server->context, snapshot);
 	if (strcmp(path, "/metrics") == 0) {
 		metrics_write(snapshot, &body);

@@ -73,15 +73,29 @@ static json_t *describe_destinations(const struct admin_snapshot *snapshot)
 	return list;
 }
 
+static json_t *describe_table(const struct tagger_table *table)
+{
+	return json_pack("{s:I, s:I, s:I}", "entries", (json_int_t)table->entries, "capacity",
+			 (json_int_t)table->capacity, "evictions", (json_int_t)table->evictions);
+}
+
+static json_t *describe_tables(const struct admin_snapshot *snapshot)
+{
+	if (!snapshot->kernel_active)
+		return json_null();
+	return json_pack("{s:o, s:o}", "flows", describe_table(&snapshot->kernel_tables.flows),
+			 "marks", describe_table(&snapshot->kernel_tables.marks));
+}
+
 void status_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	const struct proxy_statistics *statistics = &snapshot->statistics;
 	json_t *status = json_pack(
-		"{s:s, s:I, s:b, s:{s:I, s:I, s:b, s:s?}, s:{s:I, s:I, s:I}, s:I, s:o, s:o}",
+		"{s:s, s:I, s:b, s:o, s:{s:I, s:I, s:b, s:s?}, s:{s:I, s:I, s:I}, s:I, s:o, s:o}",
 		"version", LANETAG_VERSION, "generation",
 		(json_int_t)snapshot->configuration->generation, "kernelTagger",
-		snapshot->kernel_active, "reloads", "succeeded",
-		(json_int_t)snapshot->reloads_succeeded, "failed",
+		snapshot->kernel_active, "kernelTables", describe_tables(snapshot), "reloads",
+		"succeeded", (json_int_t)snapshot->reloads_succeeded, "failed",
 		(json_int_t)snapshot->reloads_failed, "lastFailed", snapshot->last_reload_failed,
 		"lastError", snapshot->last_reload_error, "decisions", "kernel",
 		(json_int_t)statistics->decided_by_kernel, "agent",

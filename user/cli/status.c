@@ -169,6 +169,21 @@ static void print_unhealthy(const json_t *status)
 	}
 }
 
+static void print_tagger(const json_t *status)
+{
+	const json_t *tables = json_object_get(status, "kernelTables");
+
+	printf("kernel tagger  %s",
+	       json_is_true(json_object_get(status, "kernelTagger")) ? "on" : "off");
+	if (json_is_object(tables))
+		printf(", %" JSON_INTEGER_FORMAT " of at most %" JSON_INTEGER_FORMAT
+		       " connections, %" JSON_INTEGER_FORMAT " evicted",
+		       number_at(tables, "flows", "entries"),
+		       number_at(tables, "flows", "capacity"),
+		       number_at(tables, "flows", "evictions"));
+	putchar('\n');
+}
+
 static void print_status(const json_t *status)
 {
 	const char *error =
@@ -181,8 +196,7 @@ static void print_status(const json_t *status)
 	       number_at(status, "reloads", "succeeded"), number_at(status, "reloads", "failed"));
 	if (error)
 		printf("last error     %s\n", error);
-	printf("kernel tagger  %s\n",
-	       json_is_true(json_object_get(status, "kernelTagger")) ? "on" : "off");
+	print_tagger(status);
 	printf("decisions      %" JSON_INTEGER_FORMAT " by kernel, %" JSON_INTEGER_FORMAT
 	       " by agent, %" JSON_INTEGER_FORMAT " disagreements\n",
 	       number_at(status, "decisions", "kernel"), number_at(status, "decisions", "agent"),
