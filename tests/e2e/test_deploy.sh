@@ -64,7 +64,7 @@ claim "and what was read last stays" grep -q 10.0.0.8 "$work/out/cluster.yaml"
 asks_for_no_more_than_it_may() {
   local kind
   while read -r kind; do
-    grep -q "${kind%%.*}" deploy/kubernetes/rbac.yaml || { echo "$kind is not in the role"; return 1; }
+    grep -q "${kind%%.*}" deploy/kubernetes/cluster-role.yaml || { echo "$kind is not in the role"; return 1; }
   done < <(awk '$1 == "get" { print $2 }' "$cluster/calls.log" | sort -u)
 }
 claim "it asks for nothing that its role does not allow" asks_for_no_more_than_it_may

@@ -108,8 +108,6 @@ static int reload_and_tell(struct agent *agent, int connection, const char *dire
 
 	if (!serves(agent, directory))
 		return unix_socket_write(connection, "other manifests are served\n");
-	if (agent->watch)
-		watch_changed(agent->watch); /* what this reads needs no second reload */
 	reload_now(agent);
 	if (agent->last_reload_error)
 		buffer_printf(&answer, "error %s", agent->last_reload_error);

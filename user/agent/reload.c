@@ -98,8 +98,10 @@ void reload_now(struct agent *agent)
 	uint64_t started_ns = clock_now_ns();
 	uint32_t generation = agent->configuration->generation + 1;
 	char *reason = NULL;
-	struct configuration *configuration = load(agent, generation, &reason);
 
+	if (agent->watch)
+		watch_changed(agent->watch); /* what is read now needs no second reload */
+	struct configuration *configuration = load(agent, generation, &reason);
 	agent->hung_up = false;
 	agent->changed_ns = 0;
 	if (!configuration) {

@@ -4,7 +4,7 @@ import sys
 
 import yaml
 
-with open("deploy/kubernetes/daemonset.yaml", encoding="utf-8") as file:
+with open("deploy/kubernetes/agent/daemonset.yaml", encoding="utf-8") as file:
     POD = yaml.safe_load(file)["spec"]["template"]["spec"]
 AGENT = POD["containers"][0]
 if sys.argv[1] == "capabilities":
