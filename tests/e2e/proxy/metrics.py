@@ -19,6 +19,14 @@ def handle(request, sock):
     parts = request.target.split("/")
     if parts[1] == "close":
         return False
+    if parts[1] == "garbage":
+        sock.sendall(b"this is no HTTP\r\n\r\n")
+        return False
+    if parts[1] == "broken":
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        return False
+    if parts[1] == "late":
+        time.sleep(1)
     if parts[1] == "slow":
         time.sleep(0.12)
     return reply(sock, pattern(int(parts[2])), status=f"{parts[3]} X", fields=[f"x-got: {len(body)}"])
@@ -165,6 +173,22 @@ def each_subset_counts_its_requests_exactly_also_across_reloads():
     assert upstream_sample(found, "request_duration_seconds_bucket", "v1", le="0.1") <= 6
     until(lambda found: upstream_sample(found, "connections_open", "v2") == 1)
     second.stop()
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
+def what_is_no_answer_counts_as_failed():
+    late = "{match: [{uri: {prefix: /late}}], timeout: 0.05s, route: [{destination: {host: app}}]}"
+    proxy = Proxy(GATEWAY + service("app") + pod("app-1", "app") + routes(late, to("app")))
+    for target, wanted in (("/garbage/0/200", 502), ("/late/0/200", 504), ("/close", 502), ("/broken", 200)):
+        with Client() as client:
+            client.send(request_bytes(target, "POST", body=b"x"))
+            try:
+                assert client.response().status == wanted, target
+            except (Closed, ConnectionResetError):
+                assert target == "/broken"
+    found = until(lambda found: requests_ended(found, "") == 4)
+    assert upstream_sample(found, "requests_total", "", **{"class": "failed"}) == 4
+    assert upstream_sample(found, "connects_failed_total", "") == 0
     assert proxy.stop() == 0, proxy.read_log()[-2000:]
 
 
@@ -323,7 +347,7 @@ if __name__ == "__main__":
     tests = Tests()
     for claim in (each_lane_counts_its_requests_exactly_also_across_reloads, promtool_has_no_complaint,
                   each_subset_counts_its_requests_exactly_also_across_reloads,
-                  requests_under_way_and_abandoned_are_told_per_subset, a_dead_endpoint_is_seen_and_seen_to_return,
+                  what_is_no_answer_counts_as_failed, requests_under_way_and_abandoned_are_told_per_subset, a_dead_endpoint_is_seen_and_seen_to_return,
                   an_endpoint_that_is_left_out_stays_so_across_reloads, thousands_of_hosts_give_a_bounded_number_of_series,
                   a_destination_that_takes_another_ones_series_begins_at_nothing,
                   dashboards_and_alerts_ask_for_what_there_is, the_operations_guide_names_each_metric):
