@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 from harness import (GATEWAY, SUBSETS, Client, Closed, Proxy, Tests, Upstream, one_app, pattern, pod, reply, request_bytes,
@@ -36,8 +37,13 @@ upstream = Upstream(handle)
 
 
 def scrape():
-    with urllib.request.urlopen("http://127.0.0.1:15020/metrics", timeout=5) as answer:
-        return answer.read().decode()
+    for _ in range(500): # the listeners open before the admin address
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:15020/metrics", timeout=5) as answer:
+                return answer.read().decode()
+        except urllib.error.URLError:
+            time.sleep(0.01)
+    raise AssertionError("nobody answers at the admin address")
 
 
 def samples():
