@@ -10,6 +10,7 @@
 
 #define BACKOFF_BASE_MS 25 /* as Envoy's: a random pause up to this, doubled with each retry */
 #define BACKOFF_MAXIMUM_DOUBLINGS 4
+#define MAXIMUM_RESETS 3 /* connections that may be reset before a request fails for it */
 
 static struct cluster_state *state_of(struct exchange *exchange)
 {
@@ -327,6 +328,17 @@ static enum exchange_progress fail_lost(struct worker *worker, struct exchange *
 	return exchange_fail(worker, exchange, 502, "the upstream closed the connection");
 }
 
+/*
+ * An endpoint that goes down resets what it had not accepted yet, also on fresh connections. Not
+ * without end: a request may be what its endpoints die of.
+ */
+static bool may_go_elsewhere(const struct exchange *exchange)
+{
+	return exchange->traits & EXCHANGE_IDEMPOTENT &&
+	       !(exchange->events & EXCHANGE_UPSTREAM_BYTES) &&
+	       exchange->cluster->endpoint_count > 1 && exchange->attempts < MAXIMUM_RESETS;
+}
+
 /* How the next attempt comes about: at once, after a pause, or not at all. */
 enum retry { RETRY_NEVER, RETRY_AT_ONCE, RETRY_LATER };
 
@@ -349,6 +361,8 @@ static enum retry choose_retry(struct worker *worker, struct exchange *exchange,
 	}
 	if (loss == ATTEMPT_CONNECT_FAILED &&
 	    exchange->attempts < exchange->cluster->endpoint_count)
+		return RETRY_AT_ONCE;
+	if (loss == ATTEMPT_RESET && may_go_elsewhere(exchange))
 		return RETRY_AT_ONCE;
 	return RETRY_NEVER;
 }

@@ -251,6 +251,35 @@ def an_endpoint_that_dies_fails_no_request_that_need_not_fail():
     assert proxy.stop() == 0, proxy.read_log()[-2000:]
 
 
+def an_idempotent_request_that_is_reset_goes_to_another_endpoint_and_others_do_not():
+    met = []
+
+    def close_at_once(request, _):
+        met.append(request.method)
+        return False
+    dying = Upstream(close_at_once, address="127.0.0.3")
+    two = GATEWAY + service("app") + pod("app-1", "app") + pod("app-2", "app", "127.0.0.3") + routes(to("app"))
+    proxy = Proxy(two, workers=1)
+    with Client() as client:
+        assert [client.ask("/").status for _ in range(20)] == [200] * 20
+        assert "GET" in met
+        statuses = [client.ask("/", "POST", body=b"x").status for _ in range(20)]
+        assert statuses.count(502) == met.count("POST") > 0 and 200 in statuses, statuses
+    dying.stop()
+    alone = Upstream(close_at_once, address="127.0.0.4")
+    proxy.write(manifests("127.0.0.4"))
+    proxy.reload()
+    with Client() as client:
+        for _ in range(500):
+            before = len(met)
+            if client.ask("/").status == 502:
+                break
+            time.sleep(0.01)
+        assert len(met) == before + 1, met[before:]  # no other endpoint: not again to the same one
+    alone.stop()
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
 def sigterm_lets_requests_under_way_end_and_tells_clients_to_go():
     proxy = Proxy(manifests("127.0.0.1"))
     with Client() as busy, Client() as idle:
@@ -305,6 +334,7 @@ if __name__ == "__main__":
                   requests_under_way_end_with_the_configuration_they_began_with,
                   listeners_come_and_go_with_the_configuration,
                   an_endpoint_that_dies_fails_no_request_that_need_not_fail,
+                  an_idempotent_request_that_is_reset_goes_to_another_endpoint_and_others_do_not,
                   sigterm_lets_requests_under_way_end_and_tells_clients_to_go,
                   sigterm_under_load_answers_every_request_on_connections_that_it_had):
         tests.run(claim)
