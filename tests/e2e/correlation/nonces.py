@@ -49,7 +49,8 @@ def ask_in_turn(number, seen):
             connection.request("GET", "/", headers=headers)
             response = connection.getresponse()
             seen[judge(response.status, response.read().decode(), nonce)] += 1
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            print(f"# {nonce} failed: {error!r}", file=sys.stderr)
             seen["failed"] += 1
             connection.close()
     connection.close()
