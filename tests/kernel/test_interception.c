@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <cmocka.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include "base/address.h"
 #include "kernel/interception.h"
 #include "kernel/obstacles.h"
@@ -347,14 +349,14 @@ static void the_agents_own_calls_go_directly(void **state)
 }
 
 /* An agent that is killed runs no code: its process ends with the links in its hands. */
-static void die_as_an_agent(bool fail_closed)
+static void die_as_an_agent(bool fail_closed, unsigned promised_ms)
 {
 	pid_t agent = fork();
 
 	if (agent == 0) {
 		open_interception(fail_closed);
 		set_scope(true, NULL);
-		interception_renew(interception, 0);
+		interception_renew(interception, promised_ms);
 		kill(getpid(), SIGKILL);
 	}
 	waitpid(agent, NULL, 0);
@@ -365,7 +367,7 @@ static void a_killed_agent_leaves_calls_alone(void **state)
 	(void)state;
 	interception_close(interception);
 	interception = NULL;
-	die_as_an_agent(false);
+	die_as_an_agent(false, 0);
 	expect_direct();
 }
 
@@ -374,11 +376,155 @@ static void fail_closed_outlives_the_agent(void **state)
 	(void)state;
 	interception_close(interception);
 	interception = NULL;
-	die_as_an_agent(true);
+	die_as_an_agent(true, 0);
 	assert_int_equal(call(services[0], SERVICE_PORT), -1);
 	assert_int_equal(errno, EPERM);
 	open_interception(false); /* the next one takes it back */
 	expect_direct();
+}
+
+/* What a killed one has promised does not hold for the next, which has no listener yet. */
+static void nothing_is_intercepted_before_the_next_agent_serves(void **state)
+{
+	(void)state;
+	interception_close(interception);
+	interception = NULL;
+	die_as_an_agent(false, LONG_MS);
+	open_interception(false);
+	expect_direct();
+	assert_int_equal(interception_renew(interception, LONG_MS), 0);
+	expect_intercepted(services[0], LANETAG_IPV4);
+}
+
+/* Ends each of its calls when the other side has, and itself with this process. */
+static void start_caller(void)
+{
+	char byte;
+
+	if (fork() != 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		int fd = call(services[0], SERVICE_PORT);
+
+		if (fd < 0)
+			continue;
+		while (read(fd, &byte, 1) > 0)
+			;
+		close(fd);
+	}
+}
+
+/* Takes calls in until so many have come to this listener; all that come to the agent are noted. */
+static void take_in(int listener, unsigned wanted)
+{
+	struct pollfd wait[] = {{.fd = agents[0], .events = POLLIN},
+				{.fd = servers[0], .events = POLLIN}};
+	struct lanetag_connection connection;
+	struct lanetag_intercepted found;
+
+	while (wanted) {
+		sandbox_require(poll(wait, 2, PATIENCE_MS) > 0, "calls come");
+		for (int i = 0; i < 2; i++) {
+			if (!came_to(wait[i].fd, &connection, agent_addresses[0]))
+				continue;
+			if (i == 0)
+				sandbox_require(
+					interception_take(interception, &connection, &found),
+					"a call that came to the agent is noted");
+			if (wait[i].fd == listener && wanted)
+				wanted--;
+		}
+	}
+}
+
+static void *detach(void *context)
+{
+	(void)context;
+	interception_detach(interception);
+	return NULL;
+}
+
+/* In a process of its own, with which the callers end. */
+static void come_and_go(void)
+{
+	enum { CALLERS = 3, ROUNDS = 30, CALLS = 20 };
+	pthread_t thread;
+
+	for (int i = 0; i < CALLERS; i++)
+		start_caller();
+	for (int round = 0; round < ROUNDS; round++) {
+		open_interception(false);
+		set_scope(true, NULL);
+		assert_int_equal(interception_renew(interception, LONG_MS), 0);
+		take_in(agents[0], CALLS);
+		sandbox_require(pthread_create(&thread, NULL, detach, NULL) == 0, "thread");
+		take_in(servers[0], CALLS);
+		pthread_join(thread, NULL);
+		interception_close(interception);
+	}
+}
+
+static void every_call_is_noted_while_agents_come_and_go(void **state)
+{
+	int status;
+
+	(void)state;
+	interception_close(interception);
+	interception = NULL;
+	pid_t child = fork();
+	if (child == 0) {
+		come_and_go();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+#define OTHER_LAYOUT "/tmp/bpffs/interception/0123456789abcdef"
+
+/* An agent of another version: the directory of its maps has another name than ours. */
+static pid_t start_other_layout(void)
+{
+	int ready[2];
+	char byte;
+
+	sandbox_require(pipe2(ready, O_CLOEXEC) == 0, "pipe");
+	pid_t agent = fork();
+	if (agent == 0) {
+		open_interception(false);
+		set_scope(true, NULL);
+		interception_renew(interception, LONG_MS);
+		sandbox_require(write(ready[1], "r", 1) == 1, "ready");
+		pause();
+	}
+	close(ready[1]);
+	sandbox_require(read(ready[0], &byte, 1) == 1, "the other agent");
+	close(ready[0]);
+	sandbox_require(sandbox_run("mv /tmp/bpffs/interception/* " OTHER_LAYOUT) == 0, "rename");
+	return agent;
+}
+
+static void an_agent_of_another_version_is_overlapped_and_cleared_away(void **state)
+{
+	struct lanetag_intercepted found;
+	struct lanetag_connection connection;
+
+	(void)state;
+	interception_close(interception);
+	pid_t other = start_other_layout();
+	open_interception(false);
+	int fd = call(services[0], SERVICE_PORT);
+	assert_true(comes_to(agents[0], &connection, agent_addresses[0]));
+	assert_true(interception_take(interception, &connection, &found));
+	assert_false(interception_take(interception, &connection, &found));
+	close(fd);
+	kill(other, SIGKILL);
+	waitpid(other, NULL, 0);
+	assert_int_equal(access(OTHER_LAYOUT "/lane_intercepted", F_OK), 0);
+	interception_close(interception);
+	open_interception(false);
+	assert_int_equal(access(OTHER_LAYOUT, F_OK), -1);
 }
 
 static void overlapping_agents_know_each_others_calls(void **state)
@@ -447,7 +593,10 @@ int main(void)
 		CASE(the_agents_own_calls_go_directly),
 		CASE(a_killed_agent_leaves_calls_alone),
 		CASE(fail_closed_outlives_the_agent),
+		CASE(nothing_is_intercepted_before_the_next_agent_serves),
+		CASE(every_call_is_noted_while_agents_come_and_go),
 		CASE(overlapping_agents_know_each_others_calls),
+		CASE(an_agent_of_another_version_is_overlapped_and_cleared_away),
 		cmocka_unit_test(what_is_no_cgroup_is_refused),
 #undef CASE
 	};

@@ -61,12 +61,21 @@ static void log_refusal(const char *what, int error)
 	buffer_free(&reasons);
 }
 
-static int attach(struct interception *interception, int cgroup)
+static bool leads_here(const struct bpf_program *program)
+{
+	enum bpf_attach_type type = bpf_program__expected_attach_type(program);
+
+	return type == BPF_CGROUP_INET4_CONNECT || type == BPF_CGROUP_INET6_CONNECT;
+}
+
+static int attach_those(struct interception *interception, int cgroup, bool leading)
 {
 	struct bpf_program *program;
 
 	bpf_object__for_each_program(program, interception->object)
 	{
+		if (leads_here(program) != leading)
+			continue;
 		struct bpf_link *link = bpf_program__attach_cgroup(program, cgroup);
 
 		if (!link)
@@ -74,6 +83,15 @@ static int attach(struct interception *interception, int cgroup)
 		interception->links[interception->link_count++] = link;
 	}
 	return 0;
+}
+
+/* A call that is led here without being noted would be reset: what leads comes last, goes first. */
+static int attach(struct interception *interception, int cgroup)
+{
+	int error = attach_those(interception, cgroup, false);
+
+	interception->noting_count = interception->link_count;
+	return error ? error : attach_those(interception, cgroup, true);
 }
 
 static int find_maps(struct interception *interception)
@@ -139,6 +157,9 @@ static int start(struct interception *interception, int cgroup)
 	state->fail_closed = options->fail_closed;
 	if (bpf_map_update_elem(interception->settings, &zero, state, BPF_ANY) < 0)
 		error = -errno;
+	/* The word of an agent that was killed a moment ago doesn't hold for us: we don't serve yet. */
+	if (error == 0 && interception->pins.alone)
+		error = interception_renew(interception, 0);
 	if (error == 0)
 		error = attach(interception, cgroup);
 	if (error == 0 && !known)
@@ -193,19 +214,23 @@ int interception_open(const struct interception_options *options,
 	return 0;
 }
 
+static void end_links(struct interception *interception, size_t keep)
+{
+	while (interception->link_count > keep)
+		bpf_link__destroy(interception->links[--interception->link_count]);
+}
+
 void interception_detach(struct interception *interception)
 {
-	if (!interception)
-		return;
-	while (interception->link_count)
-		bpf_link__destroy(interception->links[--interception->link_count]);
+	if (interception)
+		end_links(interception, interception->noting_count);
 }
 
 void interception_close(struct interception *interception)
 {
 	if (!interception)
 		return;
-	interception_detach(interception);
+	end_links(interception, 0);
 	if (interception->object)
 		bpf_object__close(interception->object);
 	interception_pins_close(&interception->pins, interception->options.fail_closed);

@@ -26,7 +26,10 @@ struct interception_options {
  */
 int interception_open(const struct interception_options *options,
 		      struct interception **ret_interception);
-/* No more calls come from here on; those that came can still be found. NULL is fine. */
+/*
+ * No more calls are led here; those that were can still be found, and their applications still see
+ * what they called. NULL is fine.
+ */
 void interception_detach(struct interception *interception);
 void interception_close(struct interception *interception); /* NULL is fine */
 

@@ -191,17 +191,31 @@ int interception_renew(struct interception *interception, unsigned milliseconds)
 											: 0;
 }
 
+struct taking {
+	const struct lanetag_connection *connection;
+	struct lanetag_intercepted *ret_intercepted;
+};
+
+static bool take_from(int map, void *context)
+{
+	const struct taking *taking = context;
+
+	if (bpf_map_lookup_and_delete_elem(map, taking->connection, taking->ret_intercepted) == 0)
+		return true;
+	/* ENOENT: none is there. Else a kernel that can't do both at once, before Linux 5.14. */
+	return errno != ENOENT &&
+	       bpf_map_lookup_elem(map, taking->connection, taking->ret_intercepted) == 0 &&
+	       bpf_map_delete_elem(map, taking->connection) == 0;
+}
+
 bool interception_take(const struct interception *interception,
 		       const struct lanetag_connection *connection,
 		       struct lanetag_intercepted *ret_intercepted)
 {
-	int map = interception->intercepted;
+	struct taking taking = {connection, ret_intercepted};
 
-	if (bpf_map_lookup_and_delete_elem(map, connection, ret_intercepted) == 0)
-		return true;
-	/* ENOENT: none is there. Else a kernel that can't do both at once, before Linux 5.14. */
-	return errno != ENOENT && bpf_map_lookup_elem(map, connection, ret_intercepted) == 0 &&
-	       bpf_map_delete_elem(map, connection) == 0;
+	return take_from(interception->intercepted, &taking) ||
+	       interception_pins_ask_others(&interception->pins, take_from, &taking);
 }
 
 int interception_read_counts(const struct interception *interception,
