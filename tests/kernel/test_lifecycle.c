@@ -531,6 +531,8 @@ int main(void)
 {
 	int failed;
 
+	if (sandbox_is_skipped("lifecycle"))
+		return 0;
 	sandbox_enter(bpffs);
 	snprintf(pin_directory, sizeof(pin_directory), "%s/lanetag", bpffs);
 	failed = run_with_hook(TAGGER_HOOK_CLSACT, "clsact");
