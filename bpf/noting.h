@@ -25,8 +25,17 @@ struct findings {
 	__u64 ids[LANETAG_MAX_SOURCES][LANETAG_ARRIVAL_ID_WORDS];
 };
 
+/* Which head of more than one segment, between two of them. */
+struct cut_head {
+	__u64 began_ns; /* the flow's: a slot has many, one after the other */
+	__u64 offset;	/* where the next segment begins: what was not kept is not found */
+	__u32 flow_slot;
+	__u32 reserved; /* 0 */
+};
+
 struct head {
 	struct findings found;
+	struct cut_head cut;
 	struct lanetag_arrival_key key;
 	struct lanetag_arrival arrival;
 	struct lanetag_delivery delivery;
@@ -38,13 +47,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct head);
 } lane_head SEC(".maps");
-
-/* Heads of more than one segment, between two of them. */
-struct cut_head {
-	__u64 position;
-	__u32 flow_slot;
-	__u32 reserved; /* 0 */
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -194,6 +196,20 @@ static __always_inline void put_arrival(struct head *head)
 		count_arrival(LANETAG_ARRIVAL_NO_ROOM);
 }
 
+/* Of the id of one source, see lanetag_id_substance. Global, so that its stack is small. */
+__attribute__((noinline)) int has_substance(__u32 source)
+{
+	const struct head *head = own_head();
+	__u64 substance = 0;
+
+	if (!head || source >= LANETAG_MAX_SOURCES)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < LANETAG_ARRIVAL_ID_WORDS; i++)
+		substance |= lanetag_id_substance(head->found.ids[source][i]);
+	return substance != 0;
+}
+
 /* Notes the id of one source. A global function, as keep_value. */
 __attribute__((noinline)) int note_id(__u32 source)
 {
@@ -205,6 +221,8 @@ __attribute__((noinline)) int note_id(__u32 source)
 	if (!ruleset || !window || !head || source >= LANETAG_MAX_SOURCES ||
 	    !head->found.length[source])
 		return -1;
+	if (!has_substance(source))
+		return 0;
 	__u32 slot = window->flow_slot;
 	const struct lanetag_flow *flow = bpf_map_lookup_elem(&lane_flows, &slot);
 	if (!flow)
@@ -343,18 +361,27 @@ static __always_inline enum step own_step(const struct context *context)
 	return context->window->state == STATE_NOTE ? note_ids(context) : STEP_DONE;
 }
 
-/* True in the middle of a head of which something is kept. */
+/* True in the middle of a head. */
 static __always_inline int in_head(const struct lanetag_flow *flow, __u32 state)
 {
 	return (state == LANETAG_FLOW_LINE_START || state == LANETAG_FLOW_LINE_REST ||
 		state == LANETAG_FLOW_FIELD) &&
-	       !flow->in_trailers && *(const __u64 *)flow->sources;
+	       !flow->in_trailers;
 }
 
-static __always_inline struct cut_head cut_head_of(const struct context *context)
+static __always_inline int has_findings(const struct lanetag_flow *flow)
 {
-	return (struct cut_head){.position = context->flow->position,
-				 .flow_slot = context->window->flow_slot};
+	return *(const __u64 *)flow->sources != 0;
+}
+
+/* Not on the stack: kernels before 5.12 count that of the deepest call in. */
+static __always_inline struct cut_head *cut_head_of(const struct context *context,
+						    struct head *head, __u64 offset)
+{
+	head->cut.began_ns = context->flow->began_ns;
+	head->cut.offset = offset;
+	head->cut.flow_slot = context->window->flow_slot;
+	return &head->cut;
 }
 
 /* Goes on with a head of which the segment before had the begin. */
@@ -365,10 +392,16 @@ static __always_inline void begin_segment(const struct context *context)
 
 	if (!head || !in_head(flow, flow->state))
 		return;
-	struct cut_head key = cut_head_of(context);
-	const struct findings *found = bpf_map_lookup_elem(&lane_cut_heads, &key);
+	if (!has_findings(flow)) {
+		begin_head(); /* what this processor has is of another connection */
+		return;
+	}
+	const struct cut_head *key =
+		cut_head_of(context, head, context->window->offset + context->window->carried);
+	const struct findings *found = bpf_map_lookup_elem(&lane_cut_heads, key);
 	if (found) {
 		__builtin_memcpy(&head->found, found, sizeof(*found));
+		bpf_map_delete_elem(&lane_cut_heads, key);
 		return;
 	}
 	count_arrival(LANETAG_ARRIVAL_HEAD_LOST);
@@ -379,10 +412,11 @@ static __always_inline void begin_segment(const struct context *context)
 
 static __always_inline void end_segment(const struct context *context)
 {
+	struct lanetag_flow *flow = context->flow;
 	struct head *head = own_head();
 
-	if (!head || !in_head(context->flow, context->window->state))
+	if (!head || !in_head(flow, context->window->state) || !has_findings(flow))
 		return;
-	struct cut_head key = cut_head_of(context);
-	bpf_map_update_elem(&lane_cut_heads, &key, &head->found, BPF_ANY);
+	bpf_map_update_elem(&lane_cut_heads, cut_head_of(context, head, flow->offset), &head->found,
+			    BPF_ANY);
 }

@@ -242,7 +242,7 @@ static __always_inline void take_request(struct thread *thread, struct inbound *
 					 const struct lanetag_delivery *delivery, __u32 end,
 					 __u32 length)
 {
-	__u32 behind = end - delivery->end_sequence;
+	__u32 end_sequence = delivery->end_sequence, behind = end - end_sequence;
 
 	if (inbound->pipelined || delivery->number == inbound->requests)
 		return; /* the body, or bytes of the head */
@@ -265,7 +265,10 @@ static __always_inline void take_request(struct thread *thread, struct inbound *
 	thread->call.thread = (__u32)inbound->thread;
 	thread->call.length = delivery->length;
 	__builtin_memcpy(thread->call.tags, delivery->tags, sizeof(thread->call.tags));
-	thread->known = 1;
+	barrier();
+	/* An entry that is pushed out or replaced may at once be another connection's. */
+	thread->known =
+		delivery->number == inbound->requests && delivery->end_sequence == end_sequence;
 }
 
 /* Bytes have come into this thread's hands; false: the process is given up by it. */
@@ -490,14 +493,14 @@ static __always_inline void follow_outbound(const struct sock *sk)
 
 	if (!tcp || !goes_to_agent(sk))
 		return;
-	struct outbound *outbound = bpf_sk_storage_get(&lane_outbound, (void *)sk, NULL,
-						       BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!outbound)
-		return;
-	outbound->sequence = tcp->write_seq;
 	struct lanetag_connection connection = {0};
 	set_callee_view(&connection, sk);
-	bpf_map_delete_elem(&lane_calls, &connection); /* of an earlier one with the same ends */
+	/* Of an earlier one with the same ends: also where there is no room for this one. */
+	bpf_map_delete_elem(&lane_calls, &connection);
+	struct outbound *outbound = bpf_sk_storage_get(&lane_outbound, (void *)sk, NULL,
+						       BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (outbound)
+		outbound->sequence = tcp->write_seq;
 }
 
 SEC("tp_btf/inet_sock_set_state")

@@ -109,6 +109,21 @@ LANETAG_INLINE __u32 lanetag_id_part(__u32 form, __u32 length, __u8 at_2, __u8 a
 	return 0;
 }
 
+/*
+ * Not 0 if a word of an id has another byte than zeros and hyphens. An id of these alone is none:
+ * tracing libraries send it for whoever's request that has no id (W3C Trace Context 3.2.2.3, the nil
+ * UUID of RFC 9562 5.9).
+ */
+LANETAG_INLINE __u64 lanetag_id_substance(__u64 word)
+{
+	const __u64 ones = 0x0101010101010101ULL, low = 0x7f * ones;
+	__u64 zero = word ^ '0' * ones, hyphen = word ^ '-' * ones;
+
+	/* The high bit of each byte that is none of the two, and not behind the end. */
+	return (((zero & low) + low) | zero) & (((hyphen & low) + low) | hyphen) &
+	       (((word & low) + low) | word) & ~low;
+}
+
 /* Tells a torn copy, or one of another key, from a whole one; no secret. */
 LANETAG_INLINE __u64 lanetag_tags_check(const __u64 *key_words, __u32 key_word_count,
 					const __u64 *tags, __u32 length)

@@ -107,6 +107,7 @@ static bool make_key(const struct lanetag_source *field, const uint8_t pod_addre
 		     struct span value, struct lanetag_arrival_key *ret_key)
 {
 	struct lanetag_arrival_key key = {.space = field->space};
+	uint64_t substance = 0;
 	uint32_t length = 0, from;
 
 	if (value.length > UINT32_MAX)
@@ -118,8 +119,12 @@ static bool make_key(const struct lanetag_source *field, const uint8_t pod_addre
 	key.length = (uint8_t)length;
 	memcpy(key.pod_address, pod_address, sizeof(key.pod_address));
 	memcpy(key.id, value.data + from, length);
-	for (size_t i = 0; i < LANETAG_ARRIVAL_ID_WORDS; i++)
+	for (size_t i = 0; i < LANETAG_ARRIVAL_ID_WORDS; i++) {
 		key.id[i] = lanetag_fold_word(key.id[i]);
+		substance |= lanetag_id_substance(key.id[i]);
+	}
+	if (substance == 0)
+		return false;
 	*ret_key = key;
 	return true;
 }
@@ -140,6 +145,18 @@ static enum arrivals_outcome find_one(int map, const struct lanetag_arrival_key 
 	return ARRIVALS_FOUND;
 }
 
+/* Two ids in fields of one name: which of them is the call's, who knows. */
+static bool contradict(const struct arrivals_id *ids, size_t id_count)
+{
+	for (size_t i = 1; i < id_count; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (ids[i].field == ids[j].field && !span_equal(ids[i].value, ids[j].value))
+				return true;
+		}
+	}
+	return false;
+}
+
 enum arrivals_outcome arrivals_find(const struct tagger *arrivals,
 				    const struct arrivals_fields *fields,
 				    const uint8_t pod_address[16], const struct arrivals_id *ids,
@@ -150,6 +167,8 @@ enum arrivals_outcome arrivals_find(const struct tagger *arrivals,
 	struct lanetag_arrival_key key;
 	struct arrivals_tags tags;
 
+	if (contradict(ids, id_count))
+		return ARRIVALS_AMBIGUOUS;
 	for (size_t i = 0; i < id_count; i++) {
 		if (ids[i].field >= fields->count ||
 		    !make_key(&fields->sources[ids[i].field], pod_address, ids[i].value, &key))
