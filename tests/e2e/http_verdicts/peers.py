@@ -239,21 +239,32 @@ def read_answers(data):
 BETWEEN_PIECES = 0.001  # seconds: long enough that each comes alone
 
 
-async def talk(port, pieces, patience):
-    """What the peer answers to these pieces: (answers, whether it closed the connection)."""
-    reader, writer = await asyncio.open_connection('127.0.0.1', port)
-    received, closed = b'', False
+async def send(writer, pieces):
+    """Until all is sent, or the peer takes no more."""
     try:
         for number, piece in enumerate(pieces):
             if number:
                 await asyncio.sleep(BETWEEN_PIECES)
             writer.write(piece)
             await writer.drain()
+    except ConnectionError:
+        pass
+
+
+async def talk(port, pieces, patience):
+    """What the peer answers to these pieces: (answers, whether it closed the connection)."""
+    reader, writer = await asyncio.open_connection('127.0.0.1', port)
+    received, closed = b'', False
+    # Meanwhile answers are read: who refuses does not wait for ever for the rest, and its reset would take them along.
+    sender = asyncio.create_task(send(writer, pieces))
+    try:
         while True:
             try:
                 part = await asyncio.wait_for(reader.read(65536), patience)
             except asyncio.TimeoutError:
-                break
+                if sender.done():
+                    break
+                continue
             if not part:
                 closed = True
                 break
@@ -261,5 +272,6 @@ async def talk(port, pieces, patience):
     except ConnectionError:
         closed = True
     finally:
+        sender.cancel()
         writer.close()
     return read_answers(received), closed
