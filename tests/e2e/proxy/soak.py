@@ -69,9 +69,10 @@ class Mortal(Upstream):
         finally:
             with self.lock:
                 del self.begun[sock]
+                began = time.monotonic()
                 sock.close()
                 if not self.alive:  # after an answer that was begun before
-                    self.deaths.append(time.monotonic())
+                    self.deaths.append((began, time.monotonic()))
 
     def answer(self, request, sock):
         body = request.body()
@@ -104,15 +105,15 @@ class Endpoints:
 
     def __init__(self):
         self.count = 0
-        self.deaths = []  # when a connection may have died
+        self.deaths = []  # (from, to): when a connection may have died
         self.living = {address: Mortal(address, self.deaths) for first in ADDRESSES
                        for address in (first, first.replace(".0.0.", ".0.1."))}
 
     def kill_one(self, dice):
         address = dice.choice(sorted(self.living))
-        self.deaths.append(time.monotonic())
+        began = time.monotonic()
         self.living[address].die()
-        self.deaths.append(time.monotonic())
+        self.deaths.append((began, time.monotonic()))
         time.sleep(0.4)
         self.living[address] = Mortal(address, self.deaths)
         self.count += 1
@@ -133,6 +134,7 @@ class Traffic:
     def __init__(self, endpoints):
         self.endpoints = endpoints
         self.ends = False
+        self.lost = []  # (kind, began, ended, error)
         self.failures = []
         self.lost_with_endpoint = 0
         self.answered = dict.fromkeys(self.KINDS, 0)
@@ -154,7 +156,7 @@ class Traffic:
             except (OSError, Closed, AssertionError) as error:
                 client = None
                 if fresh or not isinstance(error, (Closed, ConnectionResetError, BrokenPipeError)):
-                    self.failed(kind, began, error)
+                    self.lost.append((kind, began, time.monotonic(), error))
             time.sleep(0.002)
 
     def exchange(self, kind, client, dice):
@@ -168,17 +170,22 @@ class Traffic:
         self.answered[kind] += 1
         return answer.get("connection") != "close"
 
-    def failed(self, kind, began, error):
-        """Only what is too large to be kept for another try may be lost, and only with its endpoint."""
-        if kind == "post-large" and any(began <= death <= time.monotonic() for death in self.endpoints.deaths):
-            self.lost_with_endpoint += 1
-        else:
-            self.failures.append(f"{kind}: {error!r}")
+    def judge(self):
+        """
+        Only what is too large to be kept for another try may be lost, and only with its endpoint. Once all has ended: a
+        client can know of a death before it is written down.
+        """
+        for kind, began, ended, error in self.lost:
+            if kind == "post-large" and any(began <= to and start <= ended for start, to in self.endpoints.deaths):
+                self.lost_with_endpoint += 1
+            else:
+                self.failures.append(f"{kind}: {error!r}")
 
     def stop(self):
         self.ends = True
         for thread in self.threads:
             thread.join()
+        self.judge()
 
 
 def nothing_fails_that_need_not_fail():
@@ -205,7 +212,7 @@ def nothing_fails_that_need_not_fail():
             agents += 1
         if sys.stderr.isatty():
             print(f"\r{time.monotonic() - started:.0f} s, {sum(traffic.answered.values())} requests, "
-                  f"{len(traffic.failures)} failures", end="", file=sys.stderr)
+                  f"{len(traffic.lost)} lost", end="", file=sys.stderr)
         time.sleep(max(0.0, started + round_number - time.monotonic()))
     traffic.stop()
     print(f"# {time.monotonic() - started:.0f} s, {round_number} reloads, {endpoints.count} deaths, "
