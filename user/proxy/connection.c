@@ -16,9 +16,9 @@ static ssize_t receive_bytes(int fd, void *memory, size_t capacity)
 	return syscall(SYS_recvfrom, fd, memory, capacity, 0, NULL, NULL);
 }
 
-static ssize_t send_bytes(int fd, const void *memory, size_t length)
+static ssize_t send_bytes(int fd, const void *memory, size_t length, int flags)
 {
-	return syscall(SYS_sendto, fd, memory, length, MSG_NOSIGNAL, NULL, 0);
+	return syscall(SYS_sendto, fd, memory, length, flags, NULL, 0);
 }
 
 int connection_watch(int epoll_fd, struct connection *connection, uint32_t events)
@@ -93,21 +93,23 @@ static size_t total_length(const struct iovec *pieces, size_t count)
 	return total;
 }
 
-static ssize_t send_pieces(int fd, const struct iovec *pieces, size_t count)
+static ssize_t send_pieces(int fd, const struct iovec *pieces, size_t count, int flags)
 {
 	struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
 
-	return sendmsg(fd, &message, MSG_NOSIGNAL);
+	return sendmsg(fd, &message, flags);
 }
 
 ssize_t connection_send(int epoll_fd, struct connection *connection, const struct iovec *pieces,
-			size_t count)
+			size_t count, bool is_last)
 {
+	int flags = MSG_NOSIGNAL | (is_last ? MSG_MORE : 0);
 	ssize_t length;
 
 	do {
-		length = count == 1 ? send_bytes(connection->fd, pieces->iov_base, pieces->iov_len)
-				    : send_pieces(connection->fd, pieces, count);
+		length = count == 1 ? send_bytes(connection->fd, pieces->iov_base, pieces->iov_len,
+						 flags)
+				    : send_pieces(connection->fd, pieces, count, flags);
 	} while (length < 0 && errno == EINTR);
 	if (length < 0 && errno != EAGAIN)
 		return -errno;

@@ -47,9 +47,12 @@ void connection_note_events(struct connection *connection, uint32_t events);
 
 /* > 0: bytes; 0: the peer's end; -EAGAIN: wait for an event; other negative errno: it failed. */
 ssize_t connection_receive(struct connection *connection, void *memory, size_t capacity);
-/* The same for sending (never 0): a short count means that the rest has to wait for an event. */
+/*
+ * The same for sending (never 0): a short count means that the rest has to wait for an event.
+ * `is_last`: the connection is shut right after it, so the end may go in the same segment.
+ */
 ssize_t connection_send(int epoll_fd, struct connection *connection, const struct iovec *pieces,
-			size_t count);
+			size_t count, bool is_last);
 /* A write took less than it was given: waits for room from now on. 0 or a negative errno. */
 int connection_wait_writable(int epoll_fd, struct connection *connection);
 

@@ -159,6 +159,7 @@ enum exchange_progress exchange_answer(struct worker *worker, struct exchange *e
 			    EXCHANGE_LOCAL_RESPONSE | EXCHANGE_REQUEST_CUT;
 	exchange_note_status(worker, exchange, status);
 	relay_start(&exchange->response, HTTP_FRAMING_NONE, 0);
+	exchange->response.closes = exchange->session->state & SESSION_CLOSE;
 	return exchange_response_progress(worker, exchange,
 					  relay_push(worker, &exchange->response,
 						     &exchange->session->connection, response, NULL,

@@ -50,7 +50,7 @@ static int send_some(struct worker *worker, struct mirror *mirror)
 		return 1;
 	if (!connection_can_write(&mirror->connection))
 		return 0;
-	ssize_t length = connection_send(worker->epoll_fd, &mirror->connection, &piece, 1);
+	ssize_t length = connection_send(worker->epoll_fd, &mirror->connection, &piece, 1, false);
 	if (length < 0)
 		return length == -EAGAIN ? 0 : -1;
 	mirror->sent += (size_t)length;

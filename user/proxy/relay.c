@@ -21,6 +21,7 @@ void relay_start(struct relay *relay, enum http_framing framing, uint64_t conten
 	relay->chunked = (struct http_chunked){0};
 	relay->in_trailers = false;
 	relay->splicing = false;
+	relay->closes = false;
 	relay->unchunk = false;
 	relay->trailer_filter = NULL;
 	relay->copy = NULL;
@@ -94,7 +95,8 @@ static enum relay_outcome write_pieces(struct worker *worker, struct relay *rela
 	size_t sent = 0;
 
 	if (sink && relay_is_flushed(relay) && connection_can_write(sink)) {
-		ssize_t length = connection_send(worker->epoll_fd, sink, pieces, count);
+		ssize_t length = connection_send(worker->epoll_fd, sink, pieces, count,
+						 relay->closes && relay->source_done);
 
 		if (length < 0 && length != -EAGAIN)
 			return RELAY_SINK_FAILED;
@@ -300,7 +302,7 @@ static enum relay_outcome flush_pending(struct worker *worker, struct relay *rel
 			relay->pending.data + relay->pending_sent,
 			relay->pending.length - relay->pending_sent,
 		};
-		ssize_t length = connection_send(worker->epoll_fd, sink, &piece, 1);
+		ssize_t length = connection_send(worker->epoll_fd, sink, &piece, 1, false);
 
 		if (length == -EAGAIN)
 			return RELAY_WAIT;

@@ -51,6 +51,7 @@ struct relay {
 	bool source_done; /* the framing is through: nothing more belongs to the message */
 	bool in_trailers;
 	bool splicing; /* once begun, a run is spliced to its end */
+	bool closes;   /* the sink is shut as soon as it has all */
 	bool unchunk;  /* the sink knows no chunked coding (HTTP/1.0): content only */
 };
 

@@ -64,6 +64,7 @@ static void start_response(struct worker *worker, struct exchange *exchange)
 		exchange->traits & EXCHANGE_HTTP10 && head->framing == HTTP_FRAMING_CHUNKED;
 	if (relay->unchunk || head->framing == HTTP_FRAMING_UNTIL_CLOSE || worker->draining)
 		exchange->session->state |= SESSION_CLOSE;
+	relay->closes = exchange->session->state & SESSION_CLOSE;
 	if (!head->keep_alive)
 		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
 }

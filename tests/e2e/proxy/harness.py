@@ -5,9 +5,9 @@ All on the loopback of a network namespace of its own (test_proxy.sh makes it): 
 import hashlib
 import os
 import re
-import re
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -201,6 +201,10 @@ class Client:
         """True once the proxy has closed; whatever it says before is thrown away."""
         self.reader.rest()
         return True
+
+    def segments_received(self):
+        """Of all kinds, as the kernel counts them: tcpi_segs_in of struct tcp_info."""
+        return struct.unpack_from("I", self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 144), 140)[0]
 
     def close(self):
         self.sock.close()

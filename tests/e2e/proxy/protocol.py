@@ -248,6 +248,24 @@ def head_and_empty_statuses_have_no_body_and_the_connection_goes_on():
         assert client.ask("/size/3").body == pattern(3)
 
 
+def a_last_response_and_the_connections_end_come_in_one_segment():
+    for target, status in (("/size/0", 200), ("/size/900", 200), ("/chunks/900/300", 200), ("/garbage", 502)):
+        with Client() as client:
+            assert client.ask(target, fields=("Connection: close",)).status == status
+            assert client.is_closed()
+            received = client.segments_received()
+            assert received <= 3, (target, received)  # two others: the handshake's, and the request's acknowledgement
+
+
+def a_last_response_arrives_whole_however_slowly_it_is_read():
+    for target, count in (("/size/60000", 60000), ("/size/1000000", 1000000), ("/chunks/200000/7000", 200000)):
+        with Client(receive_buffer=4096) as client:
+            client.send(request_bytes(target, fields=("Connection: close",)))
+            time.sleep(0.05)
+            assert client.response().body == pattern(count)
+            assert client.is_closed()
+
+
 def a_response_without_length_ends_with_the_connection():
     with Client() as client:
         answer = client.ask("/until-close/2500000")
