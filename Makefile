@@ -133,7 +133,7 @@ bench-arrivals: $(BUILD)/tests/bench/bench_arrivals
 # lanetag, HAProxy, nginx and a direct connection side by side (root; a quarter of an hour): docs/benchmark.md.
 .PHONY: bench
 bench: setup
-	$(Q)$(MAKE) --no-print-directory $(BUILD)/lanetag $(BUILD)/tests/bench/load $(BUILD)/tests/bench/origin \
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/lanetag $(BUILD)/tests/bench/load $(BUILD)/tests/bench/origin $(BUILD)/tests/bench/copier \
 		$(BUILD)/tests/apps/mock_app
 	$(Q)LANETAG_BUILD=$(BUILD) tests/bench/compare.sh
 

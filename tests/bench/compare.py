@@ -17,23 +17,23 @@ import tempfile
 import chain
 import report
 from measuring import measure, memory, rotated, run_load
-from parties import (BUILD, DIRECT, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP, LANETAG, LANETAG_KERNEL, NGINX, Origin,
-                     Party)
+from parties import (BUILD, COPIER, DIRECT, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP, LANETAG, LANETAG_KERNEL, NGINX,
+                     Origin, Party)
 
 USUAL = [DIRECT, LANETAG, NGINX, HAPROXY, HAPROXY_TCP]
 
 # Name, what the load is told, who takes part.
 WORKLOADS = {
-    "small": (["-c", "64"], USUAL + [LANETAG_KERNEL]),
-    "browser": (["-c", "64", "-B"], USUAL + [LANETAG_KERNEL]),
+    "small": (["-c", "64"], USUAL + [LANETAG_KERNEL, COPIER]),
+    "browser": (["-c", "64", "-B"], USUAL + [LANETAG_KERNEL, COPIER]),
     "connect": (["-c", "64", "-C"], USUAL),
     "response-1k": (["-c", "64", "-t", "1024"], USUAL),
-    "response-64k": (["-c", "32", "-t", "65536"], USUAL),
+    "response-64k": (["-c", "32", "-t", "65536"], USUAL + [COPIER]),
     "response-1m": (["-c", "16", "-t", "1048576"], USUAL + [HAPROXY_LARGE]),
     "post-1k": (["-c", "64", "-b", "1024"], USUAL),
     "post-64k": (["-c", "32", "-b", "65536"], USUAL),
     "post-1m": (["-c", "16", "-b", "1048576"], USUAL + [HAPROXY_LARGE]),
-    "rate-10k": (["-c", "64", "-r", "10000"], USUAL),
+    "rate-10k": (["-c", "64", "-r", "10000"], USUAL + [COPIER]),
 }
 
 

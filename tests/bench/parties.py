@@ -17,9 +17,10 @@ ORIGIN_PORT = 9000
 
 DIRECT, LANETAG, LANETAG_KERNEL = "direct", "lanetag", "lanetag, kernel"
 NGINX, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP = "nginx", "HAProxy", "HAProxy 64k", "HAProxy tcp"
+COPIER = "copier"
 # Outside of the range that clients' ports are taken from.
 PORTS = {DIRECT: ORIGIN_PORT, LANETAG: 8080, NGINX: 8081, HAPROXY: 8082, HAPROXY_TCP: 8083, HAPROXY_LARGE: 8084,
-         LANETAG_KERNEL: 8085}
+         LANETAG_KERNEL: 8085, COPIER: 8086}
 
 
 def pinned(cores, *command):
@@ -61,6 +62,8 @@ class Party:
     def command(self):
         if self.name == NGINX:
             return ["nginx", "-e", "stderr", "-p", self.directory, "-c", self.configuration("nginx.conf")]
+        if self.name == COPIER:
+            return [f"{BUILD}/tests/bench/copier", str(self.port), str(ORIGIN_PORT)]
         if self.name == HAPROXY_TCP:
             return ["haproxy", "-db", "-f", self.configuration("haproxy-tcp.cfg")]
         if self.name in (HAPROXY, HAPROXY_LARGE):

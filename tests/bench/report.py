@@ -5,21 +5,21 @@ import os
 import statistics
 
 import chain_report
-from parties import DIRECT, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP, LANETAG, LANETAG_KERNEL, NGINX
+from parties import COPIER, DIRECT, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP, LANETAG, LANETAG_KERNEL, NGINX
 from tables import by_round, number, ratio, spread, table
 
 BEGIN, END = "<!-- results: written by make bench -->", "<!-- end of results -->"
 
 # Workload: the least ratio of a peer's CPU to ours, for each peer (the best of several counts).
 GOALS = {
-    "small": {(NGINX,): 1.5, (HAPROXY,): 1.5, (HAPROXY_TCP,): 0.9},
-    "browser": {(NGINX,): 1.5, (HAPROXY,): 1.5, (HAPROXY_TCP,): 0.9},
+    "small": {(NGINX,): 1.5, (HAPROXY,): 1.5, (HAPROXY_TCP,): 0.9, (COPIER,): None},
+    "browser": {(NGINX,): 1.5, (HAPROXY,): 1.5, (HAPROXY_TCP,): 0.9, (COPIER,): None},
     "connect": {(NGINX,): 1.1, (HAPROXY,): 1.1},
-    "response-64k": {(NGINX,): 1.5},
+    "response-64k": {(NGINX,): 1.5, (COPIER,): None},
     "response-1m": {(NGINX, HAPROXY, HAPROXY_LARGE): 1.8},
     "post-64k": {(NGINX,): 1.5},
     "post-1m": {(NGINX, HAPROXY, HAPROXY_LARGE): 1.8},
-    "rate-10k": {(NGINX,): 1.15, (HAPROXY,): 1.4},
+    "rate-10k": {(NGINX,): 1.15, (HAPROXY,): 1.4, (COPIER,): None},
 }
 GOAL_START_BYTES, GOAL_IDLE_BYTES = 3_000_000, 256
 TITLES = {
@@ -28,7 +28,7 @@ TITLES = {
     "post-1k": "POST of 1 KiB", "post-64k": "POST of 64 KiB", "post-1m": "POST of 1 MiB",
     "rate-10k": "10,000 requests/s",
 }
-PARTIES = [DIRECT, LANETAG, LANETAG_KERNEL, NGINX, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP]
+PARTIES = [DIRECT, LANETAG, LANETAG_KERNEL, NGINX, HAPROXY, HAPROXY_LARGE, HAPROXY_TCP, COPIER]
 
 
 class Results:
@@ -109,7 +109,7 @@ def memory_table(results):
 def tags_table(results):
     return table(["users tagged of 1,000", "appver-a", "appver-b", "appver-c"],
                  [[party, *map(str, tags)] for party, tags in results.results["tagged_of_1000"].items()
-                  if party not in (DIRECT, HAPROXY_TCP)])
+                  if party not in (DIRECT, HAPROXY_TCP, COPIER)])
 
 
 def errors_of(raw):

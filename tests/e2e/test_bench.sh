@@ -34,6 +34,8 @@ claim "a direct connection, lanetag, nginx and HAProxy in both modes answer each
   '[.measurements[] | select(.requests > 0) | .party + .workload] as $done |
    all(("direct", "lanetag", "nginx", "HAProxy", "HAProxy tcp") as $party |
        ("small", "connect", "response-1m", "rate-10k") as $load | $party + $load; IN($done[]))'
+claim "so does the copier those that it is there for" \
+  '[.measurements[] | select(.party == "copier" and .requests > 0) | .workload] == ["small", "rate-10k"]'
 claim "each byte of bodies of 1 MiB comes through, both ways" \
   '[.checks[] | select(.arguments | index("-V"))] | length >= 15 and all(.errors == 0 and .requests > 0)'
 claim "no response is wrong or missing" 'all(.checks[], .measurements[]; .errors == 0)'
@@ -41,13 +43,13 @@ claim "lanetag tags users, the same ones as HAProxy's rules" \
   '.tagged_of_1000 | .lanetag == .HAProxy and all(.lanetag[]; . > 50 and . < 600)'
 claim "nginx tags about as many" '.tagged_of_1000.nginx | all(. > 50 and . < 600)'
 claim "a direct connection and a blind one bring no tags" \
-  '.tagged_of_1000 | .direct == [0, 0, 0] and ."HAProxy tcp" == [0, 0, 0]'
+  '.tagged_of_1000 | .direct == [0, 0, 0] and ."HAProxy tcp" == [0, 0, 0] and .copier == [0, 0, 0]'
 claim "each proxy's processor time is measured" \
   'all(.measurements[]; .machine_us >= 0 and (.proxy_us > 0) == (.party != "direct"))'
 claim "each proxy's memory is measured, at its start and with idle connections" \
   '.memory | length == 3 and all(.idle_connections == 200 and .start.anonymous > 0 and .start.resident > .start.anonymous)'
 claim "ratios are of each round, with the goals beside them" \
-  '[.ratios[] | select(.workload == "small")] | length == 3 and all((.ratios | length) == 1 and .goal > 0)'
+  '[.ratios[] | select(.workload == "small")] | length == 4 and all((.ratios | length) == 1 and (.goal > 0 or .peer == "copier"))'
 
 # What a chain is measured through; the kernel may lack what threads are followed by, or all.
 left_out='["lanetag, thread"]'
