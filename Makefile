@@ -34,7 +34,7 @@ CFLAGS ?= -O2 -g
 # The agent is optimised as a whole (a tenth fewer instructions per request). Tests link the same objects without.
 LTO := $(if $(SANITIZE),,-flto=auto -ffat-lto-objects)
 ALL_CFLAGS = $(CFLAGS) $(SANITIZE_FLAGS) -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
-	-Wmissing-prototypes -Wno-missing-field-initializers -D_GNU_SOURCE -DLANETAG_VERSION='"$(VERSION)"' \
+	-Wmissing-prototypes -Wno-missing-field-initializers -D_GNU_SOURCE \
 	-Iinclude -Iuser -I$(BUILD) $(shell pkg-config --cflags $(PACKAGES)) -pthread
 LIBS = $(shell pkg-config --libs $(PACKAGES)) -lelf -lz -lm -pthread
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -D__TARGET_ARCH_x86 -Iinclude -Ibpf \
@@ -57,7 +57,7 @@ FORMATTED := $(wildcard include/*/*.h bpf/*.[ch] user/*.[ch] user/*/*.[ch] tests
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build setup unit test-kernel test-kernels test-e2e test demo format lint install uninstall clean help
+.PHONY: FORCE all build setup unit test-kernel test-kernels test-e2e test demo format lint install uninstall clean help
 
 # Whole targets install what they need; parts (build, unit, …) take the machine as it is.
 all: setup build
@@ -75,7 +75,12 @@ $(BUILD)/liblanetag.a: $(LIBRARY_OBJECTS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/user/%.o: user/%.c | $(SKELETONS)
+# Written anew only when the version is another one, so that what says it is compiled anew.
+$(BUILD)/version.h: FORCE
+	$(Q)mkdir -p $(@D) && echo '#define LANETAG_VERSION "$(VERSION)"' >$@.new
+	$(Q)if cmp -s $@ $@.new; then rm $@.new; else mv $@.new $@; fi
+
+$(BUILD)/user/%.o: user/%.c | $(SKELETONS) $(BUILD)/version.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(LTO) -MMD -MP -c -o $@ $<
 

@@ -5,6 +5,7 @@
 
 #include "base/array.h"
 #include "cli/commands.h"
+#include "version.h"
 
 static const struct {
 	const char *name;

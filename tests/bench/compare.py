@@ -10,6 +10,7 @@ Runs in a network namespace of its own (compare.sh makes it). From the environme
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -124,6 +125,7 @@ def compare_proxies(workloads, rounds, seconds, idle):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # with all that was started
     setting = os.environ.get
     rounds, seconds = int(setting("BENCH_ROUNDS", "5")), float(setting("BENCH_SECONDS", "1.8"))
     known = [*WORKLOADS, *chain.WORKLOADS]

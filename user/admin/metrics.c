@@ -8,6 +8,7 @@
 #include "admin/lane_metrics.h"
 #include "admin/upstream_metrics.h"
 #include "base/array.h"
+#include "version.h"
 
 static void write_configuration(const struct admin_snapshot *snapshot, struct buffer *out)
 {

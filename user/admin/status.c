@@ -4,6 +4,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "version.h"
+
 static json_t *describe_lane(const struct admin_snapshot *snapshot, json_t *tag_value,
 			     uint32_t lane)
 {

@@ -18,6 +18,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "version.h"
 
 /* What the log held back is told after this time, even if nothing more happens. */
 #define LOG_REPORT_MS 5000
