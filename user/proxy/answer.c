@@ -5,27 +5,51 @@
 
 #include "http/answer.h"
 
-static void begin(unsigned status, struct buffer *out)
+/* True: the route removes this field, or puts its own in its place. */
+static bool is_replaced(const struct mesh_header_operations *operations, struct span name)
+{
+	for (size_t i = 0; i < operations->set_count; i++) {
+		if (span_equal_ignore_case(operations->set[i].name, name))
+			return true;
+	}
+	for (size_t i = 0; i < operations->remove_count; i++) {
+		if (span_equal_ignore_case(operations->remove[i], name))
+			return true;
+	}
+	return false;
+}
+
+static void append_field(struct span name, struct span value, struct buffer *out)
+{
+	buffer_append_span(out, name);
+	buffer_append(out, ": ", 2);
+	buffer_append_span(out, value);
+	buffer_append(out, "\r\n", 2);
+}
+
+/* One of ours, unless the route knows better. */
+static void append_own(const struct request *request, const char *name, struct span value,
+		       struct buffer *out)
+{
+	if (!is_replaced(&request->route.route->response_headers, span_of(name)))
+		append_field(span_of(name), value, out);
+}
+
+static void begin(const struct request *request, unsigned status, struct buffer *out)
 {
 	char date[HTTP_DATE_BYTES + 1];
 
 	http_date(time(NULL), date);
-	buffer_printf(out, "HTTP/1.1 %u %s\r\nDate: %s\r\n", status, http_status_phrase(status),
-		      date);
+	buffer_printf(out, "HTTP/1.1 %u %s\r\n", status, http_status_phrase(status));
+	append_own(request, "Date", span_of(date), out);
 }
 
 static void append_operations(const struct mesh_header_operations *operations, struct buffer *out)
 {
-	for (size_t i = 0; i < operations->set_count + operations->add_count; i++) {
-		const struct mesh_header_value *field =
-			i < operations->set_count ? &operations->set[i]
-						  : &operations->add[i - operations->set_count];
-
-		buffer_append_span(out, field->name);
-		buffer_append(out, ": ", 2);
-		buffer_append_span(out, field->value);
-		buffer_append(out, "\r\n", 2);
-	}
+	for (size_t i = 0; i < operations->set_count; i++)
+		append_field(operations->set[i].name, operations->set[i].value, out);
+	for (size_t i = 0; i < operations->add_count; i++)
+		append_field(operations->add[i].name, operations->add[i].value, out);
 }
 
 static bool has_content(unsigned status)
@@ -57,10 +81,12 @@ void answer_redirect(const struct request *request, bool close, struct buffer *o
 		.hash = request->hash,
 	};
 
-	begin(status, out);
-	buffer_append_text(out, "Location: ");
-	mesh_write_location(&query, &request->route, out);
-	buffer_append(out, "\r\n", 2);
+	begin(request, status, out);
+	if (!is_replaced(&request->route.route->response_headers, span_of("Location"))) {
+		buffer_append_text(out, "Location: ");
+		mesh_write_location(&query, &request->route, out);
+		buffer_append(out, "\r\n", 2);
+	}
 	end(request, status, close, (struct span){0}, out);
 }
 
@@ -68,8 +94,8 @@ void answer_directly(const struct request *request, bool close, struct buffer *o
 {
 	const struct mesh_direct_response *response = &request->route.route->direct_response;
 
-	begin(response->status, out);
+	begin(request, response->status, out);
 	if (response->body.length)
-		buffer_append_text(out, "Content-Type: text/plain\r\n");
+		append_own(request, "Content-Type", span_of("text/plain"), out);
 	end(request, response->status, close, response->body, out);
 }

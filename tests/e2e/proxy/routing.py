@@ -88,6 +88,8 @@ spec:
   - {name: redirect, match: [{uri: {prefix: /old}}], redirect: {uri: /new, authority: other.test, redirectCode: 308}}
   - {name: direct, match: [{uri: {prefix: /direct}}], directResponse: {status: 418, body: {string: "short and stout"}},
      headers: {response: {set: {x-direct: "yes"}}}}
+  - {name: json, match: [{uri: {prefix: /json}}], directResponse: {status: 200, body: {string: "{}"}},
+     headers: {response: {set: {content-type: application/json}, add: {x-direct: "yes"}, remove: [date]}}}
   - name: rewrite
     match: [{uri: {prefix: /api/}}]
     rewrite: {uri: /v2/, authority: inner.test}
@@ -183,6 +185,9 @@ def a_redirect_says_where():
 def a_direct_response_is_the_routes_own():
     answer = ask("/direct")
     assert (answer.status, answer.body, answer.get("x-direct")) == (418, b"short and stout", "yes")
+    answer = ask("/json")
+    assert (answer.body, answer.all("content-type"), answer.all("x-direct")) == (b"{}", ["application/json"], ["yes"])
+    assert answer.get("date") is None and ask("/direct").all("content-type") == ["text/plain"]
     answer = ask("/direct", method="HEAD")
     assert answer.get("content-length") == "15" and answer.body == b""
 
