@@ -85,31 +85,6 @@ static enum http_parse read_request_line(struct http_reader *reader, size_t maxi
 	return parse;
 }
 
-/* host [":" port]: names, IPv4, or IPv6 in brackets; `text` is not empty. */
-static bool is_authority(struct span text)
-{
-	const char *at = text.data, *end = text.data + text.length;
-
-	if (*at == '[') {
-		const char *start = ++at;
-		while (at < end && (http_byte_is(*at, HTTP_BYTE_HOST) || *at == ':'))
-			at++;
-		if (at == start || at == end || *at++ != ']')
-			return false;
-	} else {
-		at = http_skip_host(at, end);
-		if (at == text.data)
-			return false;
-	}
-	if (at == end)
-		return true;
-	if (*at++ != ':' || end - at > 5)
-		return false;
-	while (at < end && *at >= '0' && *at <= '9')
-		at++;
-	return at == end;
-}
-
 static void split_query(struct http_request_head *head, struct span path_and_query)
 {
 	head->query = (struct span){NULL, 0};
@@ -134,7 +109,7 @@ static enum http_parse split_absolute_form(struct http_request_head *head,
 		length++;
 	head->absolute_form = true;
 	head->authority = (struct span){rest.data, length};
-	if (length == 0 || !is_authority(head->authority))
+	if (length == 0 || !http_is_authority(head->authority))
 		return http_refuse(ret_refusal, 400, "malformed authority");
 	split_query(head, (struct span){rest.data + length, rest.length - length});
 	if (head->path.length == 0) { /* RFC 9112 3.2.1, 3.2.4 */
@@ -173,7 +148,7 @@ static enum http_parse check_host(struct http_request_head *head, const struct h
 			return http_refuse(ret_refusal, 400, "no Host");
 		return HTTP_PARSE_COMPLETE;
 	}
-	if (host->value.length && !is_authority(host->value))
+	if (host->value.length && !http_is_authority(host->value))
 		return http_refuse(ret_refusal, 400, "malformed Host");
 	if (!head->absolute_form)
 		head->authority = host->value;

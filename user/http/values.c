@@ -126,3 +126,36 @@ bool http_is_field_value(struct span text)
 	return span_trim(text).length == text.length &&
 	       (!text.length || http_skip_field_bytes(text.data, end) == end);
 }
+
+bool http_is_authority(struct span text)
+{
+	const char *at = text.data, *end = text.data + text.length;
+
+	if (!text.length)
+		return false;
+	if (*at == '[') {
+		const char *start = ++at;
+		while (at < end && (http_byte_is(*at, HTTP_BYTE_HOST) || *at == ':'))
+			at++;
+		if (at == start || at == end || *at++ != ']')
+			return false;
+	} else {
+		at = http_skip_host(at, end);
+		if (at == text.data)
+			return false;
+	}
+	if (at == end)
+		return true;
+	if (*at++ != ':' || end - at > 5)
+		return false;
+	while (at < end && *at >= '0' && *at <= '9')
+		at++;
+	return at == end;
+}
+
+bool http_is_target(struct span text)
+{
+	const char *end = text.data + text.length;
+
+	return text.length && http_skip_target(text.data, end) == end;
+}

@@ -48,3 +48,7 @@ bool http_percent_decode(struct span text, struct buffer *out);
 bool http_is_token(struct span text);
 /* True if it may stand in a field's value: no control byte but HTAB, no white space at the ends. */
 bool http_is_field_value(struct span text);
+/* host [":" port]: a name, IPv4, or IPv6 in brackets (RFC 3986 3.2, without user information). */
+bool http_is_authority(struct span text);
+/* True if it may stand in a request target: visible ASCII without '#'. */
+bool http_is_target(struct span text);

@@ -11,19 +11,51 @@
 
 /* A text that goes into a head as it stands; NULL if absent or wrong. */
 static const char *read_field_value(const struct builder *builder, const struct node *mapping,
-				    const struct path *parent, const char *field, bool spaces)
+				    const struct path *parent, const char *field)
 {
 	struct path path = path_field(parent, field);
 	const char *text = builder_text(builder, mapping, parent, field);
 
 	if (!text || !*text)
 		return NULL;
-	if (!http_is_field_value(span_of(text)) || (!spaces && strpbrk(text, " \t"))) {
+	if (!http_is_field_value(span_of(text)) || strpbrk(text, " \t")) {
 		reader_error(&builder->reader, node_get(mapping, field), &path,
 			     "holds bytes that no head may hold");
 		return NULL;
 	}
 	return text;
+}
+
+/* A host that stands in a Host field or a Location; NULL if absent or wrong. */
+static const char *read_authority(const struct builder *builder, const struct node *mapping,
+				  const struct path *parent)
+{
+	struct path path = path_field(parent, "authority");
+	const char *text = builder_text(builder, mapping, parent, "authority");
+
+	if (!text || !*text)
+		return NULL;
+	if (http_is_authority(span_of(text)))
+		return text;
+	reader_error(&builder->reader, node_get(mapping, "authority"), &path,
+		     "must be a host, with or without a port");
+	return NULL;
+}
+
+/* A part of a request target; NULL if absent or wrong. */
+static const char *read_target(const struct builder *builder, const struct node *mapping,
+			       const struct path *parent, const char *field)
+{
+	struct path path = path_field(parent, field);
+	const char *text = builder_text(builder, mapping, parent, field);
+
+	if (!text || !*text)
+		return NULL;
+	if (http_is_target(span_of(text)))
+		return text;
+	reader_error(&builder->reader, node_get(mapping, field), &path,
+		     "holds bytes that no request target may hold: write them as %%XX");
+	return NULL;
 }
 
 void http_redirect_read(const struct builder *builder, const struct node *node,
@@ -42,12 +74,12 @@ void http_redirect_read(const struct builder *builder, const struct node *node,
 
 	route->has_redirect = true;
 	reader_check_fields(&builder->reader, node, path, fields, ARRAY_LENGTH(fields));
-	redirect->uri = read_field_value(builder, node, path, "uri", false);
+	redirect->uri = read_field_value(builder, node, path, "uri");
 	if (redirect->uri && strstr(redirect->uri, "%PREFIX()%"))
 		reader_error(&builder->reader, node_get(node, "uri"), path,
 			     "%%PREFIX()%% is not supported");
-	redirect->authority = read_field_value(builder, node, path, "authority", false);
-	redirect->scheme = read_field_value(builder, node, path, "scheme", false);
+	redirect->authority = read_authority(builder, node, path);
+	redirect->scheme = read_field_value(builder, node, path, "scheme");
 	if (redirect->scheme && strcmp(redirect->scheme, "http") &&
 	    strcmp(redirect->scheme, "https"))
 		reader_error(&builder->reader, node_get(node, "scheme"), &scheme_path,
@@ -111,7 +143,7 @@ static void read_regex_rewrite(const struct builder *builder, const struct node 
 	reader_check_fields(&builder->reader, node, &path, fields, ARRAY_LENGTH(fields));
 	const char *pattern = builder_required_text(builder, node, &path, "match");
 	builder_required_text(builder, node, &path, "rewrite");
-	const char *substitution = read_field_value(builder, node, &path, "rewrite", false);
+	const char *substitution = read_target(builder, node, &path, "rewrite");
 	if (rewrite->uri)
 		reader_error(&builder->reader, node, &path, "cannot stand beside uri");
 	if (!pattern || !substitution)
@@ -133,8 +165,8 @@ void http_rewrite_read(const struct builder *builder, const struct node *node,
 
 	reader_check_fields(&builder->reader, node, path, fields, ARRAY_LENGTH(fields));
 	struct rewrite_manifest *rewrite = &route->rewrite;
-	rewrite->uri = read_field_value(builder, node, path, "uri", false);
-	rewrite->authority = read_field_value(builder, node, path, "authority", false);
+	rewrite->uri = read_target(builder, node, path, "uri");
+	rewrite->authority = read_authority(builder, node, path);
 	if (rewrite->uri && rewrite->uri[0] != '/')
 		reader_error(&builder->reader, node_get(node, "uri"), &uri_path,
 			     "must begin with /");
