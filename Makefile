@@ -145,19 +145,26 @@ bench: setup
 # libFuzzer runs, FUZZ_SECONDS each. New inputs go into build/; a crash leaves its input there.
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZED_SOURCES := $(wildcard user/base/*.c user/http/*.c)
+FUZZED_SOURCES := $(filter-out user/main.c,$(USER_SOURCES))
+FUZZED_HEADERS := $(wildcard tests/fuzz/*.h include/*/*.h user/*/*.h)
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZED_SOURCES) $(wildcard tests/fuzz/*.h user/base/*.h user/http/*.h)
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZED_SOURCES) $(FUZZED_HEADERS) | $(SKELETONS) $(BUILD)/version.h
 	$(call say,FUZZ,$@)
-	$(Q)mkdir -p $(@D) && $(CLANG) -g -O1 -std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser -Itests \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(FUZZED_SOURCES)
+	$(Q)mkdir -p $(@D) && $(CLANG) -g -O1 -std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser -Itests -I$(BUILD) \
+		$(shell pkg-config --cflags $(PACKAGES)) -pthread -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $@ $< $(FUZZED_SOURCES) $(LIBS)
+
+# The words that manifests are made of.
+$(BUILD)/fuzz/manifest.dict: $(wildcard user/manifest/*.c user/policy/*.c)
+	$(Q)mkdir -p $(@D) && grep -ohE '"[A-Za-z][A-Za-z0-9._/-]{2,40}"' $^ | grep -v '\.h"' | sort -u >$@
 
 .PHONY: fuzz
-fuzz: $(FUZZERS)
-	$(Q)for fuzzer in $(FUZZERS); do name=$${fuzzer##*/fuzz_}; \
+fuzz: $(FUZZERS) $(BUILD)/fuzz/manifest.dict
+	$(Q)for fuzzer in $(FUZZERS); do name=$${fuzzer##*/fuzz_}; words=$(BUILD)/fuzz/$$name.dict; \
 		mkdir -p $(BUILD)/fuzz/corpus/$$name; \
 		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 -verbosity=0 -print_final_stats=1 \
-			-artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+			$$(test -f $$words && echo -dict=$$words) -artifact_prefix=$(BUILD)/fuzz/ \
+			$(BUILD)/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
 
 demo: setup
