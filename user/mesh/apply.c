@@ -28,6 +28,19 @@ int mesh_apply_operations(const struct mesh_header_operations *operations, struc
 	return result;
 }
 
+bool mesh_operations_replace(const struct mesh_header_operations *operations, struct span name)
+{
+	for (size_t i = 0; i < operations->set_count; i++) {
+		if (span_equal_ignore_case(operations->set[i].name, name))
+			return true;
+	}
+	for (size_t i = 0; i < operations->remove_count; i++) {
+		if (span_equal_ignore_case(operations->remove[i], name))
+			return true;
+	}
+	return false;
+}
+
 bool mesh_share_holds(uint32_t share, uint64_t draw)
 {
 	if (share >= MESH_SHARE_ALL)

@@ -19,6 +19,9 @@ static inline int mesh_apply_headers(const struct mesh_header_operations *operat
 	return mesh_apply_operations(operations, edit);
 }
 
+/* True if they remove the fields of this name, or set their own in their place. */
+bool mesh_operations_replace(const struct mesh_header_operations *operations, struct span name);
+
 /* True for `share` millionths of all values of `draw` (a random number, or a hash of the user). */
 bool mesh_share_holds(uint32_t share, uint64_t draw);
 

@@ -4,19 +4,19 @@
 #include <time.h>
 
 #include "http/answer.h"
+#include "mesh/apply.h"
 
-/* True: the route removes this field, or puts its own in its place. */
+/*
+ * True: the route removes this field, or puts its own in its place. Also by `add`: none of ours may
+ * stand twice in a head.
+ */
 static bool is_replaced(const struct mesh_header_operations *operations, struct span name)
 {
-	for (size_t i = 0; i < operations->set_count; i++) {
-		if (span_equal_ignore_case(operations->set[i].name, name))
+	for (size_t i = 0; i < operations->add_count; i++) {
+		if (span_equal_ignore_case(operations->add[i].name, name))
 			return true;
 	}
-	for (size_t i = 0; i < operations->remove_count; i++) {
-		if (span_equal_ignore_case(operations->remove[i], name))
-			return true;
-	}
-	return false;
+	return mesh_operations_replace(operations, name);
 }
 
 static void append_field(struct span name, struct span value, struct buffer *out)

@@ -6,10 +6,28 @@
 
 #include "base/address.h"
 #include "base/word.h"
+#include "mesh/apply.h"
 
 static const struct span forwarded_for_name = {"X-Forwarded-For", 15};
 static const struct span forwarded_proto_name = {"X-Forwarded-Proto", 17};
 static const struct span request_id_name = {"X-Request-Id", 12};
+static const struct span via_name = {"Via", 3};
+
+static bool replaces(const struct mesh_header_operations *operations, struct span name)
+{
+	return operations->set_count | operations->remove_count &&
+	       mesh_operations_replace(operations, name);
+}
+
+/* What a route, or its destination, has set or removed stays as they want it. */
+static bool is_routes(const struct request *request, struct span name)
+{
+	const struct route_result *result = &request->route;
+
+	return result->route &&
+	       (replaces(&result->route->request_headers, name) ||
+		(result->destination && replaces(&result->destination->request_headers, name)));
+}
 
 /* Several fields are one list (RFC 9110 5.3): many applications only look at the first. */
 static void append_received(struct request *request)
@@ -79,31 +97,53 @@ static char *put_request_id(char *at, struct request *request)
 	return at;
 }
 
+/* Begins the list of addresses; the client's comes behind it. False: it is the route's. */
+static bool begin_addresses(struct request *request)
+{
+	if (is_routes(request, forwarded_for_name))
+		return false;
+	buffer_append(&request->values, "X-Forwarded-For: ", 17);
+	if (http_names_may_hold(request->head.names, forwarded_for_name))
+		append_received(request);
+	return true;
+}
+
+static char *put_via(char *at, const struct request *request)
+{
+	return request->head.minor_version ? PUT_LITERAL(at, VIA_LINE("1"))
+					   : PUT_LITERAL(at, VIA_LINE("0"));
+}
+
 int forwarding_add_fields(struct request *request)
 {
 	struct http_edit *edit = &request->edit;
 	struct buffer *values = &request->values;
-	size_t start = values->length, count = 2;
+	size_t start = values->length, count = 0;
 	struct span present;
-
-	buffer_append(values, "X-Forwarded-For: ", 17);
-	if (http_names_may_hold(request->head.names, forwarded_for_name))
-		append_received(request);
+	bool has_addresses = begin_addresses(request);
 	char *tail = buffer_reserve(values, TAIL_BYTES), *at = tail;
+
 	if (!tail)
 		return -1;
-	at += address_print(request->connection->remote_address, at);
-	at = PUT_LITERAL(at, "\r\n");
-	if (!http_edit_get(edit, forwarded_proto_name, &present)) {
+	if (has_addresses) {
+		at += address_print(request->connection->remote_address, at);
+		at = PUT_LITERAL(at, "\r\n");
+		count++;
+	}
+	if (!http_edit_get(edit, forwarded_proto_name, &present) &&
+	    !is_routes(request, forwarded_proto_name)) {
 		at = PUT_LITERAL(at, FORWARDED_PROTO_LINE);
 		count++;
 	}
-	if (!http_edit_get(edit, request_id_name, &request->id)) {
+	if (!http_edit_get(edit, request_id_name, &request->id) &&
+	    !is_routes(request, request_id_name)) {
 		at = put_request_id(at, request);
 		count++;
 	}
-	at = request->head.minor_version ? PUT_LITERAL(at, VIA_LINE("1"))
-					 : PUT_LITERAL(at, VIA_LINE("0"));
+	if (!is_routes(request, via_name)) {
+		at = put_via(at, request);
+		count++;
+	}
 	values->length += (size_t)(at - tail);
 	edit->tail = (struct span){values->data + start, values->length - start};
 	/* They count among those that may be added, as if they were added one by one. */

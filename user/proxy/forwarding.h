@@ -5,6 +5,6 @@
 
 /*
  * Via, X-Forwarded-For (the client appended), X-Forwarded-Proto and X-Request-Id (where missing).
- * -1 if there is no room.
+ * None of those that the route or its destination has set or removed. -1 if there is no room.
  */
 int forwarding_add_fields(struct request *request);

@@ -27,7 +27,19 @@ static const char manifests[] =
 	"apiVersion: networking.istio.io/v1\n"
 	"kind: VirtualService\n"
 	"metadata: {name: edge}\n"
-	"spec: {hosts: ['*'], gateways: [edge], http: [{route: [{destination: {host: app}}]}]}\n"
+	"spec:\n"
+	"  hosts: ['*']\n"
+	"  gateways: [edge]\n"
+	"  http:\n"
+	"  - match: [{headers: {x-case: {exact: hidden}}}]\n"
+	"    headers: {request: {remove: [x-forwarded-for, x-request-id, via]}}\n"
+	"    route: [{destination: {host: app},"
+	" headers: {request: {remove: [x-forwarded-proto]}}}]\n"
+	"  - match: [{headers: {x-case: {exact: own}}}]\n"
+	"    headers: {request: {set: {x-forwarded-for: 10.0.0.7, via: mine}}}\n"
+	"    route: [{destination: {host: app},"
+	" headers: {request: {set: {x-forwarded-proto: https, x-request-id: '7'}}}}]\n"
+	"  - {route: [{destination: {host: app}}]}\n"
 	"---\n"
 	"apiVersion: v1\n"
 	"kind: Service\n"
@@ -228,6 +240,26 @@ static void forwarding_fields_are_added(void **state)
 	assert_has(stage, "X-Request-Id: ");
 }
 
+static void forwarding_fields_of_the_route_stay_as_it_wants_them(void **state)
+{
+	struct stage *stage = *state;
+
+	run(stage, MESH_LISTENER_GATEWAY, NULL,
+	    "x-case: hidden\r\nX-Forwarded-For: 198.51.100.1\r\n");
+	assert_lacks(stage, "X-Forwarded");
+	assert_lacks(stage, "X-Request-Id");
+	assert_lacks(stage, "Via:");
+	run(stage, MESH_LISTENER_GATEWAY, NULL,
+	    "x-case: own\r\nX-Forwarded-For: 198.51.100.1\r\nVia: 1.1 other\r\n");
+	assert_has(stage, "x-forwarded-for: 10.0.0.7\r\n");
+	assert_has(stage, "x-forwarded-proto: https\r\n");
+	assert_has(stage, "x-request-id: 7\r\n");
+	assert_has(stage, "via: mine\r\n");
+	assert_lacks(stage, "192.0.2.9");
+	assert_lacks(stage, "198.51.100.1");
+	assert_lacks(stage, "lanetag");
+}
+
 static void a_head_without_room_for_the_tags_is_refused(void **state)
 {
 	struct stage *stage = *state;
@@ -254,6 +286,7 @@ int main(void)
 		CLAIM(baggage_that_would_break_the_head_is_dropped),
 		CLAIM(baggage_without_room_stays_as_it_is),
 		CLAIM(forwarding_fields_are_added),
+		CLAIM(forwarding_fields_of_the_route_stay_as_it_wants_them),
 		CLAIM(a_head_without_room_for_the_tags_is_refused),
 	};
 
