@@ -66,7 +66,7 @@ void http_redirect_read(const struct builder *builder, const struct node *node,
 		{"port", FIELD_READ}, {"derivePort", FIELD_READ}, {"redirectCode", FIELD_READ},
 	};
 	static const uint16_t codes[] = {301, 302, 303, 307, 308};
-	struct path scheme_path = path_field(path, "scheme");
+	struct path uri_path = path_field(path, "uri"), scheme_path = path_field(path, "scheme");
 	struct path code_path = path_field(path, "redirectCode");
 	struct path derive_path = path_field(path, "derivePort");
 	struct redirect_manifest *redirect = &route->redirect;
@@ -78,6 +78,9 @@ void http_redirect_read(const struct builder *builder, const struct node *node,
 	if (redirect->uri && strstr(redirect->uri, "%PREFIX()%"))
 		reader_error(&builder->reader, node_get(node, "uri"), path,
 			     "%%PREFIX()%% is not supported");
+	else if (redirect->uri && redirect->uri[0] != '/') /* it would go on with the host */
+		reader_error(&builder->reader, node_get(node, "uri"), &uri_path,
+			     "must begin with /");
 	redirect->authority = read_authority(builder, node, path);
 	redirect->scheme = read_field_value(builder, node, path, "scheme");
 	if (redirect->scheme && strcmp(redirect->scheme, "http") &&

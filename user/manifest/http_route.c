@@ -160,12 +160,10 @@ static void read_mirrors(const struct builder *builder, const struct node *mappi
 		return;
 	if (one) {
 		read_destination(builder, one, &mirror_path, &mirrors[0].destination);
-		mirrors[0].share = http_percentage_read(builder, mapping, parent,
-							"mirrorPercentage", SHARE_ALL);
-		struct mirror_manifest *first = &mirrors[0];
 		uint32_t percent =
-			builder_number(builder, mapping, parent, "mirrorPercent", 0, 100, 101);
-		first->share = percent > 100 ? first->share : percent * (SHARE_ALL / 100);
+			builder_number(builder, mapping, parent, "mirrorPercent", 0, 100, 100);
+		mirrors[0].share = http_percentage_read(
+			builder, mapping, parent, "mirrorPercentage", percent * (SHARE_ALL / 100));
 	}
 	for (size_t i = 0; list && i < list->count; i++) {
 		struct path item = path_item(&list_path, i);

@@ -361,7 +361,8 @@ static void compile_retries(const struct rule_context *context,
 		compile_array(context->resource->compiler, strlen(text) / 3 + 1, sizeof(*codes));
 	retries->present = true;
 	retries->attempts = manifest->attempts;
-	retries->per_try_timeout_ms = manifest->per_try_timeout_ms;
+	/* Attempts of 0 turn the whole policy off, as in Istio. */
+	retries->per_try_timeout_ms = manifest->attempts ? manifest->per_try_timeout_ms : 0;
 	retries->status_codes = codes;
 	while (codes && rest.length) {
 		span_cut(rest, ',', &word, &rest);

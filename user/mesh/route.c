@@ -336,15 +336,14 @@ int mesh_write_target(const struct route_result *result, struct span target, str
 static void write_location_authority(const struct route_query *query,
 				     const struct mesh_redirect *redirect, struct buffer *out)
 {
-	struct span authority = query->request->head->authority;
+	struct span authority =
+		redirect->authority.data ? redirect->authority : query->request->head->authority;
 	bool other_scheme =
 		redirect->scheme.length && !span_equal(redirect->scheme, span_of("http"));
 	uint16_t port = redirect->port;
 
-	if (redirect->authority.data) {
-		buffer_append_span(out, redirect->authority);
-	} else if (port || redirect->port_from_request || other_scheme) {
-		/* The received port would be wrong. */
+	if (port || redirect->port_from_request || (other_scheme && !redirect->authority.data)) {
+		/* Another one takes its place; the one received would be wrong. */
 		struct span host = host_of(authority);
 		bool brackets = authority.length && authority.data[0] == '[';
 
@@ -358,18 +357,26 @@ static void write_location_authority(const struct route_query *query,
 		buffer_printf(out, ":%u", port);
 }
 
+/* Not what OPTIONS * has in its place. */
+static struct span path_of(const struct http_request_head *head)
+{
+	return span_starts_with(head->path, span_of("/")) ? head->path : span_of("/");
+}
+
 void mesh_write_location(const struct route_query *query, const struct route_result *result,
 			 struct buffer *out)
 {
 	const struct mesh_redirect *redirect = &result->route->redirect;
 	const struct http_request_head *head = query->request->head;
 
-	buffer_append_span(out, redirect->scheme.length ? redirect->scheme : span_of("http"));
-	buffer_append_text(out, "://");
-	write_location_authority(query, redirect, out);
-	buffer_append_span(out, redirect->uri.data  ? redirect->uri
-				: head->path.length ? head->path
-						    : span_of("/"));
+	/* Who has sent no Host resolves a relative reference (RFC 9110 10.2.2). */
+	if (redirect->authority.data || head->authority.length) {
+		buffer_append_span(out,
+				   redirect->scheme.length ? redirect->scheme : span_of("http"));
+		buffer_append_text(out, "://");
+		write_location_authority(query, redirect, out);
+	}
+	buffer_append_span(out, redirect->uri.data ? redirect->uri : path_of(head));
 	if (head->query.data &&
 	    !(redirect->uri.data && memchr(redirect->uri.data, '?', redirect->uri.length))) {
 		buffer_append_byte(out, '?');

@@ -115,6 +115,31 @@ static void all_actions_of_an_entry_are_read(void **state)
 	done(&reading);
 }
 
+static void the_newer_form_of_a_mirrors_share_wins(void **state)
+{
+	static const struct {
+		const char *fields;
+		uint32_t share;
+	} rows[] = {
+		{"", 1000000},
+		{", mirrorPercent: 25", 250000},
+		{", mirrorPercent: 25, mirrorPercentage: {value: 50}", 500000},
+		{", mirrorPercentage: {}", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct buffer text = {0};
+
+		buffer_printf(&text, ROUTE ", mirror: {host: m}%s", rows[i].fields);
+		struct reading reading = read_entry(buffer_text(&text));
+		assert_nothing_said(&reading.diagnostics);
+		assert_int_equal(reading.service.http[0].mirrors[0].share, rows[i].share);
+		done(&reading);
+		buffer_free(&text);
+	}
+}
+
 static void a_fault_without_a_percentage_hits_nobody(void **state)
 {
 	struct reading reading = read_entry(ROUTE ", fault: {delay: {fixedDelay: 2s}, abort: "
@@ -222,6 +247,7 @@ static void what_is_wrong_with_an_entry_is_named(void **state)
 		{"redirect: {redirectCode: 304}",
 		 "redirectCode: must be 301, 302, 303, 307 or 308"},
 		{"redirect: {scheme: ftp}", "redirect.scheme: must be http or https"},
+		{"redirect: {uri: new}", "redirect.uri: must begin with /"},
 		{"redirect: {uri: '/a b'}", "redirect.uri: holds bytes that no head may hold"},
 		{"redirect: {authority: 'u@a'}", "redirect.authority: must be a host"},
 		{"redirect: {authority: '[::1'}", "redirect.authority: must be a host"},
@@ -277,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_conditions_of_a_match_are_read),
 		cmocka_unit_test(all_actions_of_an_entry_are_read),
+		cmocka_unit_test(the_newer_form_of_a_mirrors_share_wins),
 		cmocka_unit_test(a_fault_without_a_percentage_hits_nobody),
 		cmocka_unit_test(redirects_and_direct_responses_are_read),
 		cmocka_unit_test(the_only_destination_takes_everything),

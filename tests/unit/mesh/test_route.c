@@ -387,6 +387,11 @@ static void a_redirect_says_where_to(void **state)
 		{REDIRECT("port: 443, scheme: https"), "/old", "https://a/old"},
 		{REDIRECT("derivePort: FROM_REQUEST_PORT, authority: b"), "/", "http://b/"},
 		{REDIRECT("authority: b, port: 81"), "/x", "http://b:81/x"},
+		{REDIRECT("authority: 'b:1', port: 81"), "/x", "http://b:81/x"},
+		{REDIRECT("authority: '[::1]:1', derivePort: FROM_REQUEST_PORT"), "/x",
+		 "http://[::1]/x"},
+		{REDIRECT("authority: 'b:1', scheme: https"), "/x", "https://b:1/x"},
+		{REDIRECT("authority: b"), "*", "http://b/"},
 	};
 
 	(void)state;
@@ -395,7 +400,8 @@ static void a_redirect_says_where_to(void **state)
 		struct request request;
 		struct buffer out = {0}, text = {0};
 
-		buffer_printf(&text, "GET %s HTTP/1.1\r\nHost: a:8080\r\n\r\n", rows[i].request);
+		buffer_printf(&text, "%s %s HTTP/1.1\r\nHost: a:8080\r\n\r\n",
+			      rows[i].request[0] == '*' ? "OPTIONS" : "GET", rows[i].request);
 		fixture_start(&fixture, rows[i].entry);
 		request_route(&request, fixture.mesh, service_at(fixture.mesh, "10.96.0.1", 80),
 			      buffer_text(&text));
@@ -407,6 +413,37 @@ static void a_redirect_says_where_to(void **state)
 		buffer_free(&text);
 		fixture_stop(&fixture);
 	}
+}
+
+static void a_redirect_without_any_host_is_relative(void **state)
+{
+	struct fixture fixture;
+	struct request request;
+	struct buffer out = {0};
+
+	(void)state;
+	fixture_start(&fixture, REDIRECT("uri: /new"));
+	request_route(&request, fixture.mesh, service_at(fixture.mesh, "10.96.0.1", 80),
+		      "GET /old?q HTTP/1.0\r\n\r\n");
+	mesh_write_location(&request.query, &request.result, &out);
+	assert_string_equal(buffer_text(&out), "/new?q");
+	buffer_free(&out);
+	fixture_stop(&fixture);
+}
+
+static void retries_that_are_off_time_no_try(void **state)
+{
+	struct fixture fixture;
+	struct request request;
+
+	(void)state;
+	fixture_start(&fixture, HTTP("  - {route: [{destination: {host: a, subset: v1}}],"
+				     " retries: {attempts: 0, perTryTimeout: 1s}}\n"));
+	request_route(&request, fixture.mesh, service_at(fixture.mesh, "10.96.0.1", 80),
+		      "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_true(request.result.route->retries.present);
+	assert_int_equal(request.result.route->retries.per_try_timeout_ms, 0);
+	fixture_stop(&fixture);
 }
 
 static void actions_reach_the_route(void **state)
@@ -674,6 +711,8 @@ int main(void)
 		cmocka_unit_test(a_side_without_weight_gets_nobody),
 		cmocka_unit_test(a_rewrite_replaces_the_prefix_or_the_path),
 		cmocka_unit_test(a_redirect_says_where_to),
+		cmocka_unit_test(a_redirect_without_any_host_is_relative),
+		cmocka_unit_test(retries_that_are_off_time_no_try),
 		cmocka_unit_test(actions_reach_the_route),
 		cmocka_unit_test(retries_without_conditions_have_istios),
 		cmocka_unit_test(cluster_policies_come_from_host_or_port),
