@@ -231,6 +231,9 @@ enum exchange_progress attempt_resume(struct worker *worker, struct exchange *ex
 			return EXCHANGE_WAITING;
 		dequeue(exchange);
 	}
+	/* Pauses come before retries: this was a fault's delay, and the clock starts only now. */
+	if (exchange->events & EXCHANGE_DELAYED && !exchange->retries)
+		exchange_start_timeouts(worker, exchange);
 	exchange->events &= (uint16_t)~EXCHANGE_DELAYED;
 	if (exchange->fault_status)
 		return exchange_fail(worker, exchange, exchange->fault_status, "injected fault");

@@ -5,7 +5,6 @@
 #include "proxy/answer.h"
 #include "proxy/generation.h"
 #include "proxy/listener.h"
-#include "proxy/mirror.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
 
@@ -72,9 +71,12 @@ static enum exchange_progress answer_here(struct worker *worker, struct session 
 {
 	const struct http_request_head *head = &worker->request.head;
 
-	/* The body is not read: nothing can follow it. */
+	/*
+	 * The body is not read: nothing can follow it. A client of HTTP/1.0 waits for the end, unless
+	 * it is told otherwise.
+	 */
 	relay_start(&session->exchange->request, head->framing, head->content_length);
-	if (head->framing != HTTP_FRAMING_NONE)
+	if (head->framing != HTTP_FRAMING_NONE || head->minor_version == 0)
 		session->state |= SESSION_CLOSE;
 	session->exchange->traits |= head->is_head ? EXCHANGE_TO_HEAD : 0;
 	if (verdict.status)
@@ -128,7 +130,6 @@ enum exchange_progress dispatch_request(struct worker *worker, struct session *s
 	if (written < 0)
 		return answer_here(worker, session,
 				   (struct request_verdict){431, "request head too large"});
-	mirror_request(worker, exchange, &worker->request, data, length);
 	return exchange_forward(worker, exchange, &worker->request,
 				(struct span){worker->head_memory, (size_t)written}, data, length,
 				ret_consumed);

@@ -173,7 +173,8 @@ enum exchange_progress exchange_fail(struct worker *worker, struct exchange *exc
 
 	if (exchange->events & EXCHANGE_RESPONSE_STARTED)
 		return EXCHANGE_ABORTED;
-	if (!exchange->request.source_done)
+	/* What of the body still comes is not read; a client of HTTP/1.0 waits for the end. */
+	if (!exchange->request.source_done || exchange->traits & EXCHANGE_HTTP10)
 		session->state |= SESSION_CLOSE;
 	buffer_clear(&worker->scratch);
 	http_error_response(status, reason, time(NULL), session->state & SESSION_CLOSE,
@@ -250,11 +251,29 @@ static void choose_hash(struct worker *worker, struct exchange *exchange,
 	exchange->has_hash = true;
 }
 
+void exchange_start_timeouts(const struct worker *worker, struct exchange *exchange)
+{
+	const struct mesh_route *route = exchange->route.route;
+
+	if (!route)
+		return;
+	if (route->timeout_ms)
+		exchange->deadline_ms = worker->now_ms + route->timeout_ms;
+	if (route->retries.per_try_timeout_ms && exchange->upstream)
+		exchange->try_deadline_ms = worker->now_ms + route->retries.per_try_timeout_ms;
+}
+
+/* The route's timeouts are the upstream's time: a client that sends slowly has `body-timeout`. */
+static void stop_timeouts(struct exchange *exchange)
+{
+	exchange->deadline_ms = TIMER_NEVER;
+	exchange->try_deadline_ms = TIMER_NEVER;
+}
+
 static void start_request(struct worker *worker, struct exchange *exchange,
 			  const struct request *request)
 {
 	const struct http_request_head *head = &request->head;
-	const struct mesh_route *route = request->route.route;
 
 	exchange->route = request->route;
 	exchange->cluster = request->route.cluster;
@@ -263,8 +282,6 @@ static void start_request(struct worker *worker, struct exchange *exchange,
 				      (head->minor_version == 0 ? EXCHANGE_HTTP10 : 0) |
 				      (head->upgrade ? EXCHANGE_UPGRADE : 0));
 	choose_hash(worker, exchange, request);
-	if (route && route->timeout_ms)
-		exchange->deadline_ms = worker->now_ms + route->timeout_ms;
 	if (head->framing != HTTP_FRAMING_NONE)
 		relay_start(&exchange->request, head->framing, head->content_length);
 	if (request->listener->kind == MESH_LISTENER_GATEWAY) {
@@ -297,11 +314,12 @@ static enum attempt_result first_attempt(struct worker *worker, struct exchange 
 	draw_faults(worker, exchange);
 	if (exchange->events & EXCHANGE_DELAYED || exchange->fault_status)
 		return ATTEMPT_WAITS;
+	exchange_start_timeouts(worker, exchange);
 	return attempt_start(worker, exchange);
 }
 
 enum exchange_progress exchange_forward(struct worker *worker, struct exchange *exchange,
-					const struct request *request, struct span head, char *data,
+					struct request *request, struct span head, char *data,
 					size_t length, size_t *ret_consumed)
 {
 	start_request(worker, exchange, request);
@@ -309,6 +327,9 @@ enum exchange_progress exchange_forward(struct worker *worker, struct exchange *
 	enum attempt_result attempt = first_attempt(worker, exchange);
 	struct connection *sink = exchange->upstream ? &exchange->upstream->connection : NULL;
 
+	/* What a fault keeps from the destination is kept from its mirrors. */
+	if (!exchange->fault_status)
+		mirror_request(worker, exchange, request, data, length);
 	*ret_consumed = 0;
 	switch (relay_push(worker, &exchange->request, sink, head, data, length, ret_consumed)) {
 	case RELAY_DONE:
@@ -336,6 +357,7 @@ static enum exchange_progress cut_request(struct worker *worker, struct exchange
 	exchange->upstream->connection.state |= CONNECTION_READABLE | CONNECTION_RESET;
 	exchange->phase_deadline_ms =
 		worker->now_ms + worker->proxy->options.upstream_response_timeout_ms;
+	exchange_start_timeouts(worker, exchange);
 	return EXCHANGE_WAITING;
 }
 
@@ -366,8 +388,13 @@ static enum exchange_progress drive_request(struct worker *worker, struct exchan
 
 	if (exchange->events & over || !exchange->upstream || exchange_is_connecting(exchange))
 		return EXCHANGE_WAITING;
+	bool is_coming = !exchange->request.source_done;
+	if (is_coming)
+		stop_timeouts(exchange);
 	enum relay_outcome outcome = relay_run(worker, &exchange->request, &session->connection,
 					       &exchange->upstream->connection);
+	if (is_coming && exchange->request.source_done)
+		exchange_start_timeouts(worker, exchange);
 	if (exchange->request.excess.length &&
 	    !session_keep_input(session, &exchange->request.excess))
 		return EXCHANGE_ABORTED;

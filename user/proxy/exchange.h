@@ -105,7 +105,7 @@ void exchange_close(struct worker *worker, struct exchange *exchange);
  * request's head, of which *ret_consumed bytes belong to it.
  */
 enum exchange_progress exchange_forward(struct worker *worker, struct exchange *exchange,
-					const struct request *request, struct span head, char *data,
+					struct request *request, struct span head, char *data,
 					size_t length, size_t *ret_consumed);
 /* Goes on as far as the sockets let it. */
 enum exchange_progress exchange_drive(struct worker *worker, struct exchange *exchange);
@@ -128,6 +128,11 @@ void exchange_free(struct exchange *exchange);
 
 /* All of the request is with the upstream: from now on its answer is waited for. */
 void exchange_note_sent(struct worker *worker, struct exchange *exchange);
+/*
+ * From now on it is the upstream's time that passes: the route's timeout and perTryTimeout begin when
+ * all of the request is here, as in Envoy, and not before a fault's delay is over.
+ */
+void exchange_start_timeouts(const struct worker *worker, struct exchange *exchange);
 /* The status of the response that is on its way to the client. */
 void exchange_note_status(struct worker *worker, struct exchange *exchange, unsigned status);
 /* What the outcome of the relay to the client means once the response has begun. */

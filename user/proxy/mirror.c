@@ -87,7 +87,9 @@ static bool write_head(struct mirror *mirror, struct request *request, struct sp
 
 	buffer_clear(host);
 	buffer_append_span(host, has_port ? name : authority);
-	buffer_append_text(host, "-shadow");
+	/* Nothing may stand behind the brackets of an IPv6 address (RFC 3986 3.2.2). */
+	if (authority.length && authority.data[0] != '[')
+		buffer_append_text(host, "-shadow");
 	if (has_port)
 		buffer_printf(host, ":%.*s", SPAN_ARGUMENTS(port));
 	if (host->failed ||

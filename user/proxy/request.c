@@ -350,6 +350,11 @@ static void find_caller(struct request *request)
 	request->source_namespace = workload ? workload->resource.namespace : NULL;
 }
 
+static bool has_faults(const struct mesh_route *route)
+{
+	return route && route->fault.delay_share | route->fault.abort_share;
+}
+
 static struct request_verdict route_verdict(struct request *request)
 {
 	struct proxy_statistics *statistics = request->statistics;
@@ -365,6 +370,11 @@ static struct request_verdict route_verdict(struct request *request)
 		return (struct request_verdict){404, "no route matches"};
 	case ROUTE_NO_ENDPOINT:
 		statistics_count(&statistics->no_endpoint);
+		/* Faults come before the destination, as in Istio: they need none. */
+		if (has_faults(request->route.route)) {
+			request->route.action = ROUTE_FORWARD;
+			return all_is_well;
+		}
 		return (struct request_verdict){503, "no endpoint for this destination"};
 	default:
 		return all_is_well;

@@ -75,7 +75,7 @@ CONFIG = GATEWAY + service("one") + pod("one-1", "one", "127.0.0.1", "v1") + pod
     + service("least") + pod("l-1", "least", "127.0.0.1") + pod("l-2", "least", "127.0.0.2") \
     + service("random") + pod("r-1", "random", "127.0.0.1") + pod("r-2", "random", "127.0.0.2") + pod("r-3", "random", "127.0.0.3") \
     + service("half") + pod("half-1", "half", "127.0.0.1") + pod("half-2", "half", "127.0.0.77") \
-    + service("alone") + pod("alone-1", "alone", "127.0.0.3") \
+    + service("no-pods") + service("alone") + pod("alone-1", "alone", "127.0.0.3") \
     + pool_manifests() \
     + service("outlier") + pod("o-1", "outlier", "127.0.0.1") + pod("o-2", "outlier", "127.0.0.2") + """---
 apiVersion: networking.istio.io/v1
@@ -90,6 +90,8 @@ spec:
      headers: {response: {set: {x-direct: "yes"}}}}
   - {name: json, match: [{uri: {prefix: /json}}], directResponse: {status: 200, body: {string: "{}"}},
      headers: {response: {set: {content-type: application/json}, add: {x-direct: "yes"}, remove: [date]}}}
+  - {name: html, match: [{uri: {prefix: /html}}], directResponse: {status: 200, body: {string: "<p>"}},
+     headers: {response: {add: {content-type: text/html}}}}
   - name: rewrite
     match: [{uri: {prefix: /api/}}]
     rewrite: {uri: /v2/, authority: inner.test}
@@ -103,6 +105,11 @@ spec:
   - {match: [{uri: {prefix: /try}}], rewrite: {uri: /slow}, retries: {attempts: 2, perTryTimeout: 200ms, retryOn: reset}, route: [{destination: {host: three}}]}
   - {match: [{uri: {prefix: /abort}}], fault: {abort: {httpStatus: 555, percentage: {value: 100}}}, route: [{destination: {host: one, subset: v1}}]}
   - {match: [{uri: {prefix: /delay}}], fault: {delay: {fixedDelay: 300ms, percentage: {value: 100}}}, route: [{destination: {host: one, subset: v1}}]}
+  - {match: [{uri: {prefix: /late-start}}], timeout: 300ms, fault: {delay: {fixedDelay: 500ms, percentage: {value: 100}}}, rewrite: {uri: /slow}, route: [{destination: {host: one, subset: v1}}]}
+  - {match: [{uri: {prefix: /no-pods-abort}}], fault: {abort: {httpStatus: 555, percentage: {value: 100}}}, route: [{destination: {host: no-pods}}]}
+  - {match: [{uri: {prefix: /no-pods-delay}}], fault: {delay: {fixedDelay: 200ms, percentage: {value: 100}}}, route: [{destination: {host: no-pods}}]}
+  - {match: [{uri: {prefix: /mirror-abort}}], fault: {abort: {httpStatus: 555, percentage: {value: 100}}}, mirror: {host: three}, route: [{destination: {host: two}}]}
+  - {match: [{uri: {prefix: /upload}}], timeout: 300ms, retries: {attempts: 1, perTryTimeout: 300ms, retryOn: reset}, rewrite: {uri: /slow}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /half}}], fault: {abort: {httpStatus: 500, percentage: {value: 50}}}, route: [{destination: {host: one, subset: v1}}]}
   - {match: [{uri: {prefix: /mirror}}], mirror: {host: three}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /dark}}], route: [{destination: {host: one, subset: dark}}]}
@@ -188,8 +195,21 @@ def a_direct_response_is_the_routes_own():
     answer = ask("/json")
     assert (answer.body, answer.all("content-type"), answer.all("x-direct")) == (b"{}", ["application/json"], ["yes"])
     assert answer.get("date") is None and ask("/direct").all("content-type") == ["text/plain"]
+    assert ask("/html").all("content-type") == ["text/html"]
     answer = ask("/direct", method="HEAD")
     assert answer.get("content-length") == "15" and answer.body == b""
+
+
+def an_old_client_is_told_that_an_answer_of_ours_is_the_last():
+    """It would wait for the end of the connection, which stayed open."""
+    for target, status in (("/direct", 418), ("/old", 308), ("/abort", 555), ("/no-pods-abort", 555), ("/never", 200)):
+        with Client() as client:
+            answer = client.ask(target, version="1.0", fields=["Connection: keep-alive"])
+            if status == 200:
+                assert answer.get("connection") == "keep-alive", answer.fields
+                continue
+            assert answer.status == status and answer.get("connection") == "close", answer.fields
+            assert client.is_closed()
 
 
 def rewrites_and_header_operations_reach_the_next_hop_and_the_client():
@@ -252,6 +272,38 @@ def faults_abort_and_delay():
     assert 140 < aborted < 260, aborted
 
 
+def a_faults_delay_takes_nothing_of_the_timeout():
+    start = time.time()
+    assert ask("/late-start/0").status == 200
+    assert 0.48 < time.time() - start < 1.2
+    start = time.time()
+    assert ask("/late-start/2").status == 504
+    assert 0.75 < time.time() - start < 1.5
+
+
+def faults_need_no_endpoint():
+    assert ask("/no-pods-abort").status == 555
+    start = time.time()
+    assert ask("/no-pods-delay").status == 503
+    assert 0.18 < time.time() - start < 1
+
+
+def a_body_that_comes_slowly_takes_nothing_of_the_timeout():
+    def upload(target):
+        with Client() as client:
+            client.send(f"POST {target} HTTP/1.1\r\nHost: app.test\r\nContent-Length: 6\r\n\r\n".encode())
+            for byte in b"slowly":
+                time.sleep(0.1)
+                client.send(bytes([byte]))
+            start = time.time()
+            return client.response(), time.time() - start
+
+    answer, _ = upload("/upload/0")
+    assert answer.status == 200 and json.loads(answer.body)["body"] == "slowly"
+    answer, waited = upload("/upload/2")
+    assert answer.status == 504 and 0.25 < waited < 1, (answer.status, waited)
+
+
 def a_mirror_gets_a_copy_and_the_client_does_not_notice():
     before = len(three.seen)
     assert ask("/mirror", method="POST", body=b"copy").json["app"] == "two"
@@ -264,6 +316,13 @@ def a_mirror_gets_a_copy_and_the_client_does_not_notice():
     assert shadow.get("host") == "app.test-shadow", shadow.fields
     three.failures = [0]
     assert ask("/mirror").status == 200
+    assert ask("/mirror-abort").status == 555
+    with Client() as client:
+        client.send(b"GET /mirror HTTP/1.1\r\nHost: [::1]:99\r\n\r\n")
+        assert client.response().status == 200
+    time.sleep(0.2)
+    assert not any(shadow.target == "/mirror-abort" for shadow in three.seen)
+    assert three.seen[-1].get("host") == "[::1]:99", three.seen[-1].fields
 
 
 def sent_in_pieces(target, body):
@@ -473,9 +532,12 @@ if __name__ == "__main__":
     proxy = Proxy(CONFIG, workers=1)
     tests = Tests()
     for claim in (a_redirect_says_where, a_direct_response_is_the_routes_own,
+                  an_old_client_is_told_that_an_answer_of_ours_is_the_last,
                   rewrites_and_header_operations_reach_the_next_hop_and_the_client,
                   a_regular_expression_rewrites_the_path_or_is_given_up, a_routes_timeout_is_504,
                   retries_follow_the_policy, each_try_has_its_timeout, faults_abort_and_delay,
+                  a_faults_delay_takes_nothing_of_the_timeout, faults_need_no_endpoint,
+                  a_body_that_comes_slowly_takes_nothing_of_the_timeout,
                   a_mirror_gets_a_copy_and_the_client_does_not_notice,
                   a_body_that_comes_later_is_sent_again_and_mirrored_too, a_subset_without_a_healthy_endpoint_falls_back, requests_above_a_pools_limit_wait_or_are_refused,
                   a_connection_carries_as_many_requests_as_its_pool_says, an_idle_connection_is_closed_when_its_pool_says,
