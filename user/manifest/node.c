@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <yaml.h>
 
@@ -424,15 +426,31 @@ size_t nodes_read_memory(const char *file, struct span text, struct diagnostics 
 	return count;
 }
 
-/* The whole of an open file, or a negative errno. */
-static int read_whole(int fd, struct buffer *text)
+/*
+ * A file, or a shell's <(…), which is read as slowly as it is written. Whatever else has a name may
+ * keep its reader waiting for ever: a FIFO for its writer, a device, some files below /proc.
+ */
+static int check_readable(int fd)
 {
 	struct stat status;
+	struct statfs file_system;
 
-	if (fstat(fd, &status))
+	if (fstat(fd, &status) || fstatfs(fd, &file_system))
 		return -errno;
-	if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode))
-		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	if (S_ISREG(status.st_mode))
+		return 0;
+	if (S_ISFIFO(status.st_mode) && file_system.f_type == PIPEFS_MAGIC)
+		return fcntl(fd, F_SETFL, O_RDONLY) ? -errno : 0;
+	return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+}
+
+/* The whole of an open file, or a negative errno; -EINVAL: it is no file to read. */
+static int read_whole(int fd, struct buffer *text)
+{
+	int error = check_readable(fd);
+
+	if (error)
+		return error;
 	for (;;) {
 		char *end = buffer_reserve(text, 64 * 1024);
 		if (!end)
@@ -452,12 +470,13 @@ static int read_whole(int fd, struct buffer *text)
 
 int nodes_read_text(const char *file, struct diagnostics *diagnostics, struct buffer *ret_text)
 {
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	int error = fd < 0 ? -errno : read_whole(fd, ret_text);
+	const char *reason = error == -EINVAL ? "neither a file nor a pipe" : strerror(-error);
 
 	if (error)
 		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){.file = file},
-				NULL, NULL, "cannot read: %s", strerror(-error));
+				NULL, NULL, "cannot read: %s", reason);
 	if (fd >= 0)
 		close(fd);
 	return error ? -1 : 0;

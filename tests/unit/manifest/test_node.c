@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "unit/manifest/manifest_test.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 struct reading {
 	struct diagnostics diagnostics;
 	struct node **documents;
@@ -213,6 +218,55 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 	done(&reading);
 }
 
+/* Would the reader wait for a writer, nothing would ever end it. */
+static void a_fifo_is_refused_at_once(void **state)
+{
+	struct reading reading = {0};
+	char path[] = "/tmp/lanetag-fifo-XXXXXX";
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	int writer = open(path, O_RDWR);
+	assert_true(writer >= 0);
+	alarm(10);
+	reading.count = nodes_read_file(path, &reading.diagnostics, &reading.documents);
+	alarm(0);
+	assert_int_equal(reading.count, 0);
+	assert_string_equal(reading.diagnostics.items[0].text,
+			    "cannot read: neither a file nor a pipe");
+	done(&reading);
+	close(writer);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void a_shells_pipe_is_read_to_its_end(void **state)
+{
+	struct reading reading = {0};
+	char path[32];
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		usleep(20000);
+		dprintf(ends[1], "a: 1\n");
+		usleep(20000);
+		dprintf(ends[1], "b: 2\n");
+		_exit(0);
+	}
+	close(ends[1]);
+	snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+	reading.count = nodes_read_file(path, &reading.diagnostics, &reading.documents);
+	close(ends[0]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(reading.count, 1);
+	assert_int_equal(reading.documents[0]->count, 2);
+	done(&reading);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +284,8 @@ int main(void)
 		cmocka_unit_test(null_is_null_only_without_quotes),
 		cmocka_unit_test(every_cut_and_every_flipped_byte_of_a_manifest_ends_well),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
+		cmocka_unit_test(a_fifo_is_refused_at_once),
+		cmocka_unit_test(a_shells_pipe_is_read_to_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
