@@ -22,6 +22,7 @@
 
 /* What the log held back is told after this time, even if nothing more happens. */
 #define LOG_REPORT_MS 5000
+#define CONTROL_FIRST 4 /* of what the steering thread waits for */
 
 static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 {
@@ -147,14 +148,14 @@ static void steer(struct agent *agent)
 	struct kernel_side *kernel = &agent->kernel;
 
 	while (!agent->stopping) {
-		struct pollfd fds[] = {
+		struct pollfd fds[CONTROL_FIRST + CONTROL_FDS] = {
 			{.fd = agent->signals, .events = POLLIN},
 			{.fd = agent->watch ? watch_fd(agent->watch) : -1, .events = POLLIN},
 			{.fd = kernel_side_event_fd(kernel, kernel->tagger), .events = POLLIN},
 			{.fd = kernel_side_event_fd(kernel, kernel->arrivals), .events = POLLIN},
-			{.fd = agent->control, .events = POLLIN},
 		};
 
+		control_poll(agent, fds + CONTROL_FIRST);
 		if (poll(fds, ARRAY_LENGTH(fds), poll_timeout_ms(agent)) < 0 && errno != EINTR)
 			break;
 		read_signals(agent);
@@ -166,8 +167,7 @@ static void steer(struct agent *agent)
 			tagger_handle_events(kernel->arrivals);
 		sweep(agent);
 		log_report_suppressed();
-		if (fds[4].revents)
-			control_obey(agent);
+		control_serve(agent, fds + CONTROL_FIRST);
 		if (agent->hung_up || (agent->changed_ns && clock_now_ns() >= agent->quiet_due_ns))
 			reload_now(agent);
 	}

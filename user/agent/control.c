@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/reload.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "config/in_force.h"
@@ -34,6 +35,7 @@ void control_close(struct agent *agent)
 	if (agent->control >= 0)
 		close(agent->control);
 	agent->control = -1;
+	callers_close(&agent->callers);
 }
 
 int control_ask_for_handover(struct agent *agent, struct handover *handover)
@@ -126,34 +128,73 @@ static int reload_and_tell(struct agent *agent, int connection, const char *dire
 	return error;
 }
 
-void control_obey(struct agent *agent)
+static int obey(struct agent *agent, int connection, const char *command)
 {
-	int connection = unix_socket_accept(agent->control);
-	char command[PATH_MAX + sizeof(RELOAD_COMMAND)];
+	int error;
 
-	if (connection < 0) {
-		if (connection != -EAGAIN)
-			log_warning("control connection refused", log_errno(connection));
-		return;
-	}
-	int error = unix_socket_read_line(connection, command, sizeof(command));
-	if (error == -ECONNRESET) {
-		error = 0; /* somebody looked whether we are there */
-	} else if (error == 0 && strcmp(command, HANDOVER_COMMAND) == 0) {
+	if (strcmp(command, HANDOVER_COMMAND) == 0) {
 		error = hand_over(agent, connection);
 		if (error == 0) {
 			log_info("handed over",
 				 log_number("generation", agent->configuration->generation));
 			agent->stopping = agent->handed_over = true;
 		}
-	} else if (error == 0 && span_starts_with(span_of(command), span_of(RELOAD_COMMAND))) {
+	} else if (span_starts_with(span_of(command), span_of(RELOAD_COMMAND))) {
 		error = reload_and_tell(agent, connection, command + strlen(RELOAD_COMMAND));
-	} else if (error == 0 && strcmp(command, IN_FORCE_COMMAND) == 0) {
+	} else if (strcmp(command, IN_FORCE_COMMAND) == 0) {
 		error = in_force_tell(connection, agent->configuration);
-	} else if (error == 0) {
+	} else {
 		error = unix_socket_write(connection, "error unknown command\n");
 	}
+	return error;
+}
+
+static void log_failure(int error)
+{
+	log_warning("control command failed", log_errno(error));
+}
+
+static void hear(struct agent *agent, size_t place)
+{
+	char command[CALLERS_LINE_BYTES];
+	int connection;
+	int error = callers_hear(&agent->callers, place, command, &connection);
+
+	if (error == 0) {
+		error = obey(agent, connection, command);
+		close(connection);
+	} else if (error == -EAGAIN || error == -ECONNRESET) {
+		error = 0; /* the rest is to come; or somebody looked whether we are there */
+	}
 	if (error)
-		log_warning("control command failed", log_errno(error));
-	close(connection);
+		log_failure(error);
+}
+
+static void accept_caller(struct agent *agent)
+{
+	int connection = unix_socket_accept(agent->control);
+
+	if (connection >= 0)
+		callers_add(&agent->callers, connection, clock_now_ns());
+	else if (connection != -EAGAIN)
+		log_warning("control connection refused", log_errno(connection));
+}
+
+void control_poll(const struct agent *agent, struct pollfd ret_fds[CONTROL_FDS])
+{
+	ret_fds[0] = (struct pollfd){.fd = agent->control, .events = POLLIN};
+	callers_poll(&agent->callers, ret_fds + 1);
+}
+
+void control_serve(struct agent *agent, const struct pollfd fds[CONTROL_FDS])
+{
+	/* A hand-over closes the others' connections, and ends this agent or begins anew. */
+	for (size_t i = 0; i < CALLERS_MAX && !agent->stopping; i++) {
+		if (fds[1 + i].revents && agent->callers.items[i])
+			hear(agent, i);
+	}
+	if (callers_end_late(&agent->callers, clock_now_ns()))
+		log_failure(-ETIMEDOUT);
+	if (fds[0].revents && agent->control >= 0)
+		accept_caller(agent);
 }

@@ -12,8 +12,11 @@
 void control_open(struct agent *agent);
 void control_close(struct agent *agent);
 
-/* One command of one connection that waits at agent->control. */
-void control_obey(struct agent *agent);
+#define CONTROL_FDS (1 + CALLERS_MAX)
+
+/* What to wait for, and what to do then: commands that have come in full are obeyed. */
+void control_poll(const struct agent *agent, struct pollfd ret_fds[CONTROL_FDS]);
+void control_serve(struct agent *agent, const struct pollfd fds[CONTROL_FDS]);
 
 /*
  * The other side, at the start: with --takeover, takes the sockets of the agent that listens there

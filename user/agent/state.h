@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "admin/server.h"
+#include "agent/callers.h"
 #include "agent/kernel_side.h"
 #include "config/watch.h"
 
@@ -15,6 +16,7 @@ struct agent {
 	struct proxy *proxy;
 	struct admin_server *admin;
 	int control; /* listens for commands; -1: off */
+	struct callers callers;
 
 	bool stopping;
 	bool handed_over;      /* all, to a next agent */

@@ -12,7 +12,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 16
+#include "base/clock.h"
+
+#define BACKLOG 128
 
 static int fill_address(const char *path, struct sockaddr_un *ret_address)
 {
@@ -156,21 +158,44 @@ int unix_socket_write(int fd, const char *text)
 	return 0;
 }
 
+/* One more byte of a line: 0 at its end, -EINPROGRESS within. */
+static int read_byte(int fd, int flags, char *line, size_t *length)
+{
+	ssize_t count = recv(fd, line + *length, 1, flags);
+
+	if (count < 0)
+		return -errno;
+	if (count == 0)
+		return -ECONNRESET;
+	if (line[*length] == '\n') {
+		line[*length] = '\0';
+		return 0;
+	}
+	++*length;
+	return -EINPROGRESS;
+}
+
+int unix_socket_read_on(int fd, char *line, size_t size, size_t *length)
+{
+	int error = -EINPROGRESS;
+
+	while (error == -EINPROGRESS && *length < size)
+		error = read_byte(fd, MSG_DONTWAIT, line, length);
+	return error == -EINPROGRESS ? -EMSGSIZE : error;
+}
+
 int unix_socket_read_line(int fd, char *ret_line, size_t size)
 {
-	for (size_t length = 0; length < size; length++) {
-		ssize_t count = recv(fd, ret_line + length, 1, 0);
+	uint64_t due_ns = clock_now_ns() + UNIX_SOCKET_TIMEOUT_SECONDS * 1000000000ULL;
+	int error = -EINPROGRESS;
 
-		if (count < 0)
-			return -errno;
-		if (count == 0)
-			return -ECONNRESET;
-		if (ret_line[length] == '\n') {
-			ret_line[length] = '\0';
-			return 0;
-		}
+	for (size_t length = 0; error == -EINPROGRESS && length < size;) {
+		error = read_byte(fd, 0, ret_line, &length);
+		/* A byte now and then is no line either. */
+		if (error == -EINPROGRESS && clock_now_ns() > due_ns)
+			return -ETIMEDOUT;
 	}
-	return -EMSGSIZE;
+	return error == -EINPROGRESS ? -EMSGSIZE : error;
 }
 
 union control {

@@ -28,6 +28,11 @@ int unix_socket_write(int fd, const char *text);
  * -ECONNRESET at the end, -EMSGSIZE if `size` bytes don't hold the line.
  */
 int unix_socket_read_line(int fd, char *ret_line, size_t size);
+/*
+ * The same of what is there, without waiting; -EAGAIN: the rest is to come. *length, at first 0,
+ * says how much of the line stands there.
+ */
+int unix_socket_read_on(int fd, char *line, size_t size, size_t *length);
 
 #define UNIX_SOCKET_MAX_DESCRIPTORS 64 /* of one message; the kernel takes at most 253 */
 

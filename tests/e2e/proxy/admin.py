@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from harness import Client, Proxy, Reader, Response, Tests, one_app
+from harness import Client, Proxy, Reader, Response, Tests, one_app, wait_for
 
 PORT = 15020
 REMOTE = [f"10.9.0.{i}" for i in range(1, 9)]  # on lo, but no loopback addresses
@@ -172,6 +172,40 @@ def the_control_socket_obeys_no_other_user():
     assert 'event="control connection refused"' in proxy.read_log()
 
 
+def who_says_nothing_on_the_control_socket_holds_up_nothing():
+    before = generation()
+    silent = []
+    for i in range(100):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(control)
+        if i % 2:
+            sock.sendall(b"reload /")
+        silent.append(sock)
+    started = time.monotonic()
+    assert tell("reload " + os.path.realpath(proxy.directory.name)) == f"ok {before + 1}\n"
+    proxy.reload()
+    wait_for(lambda: generation() == before + 2, "SIGHUP is heard")
+    assert time.monotonic() - started < 3
+    silent[-1].settimeout(15)
+    try:
+        assert silent[-1].recv(1) == b"" # in the end its place is free again
+    except ConnectionResetError:
+        pass
+    for sock in silent:
+        sock.close()
+    assert generation() == before + 2
+
+
+def a_fifo_among_the_manifests_holds_up_nothing():
+    before = generation()
+    path = os.path.join(proxy.directory.name, "fifo.yaml")
+    os.mkfifo(path)
+    wait_for(lambda: json.loads(ask()[1])["reloads"]["lastFailed"], "it is refused")
+    assert "fifo.yaml: cannot read: neither a file nor a pipe" in json.loads(ask()[1])["reloads"]["lastError"]
+    os.unlink(path)
+    wait_for(lambda: generation() == before + 1, "it is gone")
+
+
 if __name__ == "__main__":
     for remote in REMOTE:
         subprocess.run(["ip", "address", "add", remote + "/32", "dev", "lo"], check=True)
@@ -184,7 +218,9 @@ if __name__ == "__main__":
                   a_host_by_a_name_that_others_control_is_refused, a_web_page_is_refused,
                   what_is_too_large_or_no_http_is_refused, other_machines_cannot_keep_the_nodes_own_probes_out,
                   one_machine_cannot_keep_others_out, it_answers_while_the_proxy_holds_more_than_a_thousand_connections,
-                  the_control_socket_obeys_root, the_control_socket_obeys_no_other_user):
+                  the_control_socket_obeys_root, the_control_socket_obeys_no_other_user,
+                  who_says_nothing_on_the_control_socket_holds_up_nothing,
+                  a_fifo_among_the_manifests_holds_up_nothing):
         tests.run(claim)
 
     def it_ends_in_order():
