@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Picks the subcommand. */
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "version.h"
 
 static const struct {
@@ -34,7 +37,20 @@ static void print_usage(FILE *stream)
 		fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
 }
 
-int main(int argc, char **argv)
+/*
+ * Else the next file or socket would get the number of a standard stream that the caller closed, and
+ * what is printed would go into it. The modes are the wrong way round: writing still fails, and says
+ * so.
+ */
+static void fill_standard_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+			abort();
+	}
+}
+
+static int run_command(int argc, char **argv)
 {
 	if (argc < 2) {
 		print_usage(stderr);
@@ -60,4 +76,13 @@ int main(int argc, char **argv)
 	fprintf(stderr, "lanetag: no command '%s'\n", argv[1]);
 	print_usage(stderr);
 	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	fill_standard_streams();
+	int status = run_command(argc, argv);
+
+	/* Commands tell themselves what they could not show; this is for usage and version. */
+	return status == 0 && !output_flush(argv[1]) ? EXIT_USAGE : status;
 }

@@ -31,6 +31,35 @@ manual_agrees() {
   done
 }
 
+# Standard streams that can't be written to, or are not there.
+fails_unseen() {
+  local rules=$TUTORIAL/step3/wasm-plugin-ab-v2-c-v3.yaml arguments told
+  for arguments in --help --version 'help run' 'check --help' "check $rules" "explain -c $rules --user 1" \
+    "simulate -c $rules --count 10 -o json"; do
+    # shellcheck disable=SC2086
+    told=$("$lanetag" $arguments 2>&1 >/dev/full)
+    claim_equal "lanetag $arguments on a full disk fails, and says why" \
+      "$? $(grep -c "can't write: No space left on device" <<<"$told")" '2 1'
+    # shellcheck disable=SC2086
+    "$lanetag" $arguments <&- >&- 2>&-
+    claim_equal "without standard streams too" $? 2
+  done
+}
+
+# A standard stream's number must not become that of a file of the agent's: what is logged would go into it.
+starts_without_standard_streams() {
+  mkdir "$work/closed"
+  "$lanetag" run --config "$work/closed" --no-kernel --admin '' --control "$work/closed.sock" <&- >&- 2>&- &
+  local agent=$! tries=100
+  until [ -S "$work/closed.sock" ] || [ $((tries--)) -le 0 ]; do sleep 0.1; done
+  claim_equal "an agent that was started without standard streams has none" \
+    "$(readlink "/proc/$agent/fd/0" "/proc/$agent/fd/1" "/proc/$agent/fd/2" | tr '\n' ' ')" \
+    '/dev/null /dev/null /dev/null '
+  kill "$agent"
+  wait "$agent"
+  claim_equal "and ends in order" $? 0
+}
+
 complete_words() { # WORD…: the last is completed
   PATH="$PWD/$build:$PATH" bash -c '. scripts/completion/lanetag.bash
     COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _lanetag; printf "%s " "${COMPREPLY[@]}"' bash "$@"
@@ -92,6 +121,8 @@ tells_status() {
 
 set_up_cluster
 manual_agrees
+fails_unseen
+starts_without_standard_streams
 completes
 tells_status
 finish
