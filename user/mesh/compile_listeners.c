@@ -139,19 +139,44 @@ void compile_gateways(struct compiler *compiler)
 		compile_gateway(compiler, &compiler->manifests->gateways[i], i);
 }
 
+/*
+ * Istio's spellings: "name" and "./name" (in the own namespace), "namespace/name", and the older
+ * "name.namespace" with anything behind it. So a dot in a name wants the namespace in front.
+ */
+static void print_gateway_name(struct span reference, const char *own_namespace, struct buffer *out)
+{
+	struct span own = span_of(own_namespace), namespace, name, rest;
+
+	if (span_cut(reference, '/', &namespace, &name))
+	namespace = span_equal(namespace, span_of(".")) ? own : namespace;
+	else if (span_cut(reference, '.', &name, &rest)) span_cut(rest, '.', &namespace, &rest);
+	else namespace = own;
+	buffer_printf(out, "%.*s/%.*s", SPAN_ARGUMENTS(namespace), SPAN_ARGUMENTS(name));
+}
+
 const struct gateway_model *compile_find_gateway(const struct compiler *compiler,
 						 const char *reference, const char *namespace)
 {
 	struct buffer name = {0};
 	const struct gateway_model *found = NULL;
 
-	if (!strchr(reference, '/'))
-		buffer_printf(&name, "%s/", namespace);
-	buffer_append_text(&name, reference);
+	print_gateway_name(span_of(reference), namespace, &name);
 	if (!name.failed)
 		found = name_table_get(&compiler->gateways, 0, buffer_span(&name));
 	buffer_free(&name);
 	return found;
+}
+
+void compile_no_such_gateway(const struct compiled_resource *resource,
+			     const struct source_place place, const struct path *path,
+			     const char *reference)
+{
+	struct buffer name = {0};
+
+	print_gateway_name(span_of(reference), resource->resource->namespace, &name);
+	compile_error(resource, place, path, "there is no Gateway %s (namespace/name)",
+		      name.failed ? reference : buffer_text(&name));
+	buffer_free(&name);
 }
 
 void compile_bind_host(struct compiler *compiler, uint64_t scope, const char *host,
@@ -310,9 +335,8 @@ void compile_bind_hosts(const struct compiled_resource *resource, struct compile
 			bind_hosts_to_gateway(resource, service, gateway,
 					      manifest->gateways[i].place, &item);
 		else
-			compile_error(resource, manifest->gateways[i].place, &item,
-				      "there is no Gateway %s in the namespace %s", reference,
-				      manifest->resource.namespace);
+			compile_no_such_gateway(resource, manifest->gateways[i].place, &item,
+						reference);
 	}
 }
 

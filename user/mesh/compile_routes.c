@@ -125,8 +125,7 @@ static void compile_match_gateways(const struct rule_context *context, const str
 			compiler, name, context->resource->resource->namespace);
 
 		if (!is_mesh && !gateway) {
-			compile_error(context->resource, manifest->place, &item,
-				      "there is no Gateway %s", name);
+			compile_no_such_gateway(context->resource, manifest->place, &item, name);
 			continue;
 		}
 		gateways[i] = is_mesh ? GATEWAY_MESH : gateway->index;

@@ -107,9 +107,13 @@ const struct listener_model *compile_gateway_listener(const struct compiled_reso
 /* Leads an authority ("*": every one) of a scope to these routes. */
 void compile_bind_host(struct compiler *compiler, uint64_t scope, const char *host,
 		       const struct compiled_service *service, size_t gateway);
-/* The gateway that `reference` (NAME or NAMESPACE/NAME) means, or NULL. */
+/* The gateway that `reference` means in a resource of this namespace, or NULL. */
 const struct gateway_model *compile_find_gateway(const struct compiler *compiler,
 						 const char *reference, const char *namespace);
+/* The error that it means none. */
+void compile_no_such_gateway(const struct compiled_resource *resource,
+			     const struct source_place place, const struct path *path,
+			     const char *reference);
 void compile_bind_hosts(const struct compiled_resource *resource, struct compiled_service *service);
 void compile_service_listeners(struct compiler *compiler);
 

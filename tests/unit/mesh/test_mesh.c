@@ -282,6 +282,44 @@ static void a_gateway_routes_what_is_bound_to_it(void **state)
 #define TO_APP_C "  http: [{route: [{destination: {host: app-c}}]}]\n"
 #define ANSWERS(status) "  http: [{directResponse: {status: " status "}}]\n"
 
+static void a_gateway_is_named_in_each_of_istios_ways(void **state)
+{
+	/* The first two from the gateway's own namespace, the others from anywhere. */
+	static const struct {
+		const char *namespace, *name;
+	} references[] = {
+		{"istio-system", "ingress"},
+		{"istio-system", "./ingress"},
+		{"default", "istio-system/ingress"},
+		{"default", "ingress.istio-system"},
+		{"default", "ingress.istio-system.svc.cluster.local"},
+	};
+	char text[2048];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(references) / sizeof(*references); i++) {
+		struct fixture fixture;
+
+		snprintf(text, sizeof(text),
+			 "%sapiVersion: networking.istio.io/v1\n"
+			 "kind: VirtualService\n"
+			 "metadata: {name: edge, namespace: %s}\n"
+			 "spec:\n"
+			 "  hosts: ['*']\n"
+			 "  gateways: [%s]\n"
+			 "  http:\n"
+			 "  - match: [{gateways: [%s]}]\n"
+			 "    route: [{destination: {host: app-c.default.svc.cluster.local}}]\n",
+			 GATEWAY APP_C, references[i].namespace, references[i].name,
+			 references[i].name);
+		fixture_start(&fixture, text);
+		assert_string_equal(route_text(fixture.mesh, gateway_at(fixture.mesh, 80),
+					       "GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+				    "app-c.default.svc.cluster.local|-|8000");
+		fixture_stop(&fixture);
+	}
+}
+
 static void the_longest_host_wins_at_a_gateway(void **state)
 {
 	struct fixture fixture;
@@ -444,12 +482,14 @@ static void references_to_nothing_are_errors(void **state)
 {
 	(void)state;
 	assert_refused(APP_C VIRTUAL_SERVICE("a", "[a]", "  gateways: [mesh, nowhere]\n" TO_APP_C),
-		       "VirtualService/a: spec.gateways[1]: there is no Gateway nowhere");
+		       "VirtualService/a: spec.gateways[1]: there is no Gateway default/nowhere");
+	assert_refused(APP_C VIRTUAL_SERVICE("a", "[a]", "  gateways: [edge/nowhere]\n" TO_APP_C),
+		       "VirtualService/a: spec.gateways[0]: there is no Gateway edge/nowhere");
 	assert_refused(APP_C VIRTUAL_SERVICE("a", "[a]",
 					     "  http:\n"
 					     "  - match: [{gateways: [nowhere]}]\n"
 					     "    route: [{destination: {host: app-c}}]\n"),
-		       "spec.http[0].match[0].gateways[0]: there is no Gateway nowhere");
+		       "spec.http[0].match[0].gateways[0]: there is no Gateway default/nowhere");
 	assert_refused(
 		APP_C VIRTUAL_SERVICE(
 			"a", "[a]",
@@ -745,6 +785,7 @@ int main(void)
 		cmocka_unit_test(short_names_are_meant_in_the_callers_namespace),
 		cmocka_unit_test(an_unknown_or_overlong_host_is_no_host),
 		cmocka_unit_test(a_gateway_routes_what_is_bound_to_it),
+		cmocka_unit_test(a_gateway_is_named_in_each_of_istios_ways),
 		cmocka_unit_test(the_longest_host_wins_at_a_gateway),
 		cmocka_unit_test(virtual_services_of_one_host_follow_each_other),
 		cmocka_unit_test(entries_that_take_everything_come_last_at_a_host),
