@@ -119,9 +119,9 @@ void http_match_read(const struct builder *builder, const struct node *node,
 	};
 
 	match->place = builder_place(builder, node);
-	if (node->kind != NODE_MAPPING || node->count == 0)
-		reader_error(&builder->reader, node, path,
-			     "must be a mapping with at least one condition");
+	/* {} takes every request, as in Istio; nothing at all is more likely a slip. */
+	if (node->kind != NODE_MAPPING)
+		reader_error(&builder->reader, node, path, "must be a mapping");
 	else
 		reader_check_fields(&builder->reader, node, path, fields, ARRAY_LENGTH(fields));
 	read_optional_match(builder, node, path, "uri", &match->uri);

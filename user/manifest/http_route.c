@@ -69,8 +69,9 @@ static void check_weights(const struct builder *builder, const struct node *list
 
 	if (count == 1) {
 		if (destinations[0].has_weight && destinations[0].weight == 0)
-			reader_error(&builder->reader, list->items[0], path,
-				     "the only destination has the weight 0");
+			reader_warning(&builder->reader, list->items[0], path,
+				       "takes every request in spite of its weight 0: it is the "
+				       "only destination");
 		destinations[0].weight = 1;
 		return;
 	}
@@ -162,6 +163,8 @@ static void read_mirrors(const struct builder *builder, const struct node *mappi
 		read_destination(builder, one, &mirror_path, &mirrors[0].destination);
 		uint32_t percent =
 			builder_number(builder, mapping, parent, "mirrorPercent", 0, 100, 100);
+		percent =
+			builder_number(builder, mapping, parent, "mirror_percent", 0, 100, percent);
 		mirrors[0].share = http_percentage_read(
 			builder, mapping, parent, "mirrorPercentage", percent * (SHARE_ALL / 100));
 	}
@@ -231,8 +234,10 @@ void http_route_read(const struct builder *builder, const struct node *node,
 		{"mirror", FIELD_READ},
 		{"mirrorPercentage", FIELD_READ},
 		{"mirrorPercent", FIELD_READ},
+		{"mirror_percent", FIELD_READ}, /* as Istio's own schema has it too */
 		{"mirrors", FIELD_READ},
 		{"headers", FIELD_READ},
+		{"websocketUpgrade", FIELD_IGNORED}, /* of Istio's first version; always possible */
 		{"delegate", FIELD_UNSUPPORTED, "write the delegate's routes here"},
 		{"corsPolicy", FIELD_UNSUPPORTED, "let the application answer CORS requests"},
 	};

@@ -311,7 +311,7 @@ struct retry_word {
 	uint32_t conditions;
 };
 
-/* Envoy's words. What only gRPC or HTTP/2 can say is known, and never happens here. */
+/* Envoy's words. What only gRPC, HTTP/2 or Envoy can say is known, and never happens here. */
 static const struct retry_word retry_words[] = {
 	{"5xx", MESH_RETRY_5XX},
 	{"gateway-error", MESH_RETRY_GATEWAY_ERROR},
@@ -326,6 +326,9 @@ static const struct retry_word retry_words[] = {
 	{"internal", 0},
 	{"resource-exhausted", 0},
 	{"unavailable", 0},
+	{"http3-post-connect-failure", 0},
+	{"retriable-headers", 0}, /* Istio has no field that names them */
+	{"envoy-ratelimited", 0}, /* only Envoy's own answers bear that header */
 };
 
 static bool compile_retry_word(struct span word, struct mesh_retries *retries, uint16_t *codes)

@@ -389,6 +389,7 @@ static void entries_that_take_everything_come_last_at_a_host(void **state)
 		"{match: [{uri: {prefix: /}}], directResponse: {status: 202}}",
 		"{match: [{uri: {regex: '.*'}}], directResponse: {status: 202}}",
 		"{match: [{ignoreUriCase: true}], directResponse: {status: 202}}",
+		"{match: [{}], directResponse: {status: 202}}",
 	};
 
 	(void)state;

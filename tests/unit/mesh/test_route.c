@@ -504,6 +504,14 @@ static void retries_without_conditions_have_istios(void **state)
 	assert_int_equal(retries->conditions, MESH_RETRY_CONNECT_FAILURE);
 	assert_int_equal(retries->status_codes[0], 503);
 	fixture_stop(&fixture);
+	/* What Envoy knows and nobody here can ever say. */
+	fixture_start(&fixture, HTTP("  - {retries: {attempts: 1, retryOn: 'retriable-headers,"
+				     "envoy-ratelimited, http3-post-connect-failure'}, route: "
+				     "[{destination: {host: a}}]}\n"));
+	request_route(&request, fixture.mesh, service_at(fixture.mesh, "10.96.0.1", 80),
+		      "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_int_equal(request.result.route->retries.conditions, 0);
+	fixture_stop(&fixture);
 	assert_refused(HTTP("  - {retries: {attempts: 1, retryOn: 5xx,sometimes}, route: "
 			    "[{destination: {host: a}}]}\n"),
 		       "spec.http[0].retries.sometimes: unknown field");
