@@ -108,6 +108,23 @@ static void read_consistent_hash(const struct builder *builder, const struct nod
 			     "httpQueryParameterName");
 }
 
+/* Localities are not ours: to say that they shall not count is all that can be said. */
+static void check_locality(const struct builder *builder, const struct node *mapping,
+			   const struct path *parent)
+{
+	struct path path = path_field(parent, "localityLbSetting");
+	struct node *node =
+		reader_child(&builder->reader, mapping, parent, "localityLbSetting", NODE_MAPPING);
+	bool enabled = true;
+
+	if (!node)
+		return;
+	reader_bool(&builder->reader, node, &path, "enabled", &enabled);
+	if (enabled)
+		reader_error(&builder->reader, node, &path,
+			     "not supported: only enabled: false is");
+}
+
 static void read_load_balancer(const struct builder *builder, const struct node *mapping,
 			       const struct path *parent,
 			       struct traffic_settings_manifest *settings)
@@ -115,7 +132,7 @@ static void read_load_balancer(const struct builder *builder, const struct node 
 	static const struct field_rule fields[] = {
 		{"simple", FIELD_READ},
 		{"consistentHash", FIELD_READ},
-		{"localityLbSetting", FIELD_UNSUPPORTED},
+		{"localityLbSetting", FIELD_READ},
 		{"warmupDurationSecs", FIELD_UNSUPPORTED},
 		{"warmup", FIELD_UNSUPPORTED},
 	};
@@ -132,6 +149,7 @@ static void read_load_balancer(const struct builder *builder, const struct node 
 			     "simple and consistentHash cannot both stand here");
 	read_simple(builder, node, &path, settings);
 	read_consistent_hash(builder, node, &path, settings);
+	check_locality(builder, node, &path);
 }
 
 static void read_tcp_pool(const struct builder *builder, const struct node *node,
@@ -164,6 +182,7 @@ static void read_http_pool(const struct builder *builder, const struct node *nod
 		{"h2UpgradePolicy", FIELD_READ},
 		{"useClientProtocol", FIELD_IGNORED},	 /* it is HTTP/1.1 on both sides */
 		{"maxConcurrentStreams", FIELD_IGNORED}, /* of HTTP/2 */
+		{"http2KeepAlive", FIELD_IGNORED},
 	};
 	struct path upgrade_path = path_field(path, "h2UpgradePolicy");
 
@@ -225,7 +244,8 @@ static void read_outlier_detection(const struct builder *builder, const struct n
 		{"maxEjectionPercent", FIELD_READ},
 		{"minHealthPercent", FIELD_READ},
 		{"splitExternalLocalOriginErrors", FIELD_READ},
-		{"consecutiveLocalOriginFailures", FIELD_UNSUPPORTED},
+		/* Counts only where they are split, which is an error. */
+		{"consecutiveLocalOriginFailures", FIELD_IGNORED},
 	};
 	struct path path = path_field(parent, "outlierDetection");
 	struct node *node =

@@ -73,6 +73,23 @@ static void subsets_and_policies_are_read(void **state)
 
 #define POLICY(text) "host: a, trafficPolicy: {" text "}"
 
+static void what_changes_nothing_here_is_no_error(void **state)
+{
+	static const char *const rows[] = {
+		POLICY("loadBalancer: {simple: RANDOM, localityLbSetting: {enabled: false}}"),
+		POLICY("connectionPool: {http: {http2KeepAlive: {interval: 15s, timeout: 5s}}}"),
+		POLICY("outlierDetection: {consecutiveLocalOriginFailures: 3}"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct reading reading = read_rule("", rows[i]);
+
+		assert_nothing_said(&reading.diagnostics);
+		done(&reading);
+	}
+}
+
 static void what_is_wrong_is_named(void **state)
 {
 	static const char *const rows[][2] = {
@@ -103,6 +120,8 @@ static void what_is_wrong_is_named(void **state)
 		 "httpCookie: \"c=d\" is no name of a cookie"},
 		{POLICY("loadBalancer: {localityLbSetting: {}}"),
 		 "localityLbSetting: not supported"},
+		{POLICY("loadBalancer: {localityLbSetting: {enabled: true}}"),
+		 "localityLbSetting: not supported: only enabled: false is"},
 		{POLICY("tls: {mode: ISTIO_MUTUAL}"),
 		 "spec.trafficPolicy.tls: TLS is not supported"},
 		{POLICY("connectionPool: {http: {h2UpgradePolicy: UPGRADE}}"),
@@ -151,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(subsets_and_policies_are_read),
+		cmocka_unit_test(what_changes_nothing_here_is_no_error),
 		cmocka_unit_test(what_is_wrong_is_named),
 		cmocka_unit_test(the_fallback_must_be_a_subset_and_ours_be_known),
 	};
