@@ -145,13 +145,17 @@ void compile_gateways(struct compiler *compiler)
  */
 static void print_gateway_name(struct span reference, const char *own_namespace, struct buffer *out)
 {
-	struct span own = span_of(own_namespace), namespace, name, rest;
+	struct span place = span_of(own_namespace), name = reference, first, rest;
 
-	if (span_cut(reference, '/', &namespace, &name))
-	namespace = span_equal(namespace, span_of(".")) ? own : namespace;
-	else if (span_cut(reference, '.', &name, &rest)) span_cut(rest, '.', &namespace, &rest);
-	else namespace = own;
-	buffer_printf(out, "%.*s/%.*s", SPAN_ARGUMENTS(namespace), SPAN_ARGUMENTS(name));
+	if (span_cut(reference, '/', &first, &rest)) {
+		name = rest;
+		if (!span_equal(first, span_of(".")))
+			place = first;
+	} else if (span_cut(reference, '.', &first, &rest)) {
+		name = first;
+		span_cut(rest, '.', &place, &rest);
+	}
+	buffer_printf(out, "%.*s/%.*s", SPAN_ARGUMENTS(place), SPAN_ARGUMENTS(name));
 }
 
 const struct gateway_model *compile_find_gateway(const struct compiler *compiler,
