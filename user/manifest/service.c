@@ -8,15 +8,42 @@
 #include "manifest/builder.h"
 
 /* http, http-…, http2, web; not https. */
+/* True if a port's name is one of these, alone or in front of a "-". */
+static bool name_says(const char *name, const char *const *protocols, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t length = strlen(protocols[i]);
+
+		if (strncmp(name, protocols[i], length) == 0 &&
+		    (name[length] == '\0' || name[length] == '-'))
+			return true;
+	}
+	return false;
+}
+
 static bool name_says_http(const char *name)
 {
-	static const char *const names[] = {"http", "http2", "web"};
+	static const char *const names[] = {"http", "http2", "grpc-web", "web"};
+
+	return name_says(name, names, ARRAY_LENGTH(names));
+}
+
+/* Istio's names for what is no HTTP, or none that we speak. */
+static bool name_says_other(const char *name)
+{
+	static const char *const names[] = {"grpc",  "https", "mongo", "mysql",
+					    "redis", "tcp",   "tls",   "udp"};
+
+	return !name_says_http(name) && name_says(name, names, ARRAY_LENGTH(names));
+}
+
+static bool application_is_http(const char *protocol)
+{
+	static const char *const names[] = {"http", "http2", "grpc-web", "kubernetes.io/h2c",
+					    "kubernetes.io/ws"};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-		size_t length = strlen(names[i]);
-
-		if (strncmp(name, names[i], length) == 0 &&
-		    (name[length] == '\0' || name[length] == '-'))
+		if (span_equal_ignore_case(span_of(protocol), span_of(names[i])))
 			return true;
 	}
 	return false;
@@ -48,13 +75,11 @@ static void read_protocol(const struct builder *builder, const struct node *node
 
 	port->is_tcp = !protocol || strcmp(protocol, "TCP") == 0;
 	if (application) {
-		struct span text = span_of(application);
-
-		port->is_http = span_equal_ignore_case(text, span_of("http")) ||
-				span_equal_ignore_case(text, span_of("http2"));
+		port->is_http = application_is_http(application);
 		port->is_other = !port->is_http;
 	} else {
 		port->is_http = name_says_http(port->name);
+		port->is_named_other = name_says_other(port->name);
 	}
 	port->is_http = port->is_http && port->is_tcp;
 	port->is_other = port->is_other || !port->is_tcp;
@@ -105,6 +130,7 @@ static void read_entry_port(const struct builder *builder, const struct node *no
 	port->is_http = protocol ? span_equal_ignore_case(text, span_of("HTTP")) ||
 					   span_equal_ignore_case(text, span_of("HTTP2"))
 				 : name_says_http(port->name);
+	port->is_named_other = !protocol && name_says_other(port->name);
 	port->is_other =
 		protocol && !port->is_http && !span_equal_ignore_case(text, span_of("TCP"));
 	port->is_tcp = !span_equal_ignore_case(text, span_of("UDP"));

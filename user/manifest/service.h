@@ -19,6 +19,7 @@ struct service_port_manifest {
 	bool is_tcp;
 	bool is_http;  /* by its name, appProtocol or protocol; false does not say that it is not */
 	bool is_other; /* said to be something else than HTTP */
+	bool is_named_other; /* only by its name: routes may lead there all the same */
 };
 
 struct service_manifest {

@@ -407,7 +407,8 @@ static void open_host(const struct compiled_resource *resource, struct mesh_host
 	for (size_t i = 0; i < host->service->port_count; i++) {
 		const struct service_port_manifest *port = &host->service->ports[i];
 
-		if (port->is_http || (host->has_virtual_service && !port->is_other))
+		if (port->is_http ||
+		    (host->has_virtual_service && !port->is_other && !port->is_named_other))
 			open_port(resource, host, &host->ports[i], i);
 	}
 }

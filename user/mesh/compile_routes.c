@@ -162,27 +162,45 @@ static void compile_match(const struct rule_context *context, const struct path 
 	compile_match_gateways(context, path, manifest, match);
 }
 
-/* The port of a destination that names none: the only one of its host. */
+/* The number of the host's ports, of these that could be HTTP or of all, and the last of them. */
+static size_t count_ports(const struct mesh_host *host, bool all, uint16_t *ret_port)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < host->service->port_count; i++) {
+		const struct service_port_manifest *port = host->ports[i].manifest;
+
+		if (!port->is_tcp || (!all && (port->is_other || port->is_named_other)))
+			continue;
+		*ret_port = port->port;
+		count++;
+	}
+	return count;
+}
+
+/*
+ * The port of a destination that names none: the only one of its host that could be HTTP. Istio
+ * takes the one that the request came in by; of the mesh's it can be no other, since we listen on
+ * none of the rest.
+ */
 static uint16_t only_port(const struct compiled_resource *resource, const struct path *path,
 			  const struct destination_manifest *manifest, const struct mesh_host *host)
 {
 	uint16_t port = 0;
+	size_t count = count_ports(host, false, &port);
 
-	for (size_t i = 0; i < host->service->port_count; i++) {
-		if (!host->ports[i].manifest->is_tcp)
-			continue;
-		if (port) {
-			compile_error(resource, manifest->place, path,
-				      "the host %s has several ports: port.number must say which",
-				      host->name);
-			return 0;
-		}
-		port = host->ports[i].manifest->port;
-	}
-	if (!port)
+	if (count == 0)
+		count = count_ports(host, true, &port);
+	if (count == 1)
+		return port;
+	if (count)
+		compile_error(resource, manifest->place, path,
+			      "the host %s has several ports: port.number must say which",
+			      host->name);
+	else
 		compile_error(resource, manifest->place, path, "the host %s has no port",
 			      host->name);
-	return port;
+	return 0;
 }
 
 static uint16_t destination_port(const struct compiled_resource *resource, const struct path *path,

@@ -436,6 +436,11 @@ static void only_http_ports_and_routed_ports_are_listened_on(void **state)
 				    "  - {name: tcp, port: 6}\n"
 				    "  - {name: http-dns, port: 7, protocol: UDP}\n"
 				    "  - {name: http-x, port: 8, appProtocol: mysql}\n"
+				    "  - {name: grpc-web-a, port: 9}\n"
+				    "  - {name: a, port: 10, appProtocol: kubernetes.io/ws}\n"
+				    "  - {name: grpc, port: 11}\n"
+				    "  - {name: main, port: 12}\n"
+				    "  - {name: tcpish, port: 13}\n"
 				    "---\n";
 	static const char routed[] =
 		VIRTUAL_SERVICE("s", "[s]", "  http: [{directResponse: {status: 204}}]\n");
@@ -444,17 +449,62 @@ static void only_http_ports_and_routed_ports_are_listened_on(void **state)
 
 	(void)state;
 	fixture_start(&fixture, ports);
-	assert_int_equal(mesh_listener_count(fixture.mesh), 4);
+	assert_int_equal(mesh_listener_count(fixture.mesh), 6);
 	for (uint16_t port = 1; port <= 4; port++)
 		service_at(fixture.mesh, "10.96.0.9", port);
+	service_at(fixture.mesh, "10.96.0.9", 9);
+	service_at(fixture.mesh, "10.96.0.9", 10);
 	fixture_stop(&fixture);
 
+	/* A VirtualService adds those that are said to be nothing; https and grpc stay as they are. */
 	buffer_printf(&text, "%s%s", ports, routed);
 	fixture_start(&fixture, buffer_text(&text));
-	assert_int_equal(mesh_listener_count(fixture.mesh), 6);
-	service_at(fixture.mesh, "10.96.0.9", 6);
+	assert_int_equal(mesh_listener_count(fixture.mesh), 8);
+	service_at(fixture.mesh, "10.96.0.9", 12);
+	service_at(fixture.mesh, "10.96.0.9", 13);
 	fixture_stop(&fixture);
 	buffer_free(&text);
+}
+
+static void a_destination_without_port_means_the_only_one_that_could_be_http(void **state)
+{
+	static const struct {
+		const char *ports, *said;
+	} rows[] = {
+		{"{name: http, port: 80}, {name: grpc, port: 90}, {name: tcp-db, port: 91}",
+		 "s.default.svc.cluster.local|-|80"},
+		{"{name: grpc, port: 90}, {name: main, port: 80}",
+		 "s.default.svc.cluster.local|-|80"},
+		{"{name: tcp, port: 80}", "s.default.svc.cluster.local|-|80"},
+		{"{name: http, port: 80}, {name: main, port: 81}", NULL},
+		{"{name: grpc, port: 90}, {name: tcp, port: 91}", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct fixture fixture;
+		char text[1500];
+
+		snprintf(text, sizeof(text),
+			 GATEWAY "apiVersion: v1\nkind: Pod\n"
+				 "metadata: {name: p, labels: {app: s}}\n"
+				 "status: {podIP: 10.0.0.1}\n---\n"
+				 "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
+				 "spec: {selector: {app: s}, ports: [%s]}\n---\n" VIRTUAL_SERVICE(
+					 "s", "['*']",
+					 "  gateways: [istio-system/ingress]\n"
+					 "  http: [{route: [{destination: {host: s}}]}]\n"),
+			 rows[i].ports);
+		if (!rows[i].said) {
+			assert_refused(text, "has several ports: port.number must say which");
+			continue;
+		}
+		fixture_start(&fixture, text);
+		assert_string_equal(route_text(fixture.mesh, gateway_at(fixture.mesh, 80),
+					       "GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+				    rows[i].said);
+		fixture_stop(&fixture);
+	}
 }
 
 static void one_address_and_port_for_two_services_is_an_error(void **state)
@@ -791,6 +841,7 @@ int main(void)
 		cmocka_unit_test(virtual_services_of_one_host_follow_each_other),
 		cmocka_unit_test(entries_that_take_everything_come_last_at_a_host),
 		cmocka_unit_test(only_http_ports_and_routed_ports_are_listened_on),
+		cmocka_unit_test(a_destination_without_port_means_the_only_one_that_could_be_http),
 		cmocka_unit_test(one_address_and_port_for_two_services_is_an_error),
 		cmocka_unit_test(references_to_nothing_are_errors),
 		cmocka_unit_test(hosts_and_subsets_that_stand_twice_are_errors),

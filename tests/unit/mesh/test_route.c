@@ -630,7 +630,7 @@ static void a_port_must_be_said_where_there_are_several(void **state)
 		"apiVersion: v1\n"
 		"kind: Service\n"
 		"metadata: {name: b}\n"
-		"spec: {ports: [{name: http, port: 80}, {name: tcp, port: 81, appProtocol: x}]}\n"
+		"spec: {ports: [{name: http, port: 80}, {name: main, port: 81}]}\n"
 		"---\n"
 		"apiVersion: networking.istio.io/v1\n"
 		"kind: VirtualService\n"
