@@ -72,7 +72,11 @@ static void read_port(const struct builder *builder, const struct node *mapping,
 		builder_required_text(builder, port, &path, "number");
 	server->port = (uint16_t)builder_number(builder, port, &path, "number", 1, UINT16_MAX, 0);
 	const char *protocol = builder_required_text(builder, port, &path, "protocol");
-	if (protocol && !span_equal_ignore_case(span_of(protocol), span_of("HTTP")))
+	if (protocol && span_equal_ignore_case(span_of(protocol), span_of("HTTP2")))
+		/* Istio's gateways take both versions at such a port; most clients speak HTTP/1.1. */
+		reader_warning(&builder->reader, node_get(port, "protocol"), &protocol_path,
+			       "requests of HTTP/2 are not supported: only those of HTTP/1.1 are");
+	else if (protocol && !span_equal_ignore_case(span_of(protocol), span_of("HTTP")))
 		reader_error(&builder->reader, node_get(port, "protocol"), &protocol_path,
 			     "%s is not supported: only HTTP is", protocol);
 }

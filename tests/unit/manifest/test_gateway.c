@@ -65,6 +65,20 @@ static void servers_have_ports_hosts_and_addresses(void **state)
 	done(&reading);
 }
 
+static void a_port_of_http2_is_one_of_http1_with_a_warning(void **state)
+{
+	struct reading reading = read_servers(
+		"  - port: {number: 80, name: http2, protocol: HTTP2}\n    hosts: ['*']\n");
+
+	(void)state;
+	assert_int_equal(reading.diagnostics.error_count, 0);
+	assert_said(&reading.diagnostics,
+		    "a.yaml:6:47: warning: Gateway/g: spec.servers[0].port.protocol: requests of "
+		    "HTTP/2 are not supported");
+	assert_int_equal(reading.gateway.servers[0].port, 80);
+	done(&reading);
+}
+
 static void what_is_wrong_is_named(void **state)
 {
 	static const char *const rows[][2] = {
@@ -107,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(servers_have_ports_hosts_and_addresses),
+		cmocka_unit_test(a_port_of_http2_is_one_of_http1_with_a_warning),
 		cmocka_unit_test(what_is_wrong_is_named),
 	};
 
