@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Each path is watched at three places: its parent directory (the path itself may be replaced or be
- * a link that is swapped), the path if it is a directory, and the directory that it really leads
- * to. Watches hang on inodes, so they are laid anew after every change.
+ * Each path is watched at three places: the directories above it (the path itself, or one of them,
+ * may be replaced or be a link that is swapped), the path if it is a directory, and the directory
+ * that it really leads to. Watches hang on inodes, so they are laid anew after every change.
  *
- * Of a parent directory only the path's own name counts: what else is written there (/etc, a log
+ * Of a directory above only the path's next step counts: what else is written there (/etc, a log
  * directory) is nothing to reload for. Names with a leading dot hold no manifests, but those with
  * two are the links of a mounted ConfigMap.
  */
 #include "config/watch.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -60,15 +60,27 @@ static void watch_directory(struct watch *watch, const char *directory, const ch
 		*interest = (struct interest){descriptor, name ? strdup(name) : NULL};
 }
 
-static void watch_directory_of(struct watch *watch, const char *path)
+/*
+ * Each directory on the way, for the next step. From the root on: what is made meanwhile is told by
+ * the directory above.
+ */
+static void watch_way_to(struct watch *watch, const char *path)
 {
-	char directory[PATH_MAX], name[PATH_MAX];
+	char directory[PATH_MAX] = ".", name[NAME_MAX + 1];
 
-	if (strlen(path) >= sizeof(directory))
-		return;
-	strcpy(directory, path);
-	strcpy(name, path);
-	watch_directory(watch, dirname(directory), basename(name));
+	for (const char *step = path; *step && strlen(path) < PATH_MAX;) {
+		size_t length = strcspn(step, "/");
+
+		if (length > NAME_MAX)
+			return;
+		if (step > path)
+			snprintf(directory, sizeof(directory), "%.*s", (int)(step - path), path);
+		snprintf(name, sizeof(name), "%.*s", (int)length, step);
+		if (length)
+			watch_directory(watch, directory, name);
+		step += length;
+		step += strspn(step, "/");
+	}
 }
 
 static void lay_watches(struct watch *watch)
@@ -77,10 +89,10 @@ static void lay_watches(struct watch *watch)
 
 	forget_interests(watch);
 	for (size_t i = 0; i < watch->path_count; i++) {
-		watch_directory_of(watch, watch->paths[i]);
+		watch_way_to(watch, watch->paths[i]);
 		watch_directory(watch, watch->paths[i], NULL);
 		if (realpath(watch->paths[i], real)) {
-			watch_directory_of(watch, real);
+			watch_way_to(watch, real);
 			watch_directory(watch, real, NULL);
 		}
 	}

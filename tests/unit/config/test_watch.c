@@ -97,6 +97,28 @@ static void hidden_files_are_nothing_to_reload_for(void **state)
 	assert_noticed(state, "echo x >manifests/.b && mv manifests/.b manifests/b.yaml", true);
 }
 
+static void the_directories_above_may_be_replaced(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *paths[1];
+	char path[64];
+
+	watch_close(fixture->watch);
+	snprintf(path, sizeof(path), "%s/a/b/c/manifests", fixture->directory);
+	paths[0] = path;
+	run_in(fixture->directory, "mkdir -p a/b/c/manifests");
+	assert_int_equal(watch_open(paths, 1, &fixture->watch), 0);
+	assert_noticed(state, "rm -r a", true);
+	assert_noticed(state, "mkdir x", false);
+	assert_noticed(state, "mkdir a", true);
+	assert_noticed(state, "mkdir -p a/b/c", true);
+	assert_noticed(state, "mkdir a/b/c/manifests", true);
+	assert_noticed(state, "echo a >a/b/c/manifests/a.yaml", true);
+	assert_noticed(state, "mv a/b a/x", true);
+	assert_noticed(state, "mv a/x a/b", true);
+	assert_noticed(state, "echo a >a/b/c/manifests/a.yaml", true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +130,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(
 			files_beside_the_directory_are_nothing_to_reload_for, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_directories_above_may_be_replaced, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(hidden_files_are_nothing_to_reload_for, set_up,
 						tear_down),
 	};
