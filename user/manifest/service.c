@@ -242,6 +242,31 @@ static void check_only_value(const struct builder *builder, const struct node *s
 			     "%s is not supported: %s", value, reason);
 }
 
+static void check_session_affinity(const struct builder *builder, const struct node *spec,
+				   const struct path *parent)
+{
+	struct path path = path_field(parent, "sessionAffinity");
+	const char *value = builder_text(builder, spec, parent, "sessionAffinity");
+
+	if (value && strcmp(value, "None") != 0)
+		reader_warning(&builder->reader, node_get(spec, "sessionAffinity"), &path,
+			       "%s has no effect here, as in Istio: use a DestinationRule's "
+			       "consistentHash",
+			       value);
+}
+
+/*
+ * Clusters are full of hosts that lie outside. That one of them can't be called by us is an error
+ * only where a route leads there.
+ */
+static void leave_out(const struct builder *builder, const struct node *node,
+		      const struct path *path, const char *reason,
+		      struct service_manifest *manifest)
+{
+	manifest->left_out = reason;
+	reader_warning(&builder->reader, node, path, "%s: no route may lead here", reason);
+}
+
 static void read_service_spec(const struct builder *builder, const struct node *document,
 			      struct service_manifest *manifest)
 {
@@ -276,12 +301,18 @@ static void read_service_spec(const struct builder *builder, const struct node *
 	reader_check_fields(&builder->reader, spec, &path, fields, ARRAY_LENGTH(fields));
 	name_host(builder, spec, manifest);
 	const char *type = builder_text(builder, spec, &path, "type");
+	if (type && strcmp(type, "ExternalName") == 0) {
+		leave_out(builder, node_get(spec, "type"), &type_path,
+			  "ExternalName is not supported", manifest);
+		return;
+	}
 	if (type && strcmp(type, "ClusterIP") && strcmp(type, "NodePort") &&
 	    strcmp(type, "LoadBalancer"))
-		reader_error(&builder->reader, node_get(spec, "type"), &type_path,
-			     "%s is not supported: ClusterIP, NodePort and LoadBalancer are", type);
-	check_only_value(builder, spec, &path, "sessionAffinity", "None",
-			 "use a DestinationRule's consistentHash");
+		reader_error(
+			&builder->reader, node_get(spec, "type"), &type_path,
+			"%s is not known: ClusterIP, NodePort, LoadBalancer and ExternalName are",
+			type);
+	check_session_affinity(builder, spec, &path);
 	check_only_value(builder, spec, &path, "internalTrafficPolicy", "Cluster",
 			 "all endpoints are used");
 	read_addresses(builder, spec, &path, "clusterIP", "clusterIPs", manifest);
@@ -308,7 +339,7 @@ static void read_entry_hosts(const struct builder *builder, const struct node *s
 		if (!text.data)
 			continue;
 		hosts[manifest->host_count] =
-			builder_host(builder, list->items[i], text, &item, false);
+			builder_host(builder, list->items[i], text, &item, true);
 		manifest->host_count += hosts[manifest->host_count] != NULL;
 	}
 	manifest->hosts = hosts;
@@ -374,27 +405,70 @@ static void read_workload_selector(const struct builder *builder, const struct n
 			     "endpoints and workloadSelector cannot both stand here");
 }
 
+/* Whether the endpoints stand there with IP addresses. */
+static bool has_addresses(const struct node *spec)
+{
+	const struct node *list = node_get(spec, "endpoints");
+	uint8_t address[16];
+
+	if (!list || list->kind != NODE_SEQUENCE || list->count == 0)
+		return false;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct node *text = node_get(list->items[i], "address");
+
+		if (!text || text->kind != NODE_SCALAR || address_parse(text->text.data, address))
+			return false;
+	}
+	return true;
+}
+
+static bool has_wildcard(const struct service_manifest *manifest)
+{
+	for (size_t i = 0; i < manifest->host_count; i++) {
+		if (strchr(manifest->hosts[i], '*'))
+			return true;
+	}
+	return false;
+}
+
+/* True: by its resolution or its hosts no request can go there, which is said. */
+static bool is_left_out(const struct builder *builder, const struct node *spec,
+			const struct path *parent, struct service_manifest *manifest)
+{
+	struct path resolution_path = path_field(parent, "resolution");
+	struct path hosts_path = path_field(parent, "hosts");
+	const struct node *node = node_get(spec, "resolution");
+	const char *resolution = builder_text(builder, spec, parent, "resolution");
+
+	if (!resolution || strcmp(resolution, "NONE") == 0) {
+		leave_out(builder, node ? node : spec, &resolution_path,
+			  "resolution NONE is not supported", manifest);
+	} else if (strncmp(resolution, "DNS", 3) == 0 && !has_addresses(spec)) {
+		leave_out(builder, node, &resolution_path,
+			  "names that DNS must resolve are not supported", manifest);
+	} else if (has_wildcard(manifest)) {
+		leave_out(builder, node_get(spec, "hosts"), &hosts_path,
+			  "wildcards are not supported in a ServiceEntry", manifest);
+	}
+	return manifest->left_out;
+}
+
 static void check_resolution(const struct builder *builder, const struct node *spec,
 			     const struct path *parent, const struct service_manifest *manifest)
 {
 	struct path path = path_field(parent, "resolution");
 	const struct node *node = node_get(spec, "resolution");
 	const char *resolution = builder_text(builder, spec, parent, "resolution");
-	bool has_endpoints = manifest->endpoint_count || manifest->has_selector;
 
-	if (!resolution)
-		resolution = "NONE";
-	if (strcmp(resolution, "STATIC") == 0) {
-		if (!has_endpoints)
-			reader_error(&builder->reader, node, &path,
-				     "STATIC needs endpoints or a workloadSelector");
-		return;
-	}
-	if (strcmp(resolution, "DNS") == 0 && manifest->endpoint_count)
+	if (!resolution || strncmp(resolution, "DNS", 3) == 0)
 		return; /* their addresses are IP addresses: nothing is left to resolve */
-	reader_error(&builder->reader, node ? node : spec, &path,
-		     "%s is not supported: write STATIC and the endpoints' IP addresses",
-		     resolution);
+	if (strcmp(resolution, "STATIC") != 0)
+		reader_error(&builder->reader, node, &path,
+			     "%s is not known: STATIC, DNS, DNS_ROUND_ROBIN and NONE are",
+			     resolution);
+	else if (!manifest->endpoint_count && !manifest->has_selector)
+		reader_error(&builder->reader, node, &path,
+			     "STATIC needs endpoints or a workloadSelector");
 }
 
 static void read_entry_spec(const struct builder *builder, const struct node *document,
@@ -418,6 +492,8 @@ static void read_entry_spec(const struct builder *builder, const struct node *do
 		return;
 	reader_check_fields(&builder->reader, spec, &path, fields, ARRAY_LENGTH(fields));
 	read_entry_hosts(builder, spec, &path, manifest);
+	if (is_left_out(builder, spec, &path, manifest))
+		return;
 	read_addresses(builder, spec, &path, NULL, "addresses", manifest);
 	builder_required_child(builder, spec, &path, "ports", NODE_SEQUENCE);
 	read_ports(builder, spec, &path, manifest);

@@ -25,7 +25,8 @@ struct service_port_manifest {
 struct service_manifest {
 	struct resource resource;
 	struct arena arena;
-	bool is_entry;		  /* ServiceEntry */
+	bool is_entry;	      /* ServiceEntry */
+	const char *left_out; /* why no request can go to its hosts; nothing else is read then */
 	const char *const *hosts; /* lower case, fully qualified */
 	size_t host_count;
 	const uint8_t (*addresses)[16]; /* clusterIPs, addresses: where callers connect to */

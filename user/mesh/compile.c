@@ -71,6 +71,7 @@ static void compiler_free(struct compiler *compiler)
 	name_table_free(&compiler->rules);
 	name_table_free(&compiler->subsets);
 	name_table_free(&compiler->unknown_hosts);
+	name_table_free(&compiler->left_out);
 	name_table_free(&compiler->clusters);
 	name_table_free(&compiler->gateways);
 	name_table_free(&compiler->header_slots);

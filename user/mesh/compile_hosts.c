@@ -280,7 +280,7 @@ static void add_rule(const struct compiled_resource *resource,
 	struct mesh_host *host = name_table_get(&compiler->mesh->hosts, 0, span_of(name));
 	struct subset_rules *rules = name_table_get(&compiler->rules, 0, span_of(name));
 
-	if (!host)
+	if (!host && !name_table_get(&compiler->left_out, 0, span_of(name)))
 		compile_warning(resource, rule->host_place, &host_path,
 				"no Service or ServiceEntry has the host %s", name);
 	if (!rules) {
@@ -303,6 +303,15 @@ static void add_rule(const struct compiled_resource *resource,
 	add_subsets(resource, rules, rule);
 }
 
+static void add_host(struct compiler *compiler, const struct service_manifest *service,
+		     const char *name)
+{
+	if (service->left_out)
+		compile_put(compiler, &compiler->left_out, 0, span_of(name), (void *)service);
+	else
+		compile_add_host(compiler, service, name);
+}
+
 void compile_hosts(struct compiler *compiler)
 {
 	const struct manifest_set *set = compiler->manifests;
@@ -314,7 +323,7 @@ void compile_hosts(struct compiler *compiler)
 		const struct service_manifest *service = &set->services[i];
 
 		for (size_t j = 0; j < service->host_count; j++)
-			compile_add_host(compiler, service, service->hosts[j]);
+			add_host(compiler, service, service->hosts[j]);
 		for (size_t j = 0; j < service->endpoint_count; j++)
 			index_address(compiler, &service->endpoints[j]);
 	}

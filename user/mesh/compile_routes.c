@@ -220,6 +220,24 @@ static uint16_t destination_port(const struct compiled_resource *resource, const
 	return manifest->port;
 }
 
+/* Not known, or known as one that no request can go to. */
+static void name_unknown_host(const struct compiled_resource *resource,
+			      const struct destination_manifest *manifest, const struct path *path,
+			      const char *name)
+{
+	const struct service_manifest *left_out =
+		name_table_get(&resource->compiler->left_out, 0, span_of(name));
+
+	if (left_out)
+		compile_error(resource, manifest->place, path,
+			      "no request can go to %s: %s (%s:%u)", name, left_out->left_out,
+			      left_out->resource.place.file, left_out->resource.place.line);
+	else
+		compile_warning(resource, manifest->place, path,
+				"no Service or ServiceEntry has the host %s: requests get 503",
+				name);
+}
+
 const struct mesh_cluster *compile_destination(const struct compiled_resource *resource,
 					       const struct path *path,
 					       const struct destination_manifest *manifest)
@@ -238,9 +256,7 @@ const struct mesh_cluster *compile_destination(const struct compiled_resource *r
 	if (is_known)
 		port = destination_port(resource, path, manifest, host);
 	else
-		compile_warning(resource, manifest->place, &host_path,
-				"no Service or ServiceEntry has the host %s: requests get 503",
-				name);
+		name_unknown_host(resource, manifest, &host_path, name);
 	if (manifest->subset) {
 		subset = compile_find_subset(compiler, host, manifest->subset);
 		if (!subset)

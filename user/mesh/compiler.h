@@ -50,6 +50,7 @@ struct compiler {
 	struct name_table rules;	 /* resolved host -> struct subset_rules */
 	struct name_table subsets;	 /* scope: subset_rules; name -> struct found_subset */
 	struct name_table unknown_hosts; /* name -> struct mesh_host without a service */
+	struct name_table left_out;	 /* host -> the service_manifest that says why */
 	struct name_table clusters;	 /* host|subset|port -> struct mesh_cluster */
 	struct name_table gateways;	 /* namespace/name -> struct gateway_model */
 	struct name_table header_slots;	 /* lower-case name -> slot + 1, as a pointer */

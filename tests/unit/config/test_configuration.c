@@ -64,7 +64,9 @@ static void another_meshs_manifests_are_not_looked_into(void **state)
 		 {"[a::]", ADDRESS, 80, &listener, 1},
 		 NULL},
 		{TAGS EDGE(HTTPS_SERVER), {"[a::]", ADDRESS, 80}, "HTTPS is not supported"},
-		{TAGS EDGE(HTTP_SERVER) EXTERNAL, {"a", {0}, 80}, "ExternalName"},
+		{TAGS EDGE(HTTP_SERVER) EXTERNAL,
+		 {"out", {0}, 80},
+		 "no request can go to out.default.svc.cluster.local: ExternalName is"},
 	};
 
 	(void)state;

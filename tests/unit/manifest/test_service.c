@@ -160,8 +160,8 @@ static void what_is_wrong_is_named(void **state)
 		const char *text;
 		const char *expected;
 	} rows[] = {
-		{read_service, "spec: {type: ExternalName, externalName: a.b}\n",
-		 "a.yaml:4:14: K/s: spec.type: ExternalName is not supported"},
+		{read_service, "spec: {type: Other}\n",
+		 "a.yaml:4:14: K/s: spec.type: Other is not known"},
 		{read_service, "spec: {clusterIP: x}\n",
 		 "spec.clusterIP: \"x\" is no IP address that can be called"},
 		{read_service, "spec: {clusterIP: 0.0.0.0}\n",
@@ -171,8 +171,6 @@ static void what_is_wrong_is_named(void **state)
 		{read_service, "spec: {ports: [{name: x}]}\n", "spec.ports[0].port: missing"},
 		{read_service, "spec: {ports: [{port: 80, targetPort: 70000}]}\n",
 		 "spec.ports[0].targetPort: must be a whole number"},
-		{read_service, "spec: {sessionAffinity: ClientIP}\n",
-		 "spec.sessionAffinity: ClientIP is not supported"},
 		{read_service, "spec: {internalTrafficPolicy: Local}\n",
 		 "spec.internalTrafficPolicy: Local is not supported"},
 		{read_service, "spec: {port: 80}\n", "spec.port: unknown field"},
@@ -180,9 +178,7 @@ static void what_is_wrong_is_named(void **state)
 		{read_entry, "spec: {ports: [{number: 80, name: a}], resolution: STATIC}\n",
 		 "spec.hosts: missing"},
 		{read_entry, ENTRY("resolution: STATIC"), "STATIC needs endpoints"},
-		{read_entry, ENTRY("resolution: DNS"), "spec.resolution: DNS is not supported"},
-		{read_entry, ENTRY("location: MESH_EXTERNAL"),
-		 "spec.resolution: NONE is not supported: write STATIC"},
+		{read_entry, ENTRY("resolution: DYNAMIC"), "spec.resolution: DYNAMIC is not known"},
 		{read_entry,
 		 ENTRY("resolution: STATIC, addresses: [10.0.0.0/8],"
 		       "endpoints: [{address: 10.0.0.1}]"),
@@ -223,6 +219,50 @@ static void what_is_wrong_is_named(void **state)
 	}
 }
 
+static void what_lies_outside_is_left_out_with_a_warning(void **state)
+{
+	static const struct {
+		read_kind read;
+		const char *text;
+		const char *warning;
+	} rows[] = {
+		{read_service, "spec: {type: ExternalName, externalName: a.b}\n",
+		 "spec.type: ExternalName is not supported: no route may lead here"},
+		{read_entry, ENTRY("resolution: DNS"),
+		 "spec.resolution: names that DNS must resolve are not supported: no route"},
+		{read_entry,
+		 ENTRY("resolution: DNS_ROUND_ROBIN, endpoints: [{address: b.example}]"),
+		 "spec.resolution: names that DNS must resolve"},
+		{read_entry, ENTRY("location: MESH_EXTERNAL, addresses: [10.0.0.0/8]"),
+		 "spec.resolution: resolution NONE is not supported"},
+		{read_entry,
+		 "spec: {hosts: ['*.example.com'], resolution: STATIC, ports: [{name: tls, number: "
+		 "443, protocol: TLS}], endpoints: [{address: 10.0.0.1}]}\n",
+		 "spec.hosts: wildcards are not supported"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct reading reading = read_text(rows[i].read, rows[i].text);
+
+		assert_int_equal(reading.diagnostics.error_count, 0);
+		assert_said(&reading.diagnostics, rows[i].warning);
+		assert_non_null(reading.service.left_out);
+		done(&reading);
+	}
+}
+
+static void session_affinity_is_no_error_and_said_to_do_nothing(void **state)
+{
+	struct reading reading = read_text(read_service, "spec: {sessionAffinity: ClientIP}\n");
+
+	(void)state;
+	assert_int_equal(reading.diagnostics.error_count, 0);
+	assert_said(&reading.diagnostics, "spec.sessionAffinity: ClientIP has no effect here");
+	assert_null(reading.service.left_out);
+	done(&reading);
+}
+
 static void an_entry_with_dns_and_addresses_has_nothing_to_resolve(void **state)
 {
 	struct reading reading =
@@ -242,6 +282,8 @@ int main(void)
 		cmocka_unit_test(a_pod_has_an_address_and_named_ports),
 		cmocka_unit_test(a_workload_entrys_labels_come_on_top_of_its_metadatas),
 		cmocka_unit_test(what_is_wrong_is_named),
+		cmocka_unit_test(what_lies_outside_is_left_out_with_a_warning),
+		cmocka_unit_test(session_affinity_is_no_error_and_said_to_do_nothing),
 		cmocka_unit_test(an_entry_with_dns_and_addresses_has_nothing_to_resolve),
 	};
 

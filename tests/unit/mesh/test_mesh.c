@@ -529,6 +529,31 @@ static void one_address_and_port_for_two_services_is_an_error(void **state)
 		       "10.96.0.3 port 8000 is already that of Gateway/g");
 }
 
+#define OUTSIDE                                                      \
+	"apiVersion: networking.istio.io/v1\n"                       \
+	"kind: ServiceEntry\n"                                       \
+	"metadata: {name: outside}\n"                                \
+	"spec: {hosts: [api.example.com], resolution: DNS, ports: [" \
+	"{number: 443, name: tls, protocol: TLS}]}\n"                \
+	"---\n"
+
+static void hosts_outside_are_errors_only_where_a_route_leads_there(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_compile(&fixture, OUTSIDE APP_C VIRTUAL_SERVICE("a", "[a]", TO_APP_C));
+	assert_int_equal(fixture.result, 0);
+	assert_said(&fixture.diagnostics,
+		    "warning: ServiceEntry/outside: spec.resolution: names that DNS must resolve");
+	fixture_stop(&fixture);
+	assert_refused(OUTSIDE VIRTUAL_SERVICE(
+			       "a", "[a]",
+			       "  http: [{route: [{destination: {host: api.example.com}}]}]\n"),
+		       "spec.http[0].route[0].destination.host: no request can go to "
+		       "api.example.com: names that DNS must resolve are not supported (");
+}
+
 static void references_to_nothing_are_errors(void **state)
 {
 	(void)state;
@@ -844,6 +869,7 @@ int main(void)
 		cmocka_unit_test(a_destination_without_port_means_the_only_one_that_could_be_http),
 		cmocka_unit_test(one_address_and_port_for_two_services_is_an_error),
 		cmocka_unit_test(references_to_nothing_are_errors),
+		cmocka_unit_test(hosts_outside_are_errors_only_where_a_route_leads_there),
 		cmocka_unit_test(hosts_and_subsets_that_stand_twice_are_errors),
 		cmocka_unit_test(a_subset_without_endpoints_is_no_endpoint_or_falls_back),
 		cmocka_unit_test(endpoints_are_ready_pods_of_the_namespace),
