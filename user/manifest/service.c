@@ -7,7 +7,6 @@
 #include "base/array.h"
 #include "manifest/builder.h"
 
-/* http, http-…, http2, web; not https. */
 /* True if a port's name is one of these, alone or in front of a "-". */
 static bool name_says(const char *name, const char *const *protocols, size_t count)
 {
