@@ -9,53 +9,49 @@
 #define DIRECT_RESPONSE_MAX_BODY (64 * 1024) /* it is held in memory and sent in one piece */
 #define PERCENT_SCALE (SHARE_ALL / 100)
 
-/* A text that goes into a head as it stands; NULL if absent or wrong. */
-static const char *read_field_value(const struct builder *builder, const struct node *mapping,
-				    const struct path *parent, const char *field)
+/* A text that goes into a head: NULL if absent, or if it does not fit (`complaint`). */
+static const char *read_fitting(const struct builder *builder, const struct node *mapping,
+				const struct path *parent, const char *field,
+				bool (*fits)(struct span text), const char *complaint)
 {
 	struct path path = path_field(parent, field);
 	const char *text = builder_text(builder, mapping, parent, field);
 
 	if (!text || !*text)
 		return NULL;
-	if (!http_is_field_value(span_of(text)) || strpbrk(text, " \t")) {
-		reader_error(&builder->reader, node_get(mapping, field), &path,
-			     "holds bytes that no head may hold");
-		return NULL;
-	}
-	return text;
+	if (fits(span_of(text)))
+		return text;
+	reader_error(&builder->reader, node_get(mapping, field), &path, "%s", complaint);
+	return NULL;
 }
 
-/* A host that stands in a Host field or a Location; NULL if absent or wrong. */
+static bool is_word(struct span text)
+{
+	return http_is_field_value(text) && !memchr(text.data, ' ', text.length) &&
+	       !memchr(text.data, '\t', text.length);
+}
+
+static const char *read_word(const struct builder *builder, const struct node *mapping,
+			     const struct path *parent, const char *field)
+{
+	return read_fitting(builder, mapping, parent, field, is_word,
+			    "holds bytes that no head may hold");
+}
+
+/* A host that stands in a Host field or a Location. */
 static const char *read_authority(const struct builder *builder, const struct node *mapping,
 				  const struct path *parent)
 {
-	struct path path = path_field(parent, "authority");
-	const char *text = builder_text(builder, mapping, parent, "authority");
-
-	if (!text || !*text)
-		return NULL;
-	if (http_is_authority(span_of(text)))
-		return text;
-	reader_error(&builder->reader, node_get(mapping, "authority"), &path,
-		     "must be a host, with or without a port");
-	return NULL;
+	return read_fitting(builder, mapping, parent, "authority", http_is_authority,
+			    "must be a host, with or without a port");
 }
 
-/* A part of a request target; NULL if absent or wrong. */
+/* A part of a request target. */
 static const char *read_target(const struct builder *builder, const struct node *mapping,
 			       const struct path *parent, const char *field)
 {
-	struct path path = path_field(parent, field);
-	const char *text = builder_text(builder, mapping, parent, field);
-
-	if (!text || !*text)
-		return NULL;
-	if (http_is_target(span_of(text)))
-		return text;
-	reader_error(&builder->reader, node_get(mapping, field), &path,
-		     "holds bytes that no request target may hold: write them as %%XX");
-	return NULL;
+	return read_fitting(builder, mapping, parent, field, http_is_target,
+			    "holds bytes that no request target may hold: write them as %XX");
 }
 
 void http_redirect_read(const struct builder *builder, const struct node *node,
@@ -74,7 +70,7 @@ void http_redirect_read(const struct builder *builder, const struct node *node,
 
 	route->has_redirect = true;
 	reader_check_fields(&builder->reader, node, path, fields, ARRAY_LENGTH(fields));
-	redirect->uri = read_field_value(builder, node, path, "uri");
+	redirect->uri = read_word(builder, node, path, "uri");
 	if (redirect->uri && strstr(redirect->uri, "%PREFIX()%"))
 		reader_error(&builder->reader, node_get(node, "uri"), path,
 			     "%%PREFIX()%% is not supported");
@@ -82,7 +78,7 @@ void http_redirect_read(const struct builder *builder, const struct node *node,
 		reader_error(&builder->reader, node_get(node, "uri"), &uri_path,
 			     "must begin with /");
 	redirect->authority = read_authority(builder, node, path);
-	redirect->scheme = read_field_value(builder, node, path, "scheme");
+	redirect->scheme = read_word(builder, node, path, "scheme");
 	if (redirect->scheme && strcmp(redirect->scheme, "http") &&
 	    strcmp(redirect->scheme, "https"))
 		reader_error(&builder->reader, node_get(node, "scheme"), &scheme_path,

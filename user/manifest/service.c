@@ -228,30 +228,23 @@ static void name_host(const struct builder *builder, const struct node *spec,
 	buffer_free(&text);
 }
 
-/* A field where all values but one change what we would have to do. */
-static void check_only_value(const struct builder *builder, const struct node *spec,
-			     const struct path *parent, const char *field, const char *only,
-			     const char *reason)
+/* Fields where all values but one change what we would have to do. */
+static void check_balancing(const struct builder *builder, const struct node *spec,
+			    const struct path *parent)
 {
-	struct path path = path_field(parent, field);
-	const char *value = builder_text(builder, spec, parent, field);
+	struct path affinity_path = path_field(parent, "sessionAffinity");
+	struct path policy_path = path_field(parent, "internalTrafficPolicy");
+	const char *affinity = builder_text(builder, spec, parent, "sessionAffinity");
+	const char *policy = builder_text(builder, spec, parent, "internalTrafficPolicy");
 
-	if (value && strcmp(value, only) != 0)
-		reader_error(&builder->reader, node_get(spec, field), &path,
-			     "%s is not supported: %s", value, reason);
-}
-
-static void check_session_affinity(const struct builder *builder, const struct node *spec,
-				   const struct path *parent)
-{
-	struct path path = path_field(parent, "sessionAffinity");
-	const char *value = builder_text(builder, spec, parent, "sessionAffinity");
-
-	if (value && strcmp(value, "None") != 0)
-		reader_warning(&builder->reader, node_get(spec, "sessionAffinity"), &path,
+	if (affinity && strcmp(affinity, "None") != 0)
+		reader_warning(&builder->reader, node_get(spec, "sessionAffinity"), &affinity_path,
 			       "%s has no effect here, as in Istio: use a DestinationRule's "
 			       "consistentHash",
-			       value);
+			       affinity);
+	if (policy && strcmp(policy, "Cluster") != 0)
+		reader_error(&builder->reader, node_get(spec, "internalTrafficPolicy"),
+			     &policy_path, "%s is not supported: all endpoints are used", policy);
 }
 
 /*
@@ -311,9 +304,7 @@ static void read_service_spec(const struct builder *builder, const struct node *
 			&builder->reader, node_get(spec, "type"), &type_path,
 			"%s is not known: ClusterIP, NodePort, LoadBalancer and ExternalName are",
 			type);
-	check_session_affinity(builder, spec, &path);
-	check_only_value(builder, spec, &path, "internalTrafficPolicy", "Cluster",
-			 "all endpoints are used");
+	check_balancing(builder, spec, &path);
 	read_addresses(builder, spec, &path, "clusterIP", "clusterIPs", manifest);
 	read_ports(builder, spec, &path, manifest);
 	builder_labels(builder, spec, &path, "selector", &manifest->selector);
@@ -452,6 +443,7 @@ static bool is_left_out(const struct builder *builder, const struct node *spec,
 	return manifest->left_out;
 }
 
+/* Of an entry that is not left out: a resolution stands there. */
 static void check_resolution(const struct builder *builder, const struct node *spec,
 			     const struct path *parent, const struct service_manifest *manifest)
 {
@@ -459,7 +451,7 @@ static void check_resolution(const struct builder *builder, const struct node *s
 	const struct node *node = node_get(spec, "resolution");
 	const char *resolution = builder_text(builder, spec, parent, "resolution");
 
-	if (!resolution || strncmp(resolution, "DNS", 3) == 0)
+	if (strncmp(resolution, "DNS", 3) == 0)
 		return; /* their addresses are IP addresses: nothing is left to resolve */
 	if (strcmp(resolution, "STATIC") != 0)
 		reader_error(&builder->reader, node, &path,

@@ -28,12 +28,19 @@ int mesh_apply_operations(const struct mesh_header_operations *operations, struc
 	return result;
 }
 
-bool mesh_operations_replace(const struct mesh_header_operations *operations, struct span name)
+bool mesh_values_hold(const struct mesh_header_value *values, size_t count, struct span name)
 {
-	for (size_t i = 0; i < operations->set_count; i++) {
-		if (span_equal_ignore_case(operations->set[i].name, name))
+	for (size_t i = 0; i < count; i++) {
+		if (span_equal_ignore_case(values[i].name, name))
 			return true;
 	}
+	return false;
+}
+
+bool mesh_operations_replace(const struct mesh_header_operations *operations, struct span name)
+{
+	if (mesh_values_hold(operations->set, operations->set_count, name))
+		return true;
 	for (size_t i = 0; i < operations->remove_count; i++) {
 		if (span_equal_ignore_case(operations->remove[i], name))
 			return true;

@@ -19,6 +19,8 @@ static inline int mesh_apply_headers(const struct mesh_header_operations *operat
 	return mesh_apply_operations(operations, edit);
 }
 
+/* True if one of the values is of a field of this name. */
+bool mesh_values_hold(const struct mesh_header_value *values, size_t count, struct span name);
 /* True if they remove the fields of this name, or set their own in their place. */
 bool mesh_operations_replace(const struct mesh_header_operations *operations, struct span name);
 

@@ -12,11 +12,8 @@
  */
 static bool is_replaced(const struct mesh_header_operations *operations, struct span name)
 {
-	for (size_t i = 0; i < operations->add_count; i++) {
-		if (span_equal_ignore_case(operations->add[i].name, name))
-			return true;
-	}
-	return mesh_operations_replace(operations, name);
+	return mesh_operations_replace(operations, name) ||
+	       mesh_values_hold(operations->add, operations->add_count, name);
 }
 
 static void append_field(struct span name, struct span value, struct buffer *out)
