@@ -314,7 +314,7 @@ static void back_off(struct worker *worker, struct exchange *exchange)
 	uint64_t bound = (uint64_t)BACKOFF_BASE_MS << (doublings ? doublings - 1 : 0);
 
 	exchange->events |= EXCHANGE_DELAYED;
-	exchange->phase_deadline_ms = worker->now_ms + random_next(&worker->random_state) % bound;
+	exchange->phase_deadline_ms = worker->now_ms + random_take(&worker->random) % bound;
 }
 
 static enum exchange_progress fail_lost(struct worker *worker, struct exchange *exchange,

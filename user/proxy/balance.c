@@ -73,7 +73,7 @@ bool balance_has_healthy(struct worker *worker, struct lease *lease,
 /* The power of two choices: the one with fewer requests under way. */
 static size_t choose_least_request(const struct choice *choice)
 {
-	uint64_t draw = random_next(&choice->worker->random_state);
+	uint64_t draw = random_take(&choice->worker->random);
 	size_t count = choice->cluster->endpoint_count;
 	size_t one = first_usable(choice, (draw >> 32) % count);
 	size_t other = first_usable(choice, (draw & 0xffffffff) % count);
@@ -120,8 +120,8 @@ int balance_choose(struct worker *worker, struct lease *lease, const struct mesh
 	if (balancing == MESH_BALANCE_LEAST_REQUEST)
 		return (int)choose_least_request(&choice);
 	if (balancing == MESH_BALANCE_RANDOM)
-		return (int)first_usable(&choice, random_next(&worker->random_state) %
-							  cluster->endpoint_count);
+		return (int)first_usable(&choice,
+					 random_take(&worker->random) % cluster->endpoint_count);
 	return (int)first_usable(&choice,
 				 lease->clusters[cluster->index].next++ % cluster->endpoint_count);
 }

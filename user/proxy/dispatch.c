@@ -35,7 +35,7 @@ static struct request_verdict run_request_stage(struct worker *worker, struct se
 	request->causes = worker->proxy->options.causes;
 	request->position = position;
 	request->statistics = &worker->statistics;
-	request->random_state = &worker->random_state;
+	request->random = &worker->random;
 	generation_choose(worker, request, &session->exchange->hold);
 	struct request_verdict verdict =
 		request_tag_and_route(request, find_mark(worker, session, position, &mark));

@@ -246,7 +246,7 @@ static void choose_hash(struct worker *worker, struct exchange *exchange,
 		policy, &request->edit, request->connection->remote_address, &exchange->hash);
 	if (exchange->has_hash || !policy->makes_cookie)
 		return;
-	exchange->cookie = random_next(&worker->random_state);
+	exchange->cookie = random_take(&worker->random);
 	exchange->hash = mesh_cookie_hash(exchange->cookie);
 	exchange->has_hash = true;
 }
@@ -298,9 +298,9 @@ static void draw_faults(struct worker *worker, struct exchange *exchange)
 	if (!route || !(route->fault.delay_share | route->fault.abort_share))
 		return;
 	const struct mesh_fault *fault = &route->fault;
-	if (mesh_share_holds(fault->abort_share, random_next(&worker->random_state)))
+	if (mesh_share_holds(fault->abort_share, random_take(&worker->random)))
 		exchange->fault_status = fault->abort_status;
-	if (mesh_share_holds(fault->delay_share, random_next(&worker->random_state))) {
+	if (mesh_share_holds(fault->delay_share, random_take(&worker->random))) {
 		exchange->events |= EXCHANGE_DELAYED;
 		exchange->phase_deadline_ms = worker->now_ms + fault->delay_ms;
 	}

@@ -78,13 +78,18 @@ static void write_hex(uint64_t number, char text[16])
 	}
 }
 
-/* The form of a random UUID (RFC 9562 5.4). */
+/*
+ * The form of a random UUID (RFC 9562 5.4): no client can work out what id another's request gets.
+ * Without random numbers there is no id.
+ */
 static char *put_request_id(char *at, struct request *request)
 {
-	uint64_t high = random_next(request->random_state);
-	uint64_t low = random_next(request->random_state);
+	uint64_t high = random_take(request->random);
+	uint64_t low = random_take(request->random);
 	char *id = at + request_id_name.length + 2, digits[32];
 
+	if (!(high | low))
+		return at;
 	write_hex(high, digits);
 	write_hex((low & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63, digits + 16);
 	at = PUT_LITERAL(at, REQUEST_ID_LINE);
@@ -137,8 +142,9 @@ int forwarding_add_fields(struct request *request)
 	}
 	if (!http_edit_get(edit, request_id_name, &request->id) &&
 	    !is_routes(request, request_id_name)) {
-		at = put_request_id(at, request);
-		count++;
+		char *end = put_request_id(at, request);
+		count += end > at;
+		at = end;
 	}
 	if (!is_routes(request, via_name)) {
 		at = put_via(at, request);

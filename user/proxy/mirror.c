@@ -174,7 +174,7 @@ void mirror_request(struct worker *worker, struct exchange *exchange, struct req
 		return;
 	for (size_t i = 0; i < route->mirror_count; i++) {
 		if (worker->mirror_count >= MIRROR_MAXIMUM ||
-		    !mesh_share_holds(route->mirrors[i].share, random_next(&worker->random_state)))
+		    !mesh_share_holds(route->mirrors[i].share, random_take(&worker->random)))
 			continue;
 		struct mirror *mirror =
 			new_mirror(worker, request, authority, route->mirrors[i].cluster);

@@ -338,7 +338,7 @@ static uint64_t routing_hash(struct request *request)
 		if (request->decision.rules[i].has_remainder)
 			return request->decision.rules[i].hash;
 	}
-	return random_next(request->random_state);
+	return random_take(request->random);
 }
 
 static void find_caller(struct request *request)

@@ -9,6 +9,7 @@
  *             → tags into the baggage → hop-by-hop out, Via and forwarding fields in
  */
 #include <lanetag/mark.h>
+#include "base/random.h"
 #include "config/configuration.h"
 #include "http/edit.h"
 #include "proxy/statistics.h"
@@ -21,7 +22,7 @@ struct request {
 	const struct causes *causes; /* or NULL */
 	uint64_t position; /* stream offset of the head's first byte, where there are causes */
 	struct proxy_statistics *statistics;
-	uint64_t *random_state;
+	struct random_numbers *random;
 
 	struct http_request_head head; /* parsed */
 	/* To decide by: the configuration's, or older ones that the user is held with. */
@@ -89,13 +90,4 @@ static inline bool request_is_baggage_name(struct span name)
 static inline bool request_is_baggage(const struct http_field *field)
 {
 	return field->kind == HTTP_FIELD_OTHER && request_is_baggage_name(field->name);
-}
-
-/* xorshift64*: for ids and balancing, never for secrets. */
-static inline uint64_t random_next(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * 0x2545f4914f6cdd1dULL;
 }

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -425,10 +424,8 @@ static int prepare(struct worker *worker)
 	worker->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (worker->epoll_fd < 0 || worker->wake.fd < 0)
 		return -errno;
-	if (getrandom(&worker->random_state, sizeof(worker->random_state), 0) < 0 ||
-	    worker->random_state == 0)
-		worker->random_state = clock_now_ns() | 1;
-	return connection_watch(worker->epoll_fd, &worker->wake, EPOLLIN);
+	int error = random_fetch(&worker->random);
+	return error ? error : connection_watch(worker->epoll_fd, &worker->wake, EPOLLIN);
 }
 
 int worker_start(struct worker *worker, struct proxy *proxy, unsigned index)

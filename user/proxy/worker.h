@@ -60,7 +60,7 @@ struct worker {
 
 	struct pipe_pool pipes;
 	size_t pending_bytes; /* that slow readers hold in user space */
-	uint64_t random_state;
+	struct random_numbers random;
 
 	struct lease *lease; /* the current one */
 	struct lease *old_leases;

@@ -14,7 +14,7 @@ struct stage {
 	struct request request;
 	struct proxy_statistics statistics;
 	struct lanetag_connection connection;
-	uint64_t random_state;
+	struct random_numbers random;
 	char written[32768];
 };
 
@@ -35,11 +35,10 @@ static struct stage *stage_start(const char *manifests)
 	if (!stage->configuration)
 		fail_msg("%s", diagnostics_text(&diagnostics));
 	diagnostics_free(&diagnostics);
-	stage->random_state = 88;
 	stage->request.configuration = stage->configuration;
 	stage->request.statistics = &stage->statistics;
 	stage->request.connection = &stage->connection;
-	stage->request.random_state = &stage->random_state;
+	stage->request.random = &stage->random;
 	address_parse("192.0.2.9", stage->connection.remote_address);
 	return stage;
 }
