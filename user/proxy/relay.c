@@ -264,11 +264,16 @@ enum relay_outcome relay_push(struct worker *worker, struct relay *relay, struct
 	struct iovec pieces[3];
 	size_t count = 0;
 
+	*ret_consumed = 0;
 	if (!relay->source_done && length) {
 		enum relay_outcome outcome = frame(worker, relay, data, length, &framed);
 
-		if (outcome != RELAY_WAIT)
+		*ret_consumed = framed.consumed;
+		if (outcome != RELAY_WAIT) {
+			/* Where the message ends is not known: nothing can follow it. */
+			relay->source_done = false;
 			return outcome;
+		}
 	}
 	relay->bytes += framed.body;
 	if (relay->copy && framed.body)
@@ -281,7 +286,6 @@ enum relay_outcome relay_push(struct worker *worker, struct relay *relay, struct
 	if (framed.trailers.length)
 		pieces[count++] =
 			(struct iovec){(void *)framed.trailers.data, framed.trailers.length};
-	*ret_consumed = framed.consumed;
 	if (count) {
 		count = join_pieces(worker, pieces, count);
 		enum relay_outcome outcome = write_pieces(worker, relay, sink, pieces, count);
@@ -418,7 +422,8 @@ static enum relay_outcome copy_in(struct worker *worker, struct relay *relay,
 	relay->received += (size_t)length;
 	enum relay_outcome outcome = relay_push(worker, relay, sink, (struct span){0},
 						worker->memory, (size_t)length, &consumed);
-	if (outcome == RELAY_WAIT || outcome == RELAY_DONE)
+	/* Whatever became of the message: what came behind it belongs to the next one. */
+	if (relay->source_done)
 		relay->excess = (struct span){worker->memory + consumed, (size_t)length - consumed};
 	/* Something was read: more may be there. */
 	return outcome == RELAY_WAIT ? RELAY_AGAIN : outcome;

@@ -44,11 +44,15 @@ struct relay {
 
 	struct buffer *copy; /* or NULL: what is passed of the body is appended to it */
 
-	struct span excess; /* read by the last relay_run behind the message's end; until the next
-			       read */
+	struct span excess; /* read by the last relay_run behind the message's end, whatever its
+			       outcome; until the next read */
 
-	uint8_t framing;  /* enum http_framing */
-	bool source_done; /* the framing is through: nothing more belongs to the message */
+	uint8_t framing; /* enum http_framing */
+	/*
+	 * The framing is through: nothing more belongs to the message, and all that was read behind
+	 * it is in `excess`, or was not counted as consumed. Never so after RELAY_INVALID.
+	 */
+	bool source_done;
 	bool in_trailers;
 	bool splicing; /* once begun, a run is spliced to its end */
 	bool closes;   /* the sink is shut as soon as it has all */
@@ -76,12 +80,17 @@ void relay_stop(struct worker *worker, struct relay *relay);
 
 /*
  * Sends `head` and then what of data[0, length) belongs to the message; *ret_consumed of these
- * bytes do. `sink` may be NULL or still connecting: all is then kept. RELAY_WAIT or RELAY_DONE if
- * all is well. `data` may be changed in place.
+ * bytes do, whatever the outcome: the rest is still the caller's. `sink` may be NULL or still
+ * connecting: all is then kept. RELAY_WAIT or RELAY_DONE if all is well. `data` may be changed in
+ * place.
  */
 enum relay_outcome relay_push(struct worker *worker, struct relay *relay, struct connection *sink,
 			      struct span head, char *data, size_t length, size_t *ret_consumed);
-/* Moves what source and sink let through. After the message's end `excess` may be set. */
+/*
+ * Moves what source and sink let through. Each byte that it takes from the source is the message's
+ * or stands in `excess`, on every way out: take `excess` before looking at the outcome, or close the
+ * connection that it came from.
+ */
 enum relay_outcome relay_run(struct worker *worker, struct relay *relay, struct connection *source,
 			     struct connection *sink);
 

@@ -93,7 +93,8 @@ def big(request, sock, size):
     return reply(sock, pattern(int(size)))
 
 
-def echo(request, sock):
+def echo(request, sock, *_):
+    request.body()
     return reply(sock, request.raw)
 
 
@@ -144,7 +145,19 @@ def hold(request, sock):
     return reply(sock, GOOD)
 
 
-HANDLERS = {"good": good, "slow-upload": slow_upload, "with-more": with_more_behind, "more-later": more_later,
+body_began, reset_now = threading.Event(), threading.Event()
+
+
+def reset_in_body(request, sock, received):
+    """Takes in this much of the body, and resets when it is let."""
+    request.reader.exactly(int(received))
+    body_began.set()
+    reset_now.wait(20)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_ONCE)
+    return False
+
+
+HANDLERS = {"good": good, "reset-in-body": reset_in_body, "slow-upload": slow_upload, "with-more": with_more_behind, "more-later": more_later,
             "interim": interim_flood, "broken-off": broken_off, "bad-head": bad_head, "no-tunnel": no_tunnel,
             "unasked-tunnel": unasked_tunnel, "early": early, "early-reset": early_reset, "hold": hold, "cut": cut, "chunked-head": chunked_head, "big": big, "echo": echo}
 
@@ -176,6 +189,32 @@ def a_request_behind_a_body_that_waits_for_the_upstream_is_seen_once_and_as_it_w
             assert client.response().body == GOOD
             mine = [request.target for request in upstream.requests[before:] if request.target != "/good/noise"]
             assert mine == ["/slow-upload/0.3", "/good/behind", "/good/last"], (size, mine)
+
+
+def what_follows_a_body_that_the_upstream_resets_is_seen_as_it_was():
+    """The agent reads the body's last piece together with the next request's beginning, and finds the upstream gone."""
+    hidden = request_bytes("/good/hidden")
+    second = request_bytes("/echo/second", "POST", body=hidden)
+    head_length = len(second) - len(hidden)
+    bodies = {"Content-Length: 2000": pattern(2000, 5), "Transfer-Encoding: chunked": chunked(pattern(2000, 5), [999] * 3, ["a: b"])}
+    for field, body in bodies.items():
+        for cut in (1, 20, head_length - 1, head_length, head_length + 1, len(second) - 1, len(second)):
+            body_began.clear()
+            reset_now.clear()
+            before = len(upstream.requests)
+            with Client() as client:
+                client.send(b"POST /reset-in-body/900 HTTP/1.1\r\nHost: a\r\n" + field.encode() + b"\r\n\r\n" + body[:1000])
+                assert body_began.wait(20)
+                proxy.process.send_signal(signal.SIGSTOP)
+                client.send(body[1000:] + second[:cut])
+                reset_now.set()
+                time.sleep(0.05)
+                proxy.process.send_signal(signal.SIGCONT)
+                assert client.response().status == 502, (field, cut)
+                client.send(second[cut:])
+                assert client.response().body.startswith(b"POST /echo/second HTTP/1.1\r\n"), (field, cut)
+            targets = [request.target for request in upstream.requests[before:]]
+            assert targets == ["/reset-in-body/900", "/echo/second"], (field, cut, targets)
 
 
 def bytes_behind_a_large_response_never_reach_the_next_request():
