@@ -8,7 +8,7 @@
 # make bench          lanetag beside HAProxy and nginx, also in a chain of applications: docs/benchmark.md
 # make bench-tagger   what the kernel program costs; bench-arrivals: the one at the pods
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
-# make fuzz           the parsers under libFuzzer
+# make fuzz           all that reads what others wrote, under libFuzzer, FUZZ_SECONDS each
 # make format, lint   the sources' form; the house's rules
 # make install        DESTDIR and PREFIX are known; make uninstall; make deb: a Debian package in build/
 #
@@ -142,33 +142,35 @@ bench: setup
 		$(BUILD)/tests/apps/mock_app
 	$(Q)LANETAG_BUILD=$(BUILD) tests/bench/compare.sh
 
-# libFuzzer runs, FUZZ_SECONDS each. New inputs go into build/; a crash leaves its input there.
+# Each tests/fuzz/fuzz_NAME.c under libFuzzer for FUZZ_SECONDS, from tests/fuzz/corpus/NAME (if there is one) and with the
+# words of tests/fuzz/NAME.dict (likewise): tests/fuzz/run.sh. FUZZERS="NAME …" picks some.
 FUZZ_SECONDS ?= 60
-FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZED_SOURCES := $(filter-out user/main.c,$(USER_SOURCES))
-FUZZED_HEADERS := $(wildcard tests/fuzz/*.h include/*/*.h user/*/*.h)
+FUZZERS ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZED_OBJECTS := $(patsubst %.c,$(BUILD)/fuzz/objects/%.o,$(filter-out user/main.c,$(USER_SOURCES)))
+FUZZ_CFLAGS = -g -O1 -std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser -Itests -I$(BUILD) $(shell pkg-config --cflags $(PACKAGES)) -pthread
 
-# The parsers of heads need nothing above them.
-$(BUILD)/fuzz/fuzz_http: FUZZED_SOURCES := $(wildcard user/base/*.c user/http/*.c)
+# Once for all fuzzers; each links what it calls.
+$(BUILD)/fuzz/objects/%.o: %.c | $(SKELETONS) $(BUILD)/version.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(FUZZ_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZED_SOURCES) $(FUZZED_HEADERS) | $(SKELETONS) $(BUILD)/version.h
+$(BUILD)/fuzz/liblanetag.a: $(FUZZED_OBJECTS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/fuzz/liblanetag.a
 	$(call say,FUZZ,$@)
-	$(Q)mkdir -p $(@D) && $(CLANG) -g -O1 -std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser -Itests -I$(BUILD) \
-		$(shell pkg-config --cflags $(PACKAGES)) -pthread -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ $< $(FUZZED_SOURCES) $(LIBS)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(FUZZ_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< \
+		$(BUILD)/fuzz/liblanetag.a $(LIBS)
 
 # The words that manifests are made of.
 $(BUILD)/fuzz/manifest.dict: $(wildcard user/manifest/*.c user/policy/*.c)
 	$(Q)mkdir -p $(@D) && grep -ohE '"[A-Za-z][A-Za-z0-9._/-]{2,40}"' $^ | grep -v '\.h"' | sort -u >$@
 
 .PHONY: fuzz
-fuzz: $(FUZZERS) $(BUILD)/fuzz/manifest.dict
-	$(Q)for fuzzer in $(FUZZERS); do name=$${fuzzer##*/fuzz_}; words=$(BUILD)/fuzz/$$name.dict; \
-		mkdir -p $(BUILD)/fuzz/corpus/$$name; \
-		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 -verbosity=0 -print_final_stats=1 \
-			$$(test -f $$words && echo -dict=$$words) -artifact_prefix=$(BUILD)/fuzz/ \
-			$(BUILD)/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
-	done
+fuzz: $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZERS)) $(BUILD)/fuzz/manifest.dict
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZERS)
 
 demo: setup
 	$(Q)$(MAKE) --no-print-directory build $(TEST_TOOLS)

@@ -45,11 +45,8 @@ static inline void check_request_head(struct manifest_run *run)
 
 	if (length < 0)
 		return;
-	const struct http_limits limits = {.head_bytes = sizeof(run->written),
-					   .fields = HTTP_MAX_FIELDS,
-					   .target_bytes = sizeof(run->written)};
-	enum http_parse parse =
-		http_request_parse(run->written, (size_t)length, 0, &limits, &head, &refusal);
+	enum http_parse parse = http_request_parse(run->written, (size_t)length, 0, &written_limits,
+						   &head, &refusal);
 	if (parse == HTTP_PARSE_REFUSED && refusal.status != 431)
 		fprintf(stderr, "%s:\n%.*s", refusal.reason, (int)length, run->written);
 	REQUIRE(parse == HTTP_PARSE_COMPLETE || refusal.status == 431);
@@ -67,7 +64,7 @@ static inline void check_answer(struct manifest_run *run)
 	struct buffer *out = &run->out;
 
 	REQUIRE(!out->failed);
-	enum http_parse parse = http_response_parse(out->data, out->length, 0, &http_default_limits,
+	enum http_parse parse = http_response_parse(out->data, out->length, 0, &written_limits,
 						    run->request.head.is_head, &head, &refusal);
 	if (out->length > http_default_limits.head_bytes)
 		return;
@@ -99,8 +96,8 @@ static inline void check_response_head(struct manifest_run *run)
 	ssize_t length = http_edit_write(&run->edit, run->written, sizeof(run->written));
 	if (length < 0 || (size_t)length > http_default_limits.head_bytes)
 		return;
-	REQUIRE(http_response_parse(run->written, (size_t)length, 0, &http_default_limits, false,
-				    &head, &refusal) == HTTP_PARSE_COMPLETE);
+	REQUIRE(http_response_parse(run->written, (size_t)length, 0, &written_limits, false, &head,
+				    &refusal) == HTTP_PARSE_COMPLETE);
 	REQUIRE(head.length == (size_t)length && head.content_length == 2);
 }
 
