@@ -20,14 +20,14 @@ BUILD := build/sanitize
 SANITIZE_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION := $(shell scripts/version.sh)
 PREFIX ?= /usr/local
 DESTDIR ?=
 
 CC := gcc
-CLANG ?= clang-14
+CLANG ?= clang
 BPFTOOL ?= $(firstword $(shell command -v bpftool) /usr/sbin/bpftool)
-CLANG_FORMAT ?= clang-format-14
+CLANG_FORMAT ?= clang-format
 
 PACKAGES := yaml-0.1 libpcre2-8 libbpf libmicrohttpd jansson
 CFLAGS ?= -O2 -g
@@ -37,7 +37,9 @@ ALL_CFLAGS = $(CFLAGS) $(SANITIZE_FLAGS) -std=gnu11 -Wall -Wextra -Werror -Wshad
 	-Wmissing-prototypes -Wno-missing-field-initializers -D_GNU_SOURCE \
 	-Iinclude -Iuser -I$(BUILD) $(shell pkg-config --cflags $(PACKAGES)) -pthread
 LIBS = $(shell pkg-config --libs $(PACKAGES)) -lelf -lz -lm -pthread
-BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -D__TARGET_ARCH_x86 -Iinclude -Ibpf \
+# As libbpf names them.
+BPF_ARCHITECTURE := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -D__TARGET_ARCH_$(BPF_ARCHITECTURE) -Iinclude -Ibpf \
 	-idirafter /usr/include/$(shell gcc -dumpmachine)
 
 Q := $(if $(V),,@)
@@ -189,7 +191,7 @@ lint:
 	$(Q)scripts/lint.sh
 
 # What people read, and what their Prometheus and Grafana do.
-DOCUMENTS = README.md $(wildcard docs/*.md) deploy/prometheus/rules.yaml deploy/grafana/lanes.json
+DOCUMENTS = README.md CHANGELOG.md $(wildcard docs/*.md) deploy/prometheus/rules.yaml deploy/grafana/lanes.json
 install: build
 	install -D -m 0755 $(BUILD)/lanetag $(DESTDIR)$(PREFIX)/sbin/lanetag
 	install -d -m 0755 $(DESTDIR)/etc/lanetag $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -222,6 +224,6 @@ clean:
 	rm -rf build
 
 help:
-	$(Q)sed -n '3,16s/^# \{0,1\}//p' Makefile
+	$(Q)sed -n '/^# make /,/^$$/s/^# \{0,1\}//p' Makefile
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

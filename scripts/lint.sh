@@ -95,7 +95,7 @@ check_functions_everywhere() {
 check_functions_everywhere
 scripts=(scripts/*.sh tests/*.sh tests/*/*.sh .ci/run)
 check_licences "${sources[@]}" "${scripts[@]}" tests/**/*.py Makefile
-documents=(README.md docs/**/*.md examples/**/*.md deploy/**/*.md)
+documents=(README.md CHANGELOG.md CONTRIBUTING.md docs/**/*.md examples/**/*.md deploy/**/*.md)
 [ "${#documents[@]}" -eq 0 ] || check_documents "${documents[@]}"
 if command -v shellcheck >/dev/null; then
   # SC2187: busybox's shell is dash enough.

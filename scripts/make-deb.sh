@@ -6,10 +6,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$1
-# Debian's versions begin with a digit; a bare commit sorts before any release.
-version=${2#v}
-[[ $version =~ ^[0-9]+\. ]] || version=0~git.$version
-version=${version//[^A-Za-z0-9.+~]/.}
+# What scripts/version.sh prints can be ordered as it is.
+version=${2//[^A-Za-z0-9.+~]/.}
+[[ $version =~ ^[0-9]+\. ]] || { echo "make-deb: $2 is no version: it begins with a number and a dot" >&2; exit 2; }
 architecture=$(dpkg --print-architecture)
 root=$build/deb
 rm -rf "$root"

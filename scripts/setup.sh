@@ -5,12 +5,12 @@
 set -euo pipefail
 
 build=(
-  build-essential pkg-config clang-14 libclang-rt-14-dev clang-format-14 bpftool
+  build-essential pkg-config clang libclang-rt-dev clang-format bpftool
   libbpf-dev libelf-dev zlib1g-dev libyaml-dev libpcre2-dev libmicrohttpd-dev libjansson-dev
 )
 tests_and_demo=(
   libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 python3-yaml libcap2-bin
-  wrk nginx-light haproxy nodejs openjdk-17-jdk-headless socat systemd groff-base python3-jsonschema prometheus
+  wrk nginx-light haproxy nodejs default-jdk-headless socat systemd groff-base python3-jsonschema prometheus
 )
 other_kernels=(qemu-system-x86 busybox-static cpio xz-utils)
 
