@@ -10,8 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "admin/metrics.h"
-#include "admin/status.h"
+#include "admin/pages.h"
 #include "base/address.h"
 #include "base/log.h"
 
@@ -20,11 +19,13 @@
 #define ADMIN_MAX_REMOTE_CONNECTIONS 64
 #define ADMIN_MAX_CONNECTIONS_PER_ADDRESS 32
 #define ADMIN_TIMEOUT_SECONDS 10
+/* Of a page at a time, so that sending large ones to many holds up no probe. */
+#define ADMIN_SEND_BYTES (64 * 1024)
 
 struct admin_server {
 	struct MHD_Daemon *daemon;
-	admin_snapshot_function snapshot;
-	void *context;
+	struct admin_pages *pages;
+	struct admin_source source;
 	unsigned remote_connections;
 };
 
@@ -98,83 +99,107 @@ static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned s
 	return answer(connection, status, "text/plain; charset=utf-8", &body);
 }
 
-static enum MHD_Result answer_ready(struct MHD_Connection *connection,
-				    const struct admin_snapshot *snapshot)
+/* Not from a snapshot: whatever others read, probes are answered. */
+static enum MHD_Result answer_ready(const struct admin_server *server,
+				    struct MHD_Connection *connection)
 {
-	if (snapshot->draining)
+	struct admin_health health = server->source.health(server->source.context);
+
+	if (health.draining)
 		return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "draining\n");
 	/* Serving goes on with the last good configuration: ready, and says so. */
-	if (snapshot->last_reload_failed)
+	if (health.last_reload_failed)
 		return answer_text(
 			connection, MHD_HTTP_OK,
 			"ready, but the newest configuration was refused: see /status\n");
 	return answer_text(connection, MHD_HTTP_OK, "ready\n");
 }
 
-static enum MHD_Result answer_snapshot(struct admin_server *server,
-				       struct MHD_Connection *connection, const char *path)
+static enum MHD_Result answer_page(struct admin_server *server, struct admin_request *request,
+				   enum admin_page page)
 {
-	struct admin_snapshot *snapshot = calloc(1, sizeof(*snapshot));
-	struct buffer body = {0};
-	enum MHD_Result result;
-
-	if (!snapshot)
-		return MHD_NO;
-	snapshot->with_tables = strcmp(path, "/readyz") != 0;
-	server->snapshot(server->context, snapshot);
-	if (strcmp(path, "/metrics") == 0) {
-		metrics_write(snapshot, &body);
-		result = answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
-				&body);
-	} else if (strcmp(path, "/status") == 0) {
-		status_write(snapshot, &body);
-		result = answer(connection, MHD_HTTP_OK, "application/json", &body);
-	} else {
-		result = answer_ready(connection, snapshot);
-	}
-	admin_snapshot_free(snapshot);
-	return result;
+	request->page = page;
+	return admin_pages_wait(server->pages, request) ? MHD_YES : MHD_NO;
 }
 
-static bool path_is(const char *path, const char *const *names)
+/* An answer in place of what the path says; NULL: there is no reason for one. */
+static const char *refusal(struct MHD_Connection *connection, const char *method,
+			   unsigned *ret_status)
 {
-	for (; *names; names++) {
-		if (strcmp(path, *names) == 0)
-			return true;
+	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+		*ret_status = MHD_HTTP_METHOD_NOT_ALLOWED;
+		return "reading only\n";
 	}
-	return false;
+	if (!host_is_ours(MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host"))) {
+		*ret_status = MHD_HTTP_MISDIRECTED_REQUEST;
+		return "Host is not this agent\n";
+	}
+	if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin")) {
+		*ret_status = MHD_HTTP_FORBIDDEN;
+		return "not for web pages\n";
+	}
+	return NULL;
+}
+
+static enum MHD_Result answer_path(struct admin_server *server, struct admin_request *request,
+				   const char *path)
+{
+	struct MHD_Connection *connection = request->connection;
+
+	if (strcmp(path, "/healthz") == 0)
+		return answer_text(connection, MHD_HTTP_OK, "alive\n");
+	if (strcmp(path, "/readyz") == 0)
+		return answer_ready(server, connection);
+	if (strcmp(path, "/metrics") == 0)
+		return answer_page(server, request, ADMIN_PAGE_METRICS);
+	if (strcmp(path, "/status") == 0)
+		return answer_page(server, request, ADMIN_PAGE_STATUS);
+	return answer_text(connection, MHD_HTTP_NOT_FOUND,
+			   "here are /metrics, /status, /healthz and /readyz\n");
 }
 
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
 			      const char *method, const char *version, const char *upload,
 			      size_t *upload_size, void **request_context)
 {
-	static const char *const snapshot_paths[] = {"/metrics", "/status", "/readyz", NULL};
 	struct admin_server *server = context;
+	struct admin_request *request = *request_context;
+	unsigned status;
 
 	(void)version;
 	(void)upload;
-	if (!*request_context) { /* the head only; the body, if any, follows in further calls */
-		*request_context = server;
-		return MHD_YES;
+	if (!request) { /* the head only; the body, if any, follows in further calls */
+		request = calloc(1, sizeof(*request));
+		*request_context = request;
+		if (request)
+			request->connection = connection;
+		return request ? MHD_YES : MHD_NO;
 	}
+	if (request->has_waited)
+		return admin_pages_answer(request);
 	if (*upload_size) {
 		*upload_size = 0;
 		return MHD_YES;
 	}
-	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-		return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "reading only\n");
-	if (!host_is_ours(MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host")))
-		return answer_text(connection, MHD_HTTP_MISDIRECTED_REQUEST,
-				   "Host is not this agent\n");
-	if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin"))
-		return answer_text(connection, MHD_HTTP_FORBIDDEN, "not for web pages\n");
-	if (strcmp(path, "/healthz") == 0)
-		return answer_text(connection, MHD_HTTP_OK, "alive\n");
-	if (path_is(path, snapshot_paths))
-		return answer_snapshot(server, connection, path);
-	return answer_text(connection, MHD_HTTP_NOT_FOUND,
-			   "here are /metrics, /status, /healthz and /readyz\n");
+	const char *reason = refusal(connection, method, &status);
+	if (reason)
+		return answer_text(connection, status, reason);
+	return answer_path(server, request, path);
+}
+
+static void end_request(void *context, struct MHD_Connection *connection, void **request_context,
+			enum MHD_RequestTerminationCode how)
+{
+	struct admin_request *request = *request_context;
+
+	(void)context;
+	(void)connection;
+	(void)how;
+	if (!request)
+		return;
+	admin_pages_end_request(request);
+	free(request);
+	*request_context = NULL;
 }
 
 static bool is_local(const struct sockaddr *peer)
@@ -218,7 +243,7 @@ static int open_socket(const char *text)
 {
 	struct sockaddr_storage address = {0};
 	socklen_t length;
-	int yes = 1;
+	int yes = 1, send_bytes = ADMIN_SEND_BYTES;
 	int error = parse_address(text, &address, &length);
 
 	if (error)
@@ -227,6 +252,8 @@ static int open_socket(const char *text)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	/* Accepted sockets inherit it. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes));
 	if (bind(fd, (struct sockaddr *)&address, length) || listen(fd, ADMIN_MAX_CONNECTIONS)) {
 		error = -errno;
 		close(fd);
@@ -235,7 +262,24 @@ static int open_socket(const char *text)
 	return fd;
 }
 
-int admin_server_start(const char *address, admin_snapshot_function snapshot, void *context,
+/* Takes the listening socket over. */
+static int start_daemon(struct admin_server *server, int fd)
+{
+	/* Not select(2), which knows no descriptor above 1023: the proxy has more. */
+	server->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, may_connect, server,
+		handle, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+		ADMIN_MAX_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		ADMIN_MAX_CONNECTIONS_PER_ADDRESS, MHD_OPTION_NOTIFY_CONNECTION, note_connection,
+		server, MHD_OPTION_NOTIFY_COMPLETED, end_request, server,
+		MHD_OPTION_CONNECTION_TIMEOUT, ADMIN_TIMEOUT_SECONDS, MHD_OPTION_END);
+	if (server->daemon)
+		return 0;
+	close(fd);
+	return -EIO;
+}
+
+int admin_server_start(const char *address, const struct admin_source *source,
 		       struct admin_server **ret_server)
 {
 	struct admin_server *server = calloc(1, sizeof(*server));
@@ -243,27 +287,19 @@ int admin_server_start(const char *address, admin_snapshot_function snapshot, vo
 
 	if (!server)
 		goto fail;
-	server->snapshot = snapshot;
-	server->context = context;
+	server->source = *source;
+	error = admin_pages_start(source->snapshot, source->context, &server->pages);
+	if (error)
+		goto fail;
 	int fd = open_socket(address);
-	if (fd < 0) {
-		error = fd;
-		goto fail;
-	}
-	/* Not select(2), which knows no descriptor above 1023: the proxy has more. */
-	server->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD, 0, may_connect, server, handle, server,
-		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, ADMIN_MAX_CONNECTIONS,
-		MHD_OPTION_PER_IP_CONNECTION_LIMIT, ADMIN_MAX_CONNECTIONS_PER_ADDRESS,
-		MHD_OPTION_NOTIFY_CONNECTION, note_connection, server,
-		MHD_OPTION_CONNECTION_TIMEOUT, ADMIN_TIMEOUT_SECONDS, MHD_OPTION_END);
-	if (!server->daemon) {
-		close(fd);
-		error = -EIO;
-		goto fail;
-	}
+	error = fd < 0 ? fd : start_daemon(server, fd);
+	if (error)
+		goto stop_pages;
 	*ret_server = server;
 	return 0;
+stop_pages:
+	admin_pages_stop(server->pages);
+	admin_pages_free(server->pages);
 fail:
 	log_error("admin address not opened", log_text("address", address), log_errno(error));
 	free(server);
@@ -274,6 +310,9 @@ void admin_server_stop(struct admin_server *server)
 {
 	if (!server)
 		return;
+	/* First: the library wants no connection that waits. */
+	admin_pages_stop(server->pages);
 	MHD_stop_daemon(server->daemon);
+	admin_pages_free(server->pages);
 	free(server);
 }

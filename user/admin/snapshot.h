@@ -10,7 +10,6 @@
 #include "proxy/statistics.h"
 
 struct admin_snapshot {
-	bool with_tables; /* asked for: the kernel's tables, which take milliseconds to count */
 	struct configuration *configuration; /* a reference of the snapshot's own */
 	struct proxy_statistics statistics;
 	struct upstream_series upstreams[MESH_SERIES + 1]; /* by mesh_cluster.series */
@@ -31,9 +30,23 @@ struct admin_snapshot {
 	uint64_t reloads_failed;
 	bool last_reload_failed;
 	char *last_reload_error; /* owned; NULL: none */
-	bool draining;
 };
 
-/* Fills a snapshot, zeroed but for what is asked; called from the admin server's thread. */
+/* What probes ask for. */
+struct admin_health {
+	bool draining;
+	bool last_reload_failed;
+};
+
+/* Fills a snapshot that is all zero. It may take its time; called from one thread at a time. */
 typedef void (*admin_snapshot_function)(void *context, struct admin_snapshot *ret_snapshot);
+/* Takes no time; called from another thread than the one above. */
+typedef struct admin_health (*admin_health_function)(void *context);
+
+struct admin_source {
+	admin_snapshot_function snapshot;
+	admin_health_function health;
+	void *context;
+};
+
 void admin_snapshot_free(struct admin_snapshot *snapshot);

@@ -35,7 +35,6 @@ static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 	snapshot->last_reload_failed = agent->last_reload_error != NULL;
 	if (agent->last_reload_error)
 		snapshot->last_reload_error = strdup(agent->last_reload_error);
-	snapshot->draining = agent->draining;
 	snapshot->arrivals_entries = agent->arrivals_sweep.entries;
 	snapshot->arrivals_ended = agent->arrivals_sweep.ended;
 	snapshot->arrivals_pushed_out = agent->arrivals_sweep.pushed_out;
@@ -44,6 +43,18 @@ static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 	proxy_read_statistics(agent->proxy, &snapshot->statistics);
 	proxy_read_series(agent->proxy, snapshot->upstreams);
 	kernel_side_read_counts(&agent->kernel, snapshot);
+}
+
+static struct admin_health read_health(void *context)
+{
+	struct agent *agent = context;
+	struct admin_health health;
+
+	pthread_mutex_lock(&agent->lock);
+	health.draining = agent->draining;
+	health.last_reload_failed = agent->last_reload_error != NULL;
+	pthread_mutex_unlock(&agent->lock);
+	return health;
 }
 
 static int block_signals(void)
@@ -74,8 +85,9 @@ static int start_proxy(struct agent *agent, struct configuration *configuration,
 int agent_open_admin(struct agent *agent)
 {
 	const char *address = agent->options->admin_address;
+	const struct admin_source source = {take_snapshot, read_health, agent};
 
-	return address[0] ? admin_server_start(address, take_snapshot, agent, &agent->admin) : 0;
+	return address[0] ? admin_server_start(address, &source, &agent->admin) : 0;
 }
 
 static int start_serving(struct agent *agent, struct handover *handover)

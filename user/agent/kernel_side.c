@@ -221,8 +221,7 @@ static void read_tagger(struct tagger *tagger, struct admin_snapshot *snapshot)
 {
 	tagger_lane_requests(tagger, snapshot->kernel_lane_requests);
 	tagger_events(tagger, snapshot->kernel_events);
-	if (snapshot->with_tables)
-		tagger_count_tables(tagger, &snapshot->kernel_tables);
+	tagger_count_tables(tagger, &snapshot->kernel_tables);
 }
 
 void kernel_side_read_counts(const struct kernel_side *kernel, struct admin_snapshot *snapshot)

@@ -15,7 +15,7 @@ STRING, NUMBER, FLAG = {"type": "string"}, {"type": "integer"}, {"type": "boolea
 STRINGS = {"type": "array", "items": STRING}
 MAP = {"type": "object", "additionalProperties": STRING}
 METADATA = strict(["name"], name=STRING, namespace=STRING, labels=MAP, annotations=MAP)
-PROBE = strict(["httpGet"], httpGet=strict(["path", "port"], host=STRING, port=NUMBER, path={"type": "string", "pattern": "^/"}),
+PROBE = strict(["httpGet", "timeoutSeconds"], httpGet=strict(["path", "port"], host=STRING, port=NUMBER, path={"type": "string", "pattern": "^/"}),
                initialDelaySeconds=NUMBER, periodSeconds=NUMBER, failureThreshold=NUMBER, timeoutSeconds=NUMBER)
 SECURITY = strict(["allowPrivilegeEscalation", "readOnlyRootFilesystem", "capabilities", "seccompProfile"],
                   privileged={"const": False}, allowPrivilegeEscalation={"const": False},

@@ -2,15 +2,17 @@
 """The admin address only reads, whoever asks, and answers the node whatever others do; the control socket obeys root
 and the agent's own user alone."""
 import json
+import re
 import os
 import resource
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
-from harness import Client, Proxy, Reader, Response, Tests, one_app, wait_for
+from harness import Client, Proxy, Reader, Response, Tests, Upstream, one_app, pod, reply, service, wait_for
 
 PORT = 15020
 REMOTE = [f"10.9.0.{i}" for i in range(1, 9)]  # on lo, but no loopback addresses
@@ -125,6 +127,98 @@ def it_answers_while_the_proxy_holds_more_than_a_thousand_connections():
         client.close()
 
 
+class Scrapers:
+    """As many connections as one machine may hold, each of which asks for a page as soon as it has the last."""
+
+    def __init__(self, path, count=32):
+        self.ends = False
+        self.pages = []
+        self.failures = []
+        self.threads = [threading.Thread(target=self.run, args=(path,), daemon=True) for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, path):
+        try:
+            with socket.create_connection((REMOTE[0], PORT), 20, source_address=(REMOTE[2], 0)) as sock:
+                reader = Reader(sock)
+                while not self.ends:
+                    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {REMOTE[0]}\r\n\r\n".encode())
+                    response = Response(reader.until(b"\r\n\r\n"))
+                    assert response.status == 200
+                    self.pages.append(reader.exactly(int(response.get("content-length"))))
+        except Exception as error: # pylint: disable=broad-except
+            self.failures.append(repr(error))
+
+    def stop(self):
+        self.ends = True
+        for thread in self.threads:
+            thread.join()
+        assert not self.failures, self.failures[:3]
+        return self.pages
+
+
+def times_of(path, count=100):
+    """In seconds, sorted."""
+    times = []
+    for _ in range(count):
+        started = time.monotonic()
+        assert ask(path)[0] == 200
+        times.append(time.monotonic() - started)
+        time.sleep(0.02)
+    return sorted(times)
+
+
+def probes_are_answered_at_once_whatever_others_read_of_many_services():
+    time.sleep(0.5)
+    before = generation()
+    many = "".join(service(f"other-{i}", 80, address=f"10.96.{i // 250}.{i % 250 + 1}") + pod(f"other-{i}", f"other-{i}") for i in range(3000))
+    proxy.write(one_app() + many)
+    wait_for(lambda: generation() > before, "they are in force")
+    assert len(ask("/status")[1]) > 30_000
+    try:
+        for page in ("/metrics", "/status"):
+            scrapers = Scrapers(page)
+            for path in ("/healthz", "/readyz"):
+                times = times_of(path)
+                # The slowest tenth may be the machine's.
+                assert times[90] < 0.05, (page, path, times[50], times[90], times[-1])
+            assert len(scrapers.stop()) >= 32
+    finally:
+        proxy.write(one_app())
+        wait_for(lambda: generation() > before + 1, "as before")
+
+
+def all_that_read_within_a_second_get_the_same_page():
+    started = time.monotonic()
+    scrapers = Scrapers("/metrics")
+    with Client() as client:
+        while time.monotonic() - started < 3:
+            assert client.ask("/").status == 200
+            time.sleep(0.002)
+    pages = scrapers.stop()
+    counts = {re.search(rb"^lanetag_http_requests_total (\d+)$", page, re.M).group(1) for page in pages}
+    assert 2 <= len(counts) <= time.monotonic() - started + 2, (len(counts), len(pages))
+    assert len(pages) >= 64
+
+
+def a_page_is_never_older_than_the_request_for_it():
+    with Client() as client:
+        for _ in range(3):
+            count = int(re.search(rb"^lanetag_http_requests_total (\d+)$", ask("/metrics")[1], re.M).group(1))
+            assert client.ask("/").status == 200
+            assert f"lanetag_http_requests_total {count + 1}\n".encode() in ask("/metrics")[1]
+            assert json.loads(ask("/status")[1])["requests"] == count + 1
+
+
+def requests_that_wait_when_the_agent_reloads_or_ends_get_an_answer_or_none():
+    scrapers = Scrapers("/status", 8)
+    for _ in range(3):
+        proxy.reload()
+        time.sleep(0.2)
+    assert scrapers.stop()
+
+
 # As another user: says what came back.
 STRANGER = """
 import os, socket, sys
@@ -212,19 +306,26 @@ if __name__ == "__main__":
     place = tempfile.TemporaryDirectory(prefix="lanetag-admin-")
     control = os.path.join(place.name, "control.sock")
     os.environ["LANETAG_PROXY_COMMAND"] += f" --admin 0.0.0.0:{PORT} --control {control}"
+    upstream = Upstream(lambda request, sock: reply(sock))
     proxy = Proxy(one_app())
+    wait_for(lambda: 'event="started"' in proxy.read_log(), "the agent starts")
     tests = Tests()
     for claim in (it_answers_what_there_is_to_read, nothing_changes_over_http,
                   a_host_by_a_name_that_others_control_is_refused, a_web_page_is_refused,
                   what_is_too_large_or_no_http_is_refused, other_machines_cannot_keep_the_nodes_own_probes_out,
                   one_machine_cannot_keep_others_out, it_answers_while_the_proxy_holds_more_than_a_thousand_connections,
+                  all_that_read_within_a_second_get_the_same_page, a_page_is_never_older_than_the_request_for_it,
+                  requests_that_wait_when_the_agent_reloads_or_ends_get_an_answer_or_none,
+                  probes_are_answered_at_once_whatever_others_read_of_many_services,
                   the_control_socket_obeys_root, the_control_socket_obeys_no_other_user,
                   who_says_nothing_on_the_control_socket_holds_up_nothing,
                   a_fifo_among_the_manifests_holds_up_nothing):
         tests.run(claim)
 
-    def it_ends_in_order():
+    def it_ends_in_order_also_while_others_wait_for_a_page():
+        Scrapers("/metrics", 8)
+        time.sleep(0.3)
         assert proxy.stop() == 0, proxy.read_log()[-3000:]
-    tests.run(it_ends_in_order)
+    tests.run(it_ends_in_order_also_while_others_wait_for_a_page)
     place.cleanup()
     sys.exit(tests.end())

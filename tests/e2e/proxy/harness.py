@@ -313,7 +313,8 @@ class Proxy:
 
 
 def wait_for(condition, what="waited in vain"):
-    for _ in range(1000):
+    due = time.monotonic() + 20
+    while time.monotonic() < due:
         if condition():
             return
         time.sleep(0.01)
