@@ -75,7 +75,7 @@ static void read_consistent_hash(const struct builder *builder, const struct nod
 	static const struct field_rule fields[] = {
 		{"httpHeaderName", FIELD_READ},	    {"httpCookie", FIELD_READ},
 		{"useSourceIp", FIELD_READ},	    {"httpQueryParameterName", FIELD_READ},
-		{"minimumRingSize", FIELD_IGNORED}, /* rendezvous hashing has no ring */
+		{"minimumRingSize", FIELD_IGNORED}, /* the ring's size follows from the endpoints */
 		{"ringHash", FIELD_IGNORED},	    {"maglev", FIELD_IGNORED},
 	};
 	struct path path = path_field(parent, "consistentHash");

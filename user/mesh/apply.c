@@ -116,13 +116,3 @@ uint64_t mesh_cookie_hash(uint64_t draw)
 
 	return hash_span(cookie_value(draw, text));
 }
-
-uint64_t mesh_endpoint_score(const struct mesh_endpoint *endpoint, uint64_t hash)
-{
-	__u8 key[16 + 2];
-
-	memcpy(key, endpoint->address, 16);
-	key[16] = (__u8)(endpoint->port >> 8);
-	key[17] = (__u8)endpoint->port;
-	return lanetag_xxh64(key, sizeof(key), hash);
-}

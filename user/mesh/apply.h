@@ -40,9 +40,3 @@ bool mesh_balance_hash(const struct mesh_cluster_policy *policy, const struct ht
  */
 void mesh_write_cookie(const struct mesh_cluster_policy *policy, uint64_t draw, struct buffer *out);
 uint64_t mesh_cookie_hash(uint64_t draw);
-
-/*
- * Rendezvous hashing: among the endpoints that can be used the one with the highest score for a
- * hash is taken. When an endpoint goes, only what it had moves; when one comes, only what it gets.
- */
-uint64_t mesh_endpoint_score(const struct mesh_endpoint *endpoint, uint64_t hash);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "base/span.h"
 #include "manifest/resource.h"
 
@@ -16,6 +17,20 @@ struct mesh_endpoint {
 	const struct labels *labels; /* of the workload */
 	const char *workload;	     /* its name, for logs */
 };
+
+/* Every byte counts: addresses of one network differ in their last ones, or in the port alone. */
+static inline uint64_t mesh_endpoint_hash(const uint8_t address[16], uint16_t port)
+{
+	uint64_t halves[2];
+
+	memcpy(halves, address, sizeof(halves));
+	/* Both halves of a product depend on every bit of the factors. */
+	unsigned __int128 product = (unsigned __int128)(halves[0] ^ ((uint64_t)port << 32) ^
+							UINT64_C(0x9e3779b97f4a7c15)) *
+				    (halves[1] ^ UINT64_C(0xd6e8feb86659fd93));
+	uint64_t hash = (uint64_t)product ^ (uint64_t)(product >> 64);
+	return (hash ^ hash >> 29) * UINT64_C(0xbf58476d1ce4e5b9) >> 16;
+}
 
 enum mesh_balancing {
 	MESH_BALANCE_ROUND_ROBIN, /* the default */
@@ -62,6 +77,8 @@ struct mesh_cluster_policy {
 /* So many clusters have counters of their own; the rest share those with the number 0. */
 #define MESH_SERIES 256
 
+struct mesh_ring;
+
 struct mesh_cluster {
 	size_t index;	    /* 0 .. mesh_cluster_count - 1 */
 	uint16_t series;    /* 1 .. MESH_SERIES, or 0 */
@@ -70,6 +87,7 @@ struct mesh_cluster {
 	uint16_t port;	    /* the service's */
 	size_t endpoint_count;
 	const struct mesh_endpoint *endpoints; /* targetPort already applied */
+	const struct mesh_ring *ring;	       /* of MESH_BALANCE_HASH (mesh/ring.h); else NULL */
 	/* Taken where no endpoint of this one is healthy (lanetag.io/fallback-subset); or NULL. */
 	const struct mesh_cluster *fallback;
 	struct mesh_cluster_policy policy;

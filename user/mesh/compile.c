@@ -135,6 +135,8 @@ int mesh_compile(const struct manifest_set *manifests, const struct mesh_tag_onl
 	if (mesh && mesh->regexes) {
 		compile_manifests(&compiler, tag_only);
 		mesh_number_series(mesh);
+		if (endpoint_directory_build(&mesh->endpoints, mesh->clusters, mesh->cluster_count))
+			compiler.out_of_memory = true;
 		if (diagnostics->error_count == errors_before && !compiler.out_of_memory)
 			choose_explained(&compiler);
 	} else {
@@ -158,6 +160,7 @@ void mesh_free(struct mesh *mesh)
 		return;
 	free(mesh->listeners);
 	free(mesh->clusters);
+	endpoint_directory_free(&mesh->endpoints);
 	name_table_free(&mesh->hosts);
 	name_table_free(&mesh->virtual_hosts);
 	name_table_free(&mesh->addresses);

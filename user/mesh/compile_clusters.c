@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "base/array.h"
 #include "mesh/compiler.h"
+#include "mesh/ring.h"
 
 /* The port where this workload serves a service's port, or 0: it does not. */
 static uint16_t endpoint_port(const struct service_port_manifest *port,
@@ -182,6 +183,12 @@ static struct mesh_cluster *new_cluster(struct compiler *compiler, const struct 
 	if (host_port)
 		fill_endpoints(compiler, cluster, host, subset ? subset->subset : NULL,
 			       host_port->manifest);
+	if (cluster->policy.balancing == MESH_BALANCE_HASH && cluster->endpoint_count > 1) {
+		cluster->ring = mesh_ring_new(&compiler->mesh->arena, cluster->endpoints,
+					      cluster->endpoint_count);
+		if (!cluster->ring)
+			compiler->out_of_memory = true;
+	}
 	return cluster;
 }
 

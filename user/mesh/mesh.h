@@ -84,6 +84,16 @@ const struct mesh_cluster *mesh_next_hop(const struct mesh *mesh);
 size_t mesh_cluster_count(const struct mesh *mesh);
 const struct mesh_cluster *mesh_cluster(const struct mesh *mesh, size_t index);
 
+/* Steps over the places of an address and port among the clusters' endpoints; zeroed: the start. */
+struct mesh_place_cursor {
+	size_t cluster;	 /* mesh_cluster.index */
+	size_t endpoint; /* of its endpoints */
+	uint32_t next;
+	bool started;
+};
+bool mesh_next_place(const struct mesh *mesh, const uint8_t address[16], uint16_t port,
+		     struct mesh_place_cursor *cursor);
+
 /*
  * Clusters are counted in numbered series: first those that routes lead to, then Services without a
  * route. Takes the numbers of `previous` for the clusters that both have, so that counters go on,

@@ -7,6 +7,7 @@
 #include "manifest/service.h"
 #include "manifest/virtual_service.h"
 #include "manifest/workload.h"
+#include "mesh/endpoint_directory.h"
 #include "mesh/match.h"
 #include "mesh/mesh.h"
 #include "mesh/name_table.h"
@@ -82,6 +83,7 @@ struct mesh {
 	size_t listener_count;
 	struct mesh_cluster **clusters;
 	size_t cluster_count;
+	struct endpoint_directory endpoints;
 	const struct mesh_cluster *next_hop;		    /* tag-only; else NULL */
 	const struct mesh_cluster *series[MESH_SERIES + 1]; /* whose number it is; [0]: NULL */
 	size_t next_series;				    /* to be given out next */

@@ -101,12 +101,12 @@ void attempt_end(struct worker *worker, struct exchange *exchange, bool keep)
 		worker_run_again(worker, state->pending->session);
 }
 
-static bool has_fallback(struct worker *worker, const struct exchange *exchange)
+static bool has_fallback(const struct exchange *exchange)
 {
 	const struct mesh_cluster *fallback = exchange->cluster->fallback;
 
 	return fallback && fallback->endpoint_count &&
-	       !balance_has_healthy(worker, exchange->lease, exchange->cluster);
+	       !balance_has_healthy(exchange->lease, exchange->cluster);
 }
 
 /* Where no endpoint is up, the lane goes to its fallback rather than dark. */
@@ -114,7 +114,7 @@ static void consider_fallback(struct worker *worker, struct exchange *exchange)
 {
 	const struct mesh_cluster *fallback = exchange->cluster->fallback;
 
-	if (!has_fallback(worker, exchange))
+	if (!has_fallback(exchange))
 		return;
 	if (exchange->events & EXCHANGE_RETRYING) {
 		state_of(exchange)->retries--;
@@ -355,7 +355,7 @@ static enum retry choose_retry(struct worker *worker, struct exchange *exchange,
 		return RETRY_NEVER;
 	if (loss == ATTEMPT_RESET && was_stale(exchange, was_reused))
 		return RETRY_AT_ONCE;
-	if (loss == ATTEMPT_CONNECT_FAILED && has_fallback(worker, exchange))
+	if (loss == ATTEMPT_CONNECT_FAILED && has_fallback(exchange))
 		return RETRY_AT_ONCE;
 	if (retries && retries->present) {
 		if (!policy_retries(retries, exchange, loss) || !take_retry(worker, exchange))

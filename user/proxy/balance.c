@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "proxy/balance.h"
 
-#include "mesh/apply.h"
+#include "mesh/ring.h"
 #include "proxy/health.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+
+/* Where the chosen endpoint is not usable: so many of the next ones are tried, then so many others. */
+#define NEIGHBOURS 8
+#define DRAWS 64
 
 /* A choice between the endpoints of one cluster. */
 struct choice {
@@ -23,51 +27,72 @@ static bool is_usable(const struct choice *choice, size_t endpoint)
 	       (choice->ignores_ejection || !health_is_ejected(choice->worker, backend));
 }
 
+static const struct cluster_state *state_of(const struct choice *choice)
+{
+	return &choice->lease->clusters[choice->cluster->index];
+}
+
+static size_t unusable_count(const struct choice *choice)
+{
+	const struct cluster_state *state = state_of(choice);
+
+	return choice->ignores_ejection ? state->down : state->unusable;
+}
+
 static bool too_few_are_healthy(const struct choice *choice)
 {
 	const struct mesh_cluster *cluster = choice->cluster;
-	size_t healthy = 0;
+	size_t healthy = cluster->endpoint_count - state_of(choice)->unusable;
 
 	if (!cluster->policy.outlier_detection || !cluster->policy.minimum_health_percent)
 		return false;
-	for (size_t i = 0; i < cluster->endpoint_count; i++)
-		healthy += is_usable(choice, i);
 	return healthy * 100 <
 	       (size_t)cluster->policy.minimum_health_percent * cluster->endpoint_count;
 }
 
 static bool all_are_left_out(const struct choice *choice)
 {
-	if (!choice->cluster->policy.outlier_detection || choice->ignores_ejection)
-		return false;
-	for (size_t i = 0; i < choice->cluster->endpoint_count; i++) {
-		const struct backend *backend =
-			lease_backend(choice->worker, choice->lease, choice->cluster, i);
-
-		if (!backend || !health_is_ejected(choice->worker, backend))
-			return false;
-	}
-	return true;
+	return choice->cluster->policy.outlier_detection && !choice->ignores_ejection &&
+	       state_of(choice)->ejected == choice->cluster->endpoint_count;
 }
 
 /* From `start` on, the first endpoint that is usable; `start` itself if none is. */
-static size_t first_usable(const struct choice *choice, size_t start)
+static size_t find_usable(const struct choice *choice, size_t start, size_t maximum)
 {
-	for (size_t i = 0; i < choice->cluster->endpoint_count; i++) {
-		size_t endpoint = (start + i) % choice->cluster->endpoint_count;
+	size_t count = choice->cluster->endpoint_count;
+
+	for (size_t i = 0; i < maximum && i < count; i++) {
+		size_t endpoint = (start + i) % count;
 
 		if (is_usable(choice, endpoint))
 			return endpoint;
 	}
-	return start;
+	return count;
 }
 
-bool balance_has_healthy(struct worker *worker, struct lease *lease,
-			 const struct mesh_cluster *cluster)
+/*
+ * `start`, or a usable endpoint in its place: one of the next ones, else any. `start` itself if
+ * none is usable.
+ */
+static size_t first_usable(const struct choice *choice, size_t start)
 {
-	const struct choice choice = {worker, lease, cluster, false};
+	size_t count = choice->cluster->endpoint_count;
 
-	return cluster->endpoint_count && is_usable(&choice, first_usable(&choice, 0));
+	/* The counts follow a reload in steps: they may say too few, never too many. */
+	if (is_usable(choice, start) || unusable_count(choice) >= count)
+		return start;
+	size_t found = find_usable(choice, start, NEIGHBOURS);
+	/* Many neighbours fail together (a zone, a node): a draw finds others sooner. */
+	for (size_t i = 0; found == count && i < DRAWS; i++)
+		found = find_usable(choice, random_take(&choice->worker->random) % count, 1);
+	if (found == count)
+		found = find_usable(choice, start, count);
+	return found == count ? start : found;
+}
+
+bool balance_has_healthy(const struct lease *lease, const struct mesh_cluster *cluster)
+{
+	return lease->clusters[cluster->index].unusable < cluster->endpoint_count;
 }
 
 /* The power of two choices: the one with fewer requests under way. */
@@ -85,23 +110,16 @@ static size_t choose_least_request(const struct choice *choice)
 	return a && b && b->requests < a->requests ? other : one;
 }
 
+static bool ring_usable(const void *context, size_t endpoint)
+{
+	return is_usable(context, endpoint);
+}
+
 static size_t choose_by_hash(const struct choice *choice, uint64_t hash)
 {
-	uint64_t highest = 0;
-	bool chosen_is_usable = false;
-	size_t chosen = 0;
-
-	for (size_t i = 0; i < choice->cluster->endpoint_count; i++) {
-		uint64_t score = mesh_endpoint_score(&choice->cluster->endpoints[i], hash);
-		bool usable = is_usable(choice, i);
-
-		if (usable < chosen_is_usable || (usable == chosen_is_usable && score < highest))
-			continue;
-		highest = score;
-		chosen = i;
-		chosen_is_usable = usable;
-	}
-	return chosen;
+	if (unusable_count(choice) >= choice->cluster->endpoint_count)
+		return mesh_ring_choose(choice->cluster->ring, hash);
+	return mesh_ring_choose_usable(choice->cluster->ring, hash, ring_usable, choice);
 }
 
 int balance_choose(struct worker *worker, struct lease *lease, const struct mesh_cluster *cluster,

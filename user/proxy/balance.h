@@ -10,5 +10,4 @@
 int balance_choose(struct worker *worker, struct lease *lease, const struct mesh_cluster *cluster,
 		   const uint64_t *hash);
 /* True if some endpoint is neither down nor left out. */
-bool balance_has_healthy(struct worker *worker, struct lease *lease,
-			 const struct mesh_cluster *cluster);
+bool balance_has_healthy(const struct lease *lease, const struct mesh_cluster *cluster);

@@ -16,6 +16,7 @@ enum connection_kind {
 	CONNECTION_SESSION,
 	CONNECTION_UPSTREAM,
 	CONNECTION_MIRROR,
+	CONNECTION_NONE, /* no socket: what has a timer alone */
 };
 
 enum connection_state {

@@ -13,17 +13,9 @@ bool health_is_ejected(const struct worker *worker, const struct backend *backen
 }
 
 /* Whether one more may be left out: some always may, however small the share. */
-static bool may_eject(struct worker *worker, struct lease *lease,
-		      const struct mesh_cluster *cluster)
+static bool may_eject(const struct lease *lease, const struct mesh_cluster *cluster)
 {
-	uint64_t ejected = 0;
-
-	for (size_t i = 0; i < cluster->endpoint_count; i++) {
-		const struct backend *backend = lease_backend(worker, lease, cluster, i);
-
-		ejected += backend && health_is_ejected(worker, backend);
-	}
-	return ejected * 100 <
+	return (uint64_t)lease->clusters[cluster->index].ejected * 100 <
 	       (uint64_t)cluster->policy.maximum_ejection_percent * cluster->endpoint_count;
 }
 
@@ -34,12 +26,13 @@ static void eject(struct worker *worker, struct lease *lease, const struct mesh_
 
 	backend->errors_5xx = 0;
 	backend->errors_gateway = 0;
-	if (health_is_ejected(worker, backend) || !may_eject(worker, lease, cluster))
+	if (health_is_ejected(worker, backend) || !may_eject(lease, cluster))
 		return;
 	backend->ejections++;
 	uint64_t pause = (uint64_t)cluster->policy.base_ejection_ms * backend->ejections;
 	backend->ejected_until_ms =
 		worker->now_ms + (pause < EJECTION_MAXIMUM_MS ? pause : EJECTION_MAXIMUM_MS);
+	backend_health_changed(worker, backend);
 	statistics_count(&worker->statistics.upstream_ejections);
 	address_print(backend->address, address);
 	log_warning("endpoint left out", log_text("host", cluster->host),
@@ -48,7 +41,7 @@ static void eject(struct worker *worker, struct lease *lease, const struct mesh_
 		    log_number("for_ms", pause));
 }
 
-static void note_success(struct worker *worker, const struct mesh_cluster_policy *policy,
+static void note_success(const struct worker *worker, const struct mesh_cluster_policy *policy,
 			 struct backend *backend)
 {
 	backend->errors_5xx = 0;

@@ -7,6 +7,9 @@
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
+/* Endpoints per turn of the worker's loop: some tens of microseconds. */
+#define MOVED_AT_ONCE 256
+
 static int prepare(struct lease *lease)
 {
 	const struct mesh *mesh = lease->configuration->mesh;
@@ -69,30 +72,133 @@ void lease_free(struct worker *worker, struct lease *lease)
 	free(lease);
 }
 
+static void count_health(struct cluster_state *state, bool is_down, bool is_ejected, int sign)
+{
+	state->down += (uint32_t)(sign * is_down);
+	state->unusable += (uint32_t)(sign * (is_down || is_ejected));
+	state->ejected += (uint32_t)(sign * is_ejected);
+}
+
+/* A backend's place in a lease, filled. */
+static void fill(struct lease *lease, const struct mesh_cluster *cluster, size_t endpoint,
+		 struct backend *backend)
+{
+	struct cluster_state *state = &lease->clusters[cluster->index];
+
+	lease->backends[state->first_backend + endpoint] = backend;
+	count_health(state, backend->is_down, backend->is_ejected, 1);
+}
+
 struct backend *lease_backend(struct worker *worker, struct lease *lease,
 			      const struct mesh_cluster *cluster, size_t endpoint)
 {
-	struct backend **slot =
-		&lease->backends[lease->clusters[cluster->index].first_backend + endpoint];
+	struct backend *backend =
+		lease->backends[lease->clusters[cluster->index].first_backend + endpoint];
 
-	if (!*slot)
-		*slot = backend_take(worker, cluster->endpoints[endpoint].address,
-				     cluster->endpoints[endpoint].port);
-	return *slot;
+	if (backend)
+		return backend;
+	backend = backend_take(worker, cluster->endpoints[endpoint].address,
+			       cluster->endpoints[endpoint].port);
+	if (backend)
+		fill(lease, cluster, endpoint, backend);
+	return backend;
 }
 
-void lease_take_known_backends(struct worker *worker, struct lease *lease)
+struct backend *lease_known_backend(struct worker *worker, struct lease *lease,
+				    const struct mesh_cluster *cluster, size_t endpoint)
+{
+	struct backend *backend =
+		lease->backends[lease->clusters[cluster->index].first_backend + endpoint];
+
+	if (backend)
+		return backend;
+	backend = backend_take_known(worker, cluster->endpoints[endpoint].address,
+				     cluster->endpoints[endpoint].port);
+	if (backend)
+		fill(lease, cluster, endpoint, backend);
+	return backend;
+}
+
+static void count_in_lease(struct lease *lease, const struct backend *backend, bool was_down,
+			   bool was_ejected)
+{
+	struct mesh_place_cursor cursor = {0};
+
+	while (mesh_next_place(lease->configuration->mesh, backend->address, backend->port,
+			       &cursor)) {
+		struct cluster_state *state = &lease->clusters[cursor.cluster];
+
+		/* Else it counts once its place is filled. */
+		if (lease->backends[state->first_backend + cursor.endpoint] != backend)
+			continue;
+		count_health(state, was_down, was_ejected, -1);
+		count_health(state, backend->is_down, backend->is_ejected, 1);
+	}
+}
+
+void lease_count_backend(struct worker *worker, const struct backend *backend, bool was_down,
+			 bool was_ejected)
+{
+	if (worker->lease)
+		count_in_lease(worker->lease, backend, was_down, was_ejected);
+	for (struct lease *lease = worker->old_leases; lease; lease = lease->next)
+		count_in_lease(lease, backend, was_down, was_ejected);
+}
+
+/* Takes known backends until the budget is used up; gives what is left of it. */
+static size_t take_known(struct worker *worker, struct lease *lease, size_t budget)
 {
 	const struct mesh *mesh = lease->configuration->mesh;
+	size_t count = mesh_cluster_count(mesh);
 
-	for (size_t i = 0; i < mesh_cluster_count(mesh); i++) {
-		const struct mesh_cluster *cluster = mesh_cluster(mesh, i);
-		struct backend **backends = &lease->backends[lease->clusters[i].first_backend];
+	for (; lease->moved_cluster < count && budget; budget--) {
+		const struct mesh_cluster *cluster = mesh_cluster(mesh, lease->moved_cluster);
 
-		for (size_t j = 0; j < cluster->endpoint_count; j++)
-			backends[j] = backend_take_known(worker, cluster->endpoints[j].address,
-							 cluster->endpoints[j].port);
+		if (lease->moved_endpoint < cluster->endpoint_count) {
+			lease_known_backend(worker, lease, cluster, lease->moved_endpoint++);
+			continue;
+		}
+		lease->moved_endpoint = 0;
+		lease->moved_cluster++;
 	}
+	return budget;
+}
+
+/* Gives backends back, from the last one on. */
+static size_t give_back(struct worker *worker, struct lease *lease, size_t budget)
+{
+	for (; lease->backend_count && budget; budget--) {
+		struct backend *backend = lease->backends[--lease->backend_count];
+
+		if (backend)
+			backend_drop(worker, backend);
+	}
+	return budget;
+}
+
+bool lease_move_step(struct worker *worker)
+{
+	size_t budget = MOVED_AT_ONCE;
+
+	if (worker->lease)
+		budget = take_known(worker, worker->lease, budget);
+	while (budget && worker->leaving_leases) {
+		struct lease *lease = worker->leaving_leases;
+
+		budget = give_back(worker, lease, budget);
+		if (lease->backend_count)
+			break;
+		worker->leaving_leases = lease->next;
+		lease_free(worker, lease);
+	}
+	return budget == 0;
+}
+
+void lease_leave(struct worker *worker, struct lease *lease)
+{
+	lease->next = worker->leaving_leases;
+	worker->leaving_leases = lease;
+	worker->leases_move = true;
 }
 
 struct lease *lease_take(struct lease *lease)
@@ -111,5 +217,5 @@ void lease_drop(struct worker *worker, struct lease *lease)
 			break;
 		}
 	}
-	lease_free(worker, lease);
+	lease_leave(worker, lease);
 }

@@ -90,17 +90,6 @@ int listener_add(struct worker *worker, const struct mesh_listener *mesh_listene
 	return 0;
 }
 
-struct listener *listener_find(struct worker *worker, const struct mesh_listener *like)
-{
-	for (struct listener *listener = worker->listeners; listener; listener = listener->next) {
-		if (!listener->is_gone && listener->identity.kind == like->kind &&
-		    listener->identity.port == like->port &&
-		    memcmp(listener->identity.address, like->address, 16) == 0)
-			return listener;
-	}
-	return NULL;
-}
-
 static void free_listener(struct worker *worker, struct listener *listener)
 {
 	struct listener **link = &worker->listeners;

@@ -22,7 +22,6 @@ int listener_open_socket(const struct mesh_listener *mesh_listener);
 
 /* Begins to accept on a socket that listener_open_socket gave. 0 or a negative errno. */
 int listener_add(struct worker *worker, const struct mesh_listener *mesh_listener, int fd);
-struct listener *listener_find(struct worker *worker, const struct mesh_listener *like);
 /* Takes in what is queued. */
 void listener_accept(struct worker *worker, struct listener *listener);
 /*

@@ -9,6 +9,8 @@
 #include "proxy/worker.h"
 
 #define LOOK_EVERY_MS 1000
+/* Endpoints per turn of the worker's loop: some tens of microseconds. */
+#define LOOK_AT_ONCE 512
 
 const uint64_t series_bounds_ms[SERIES_BUCKETS] = {
 	1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10000,
@@ -55,10 +57,18 @@ static void disown(struct lease *lease, size_t series)
 		lease->clusters[cluster->index].series = 0;
 }
 
+static void start_row(struct series_look *look)
+{
+	look->endpoint = 0;
+	look->connections = 0;
+	look->left_out = 0;
+}
+
 void series_adopt(struct worker *worker, struct lease *previous)
 {
 	const struct mesh *mesh = worker->lease->configuration->mesh;
 
+	start_row(&worker->look); /* of other endpoints than those counted so far */
 	for (size_t i = 1; i <= MESH_SERIES; i++) {
 		if (!mesh_series_is_new(mesh, previous->configuration->mesh, i))
 			continue;
@@ -69,27 +79,25 @@ void series_adopt(struct worker *worker, struct lease *previous)
 	}
 }
 
-/* Those that are no longer left out then; TIMER_NEVER: nobody is for a time. */
-static uint64_t look_at_endpoints(struct worker *worker, const struct mesh_cluster *cluster,
-				  struct upstream_series *row)
+/* Counts on in the cluster's endpoints; gives what is left of the budget. */
+static size_t look_at_endpoints(struct worker *worker, const struct mesh_cluster *cluster,
+				size_t budget)
 {
-	const struct lease *lease = worker->lease;
-	size_t first = lease->clusters[cluster->index].first_backend;
-	uint64_t connections = 0, left_out = 0, changes_ms = TIMER_NEVER;
+	struct series_look *look = &worker->look;
 
-	for (size_t i = 0; i < cluster->endpoint_count; i++) {
-		const struct backend *backend = lease->backends[first + i];
+	for (; look->endpoint < cluster->endpoint_count && budget; budget--) {
+		const struct backend *backend =
+			lease_known_backend(worker, worker->lease, cluster, look->endpoint++);
 
 		if (!backend) /* nothing was sent to it yet */
 			continue;
-		connections += backend->connection_count;
-		left_out += backend->failed_connects || health_is_ejected(worker, backend);
-		if (health_is_ejected(worker, backend) && backend->ejected_until_ms < changes_ms)
-			changes_ms = backend->ejected_until_ms;
+		look->connections += backend->connection_count;
+		look->left_out += backend->failed_connects || health_is_ejected(worker, backend);
+		if (health_is_ejected(worker, backend) &&
+		    backend->ejected_until_ms < look->changes_ms)
+			look->changes_ms = backend->ejected_until_ms;
 	}
-	set(&row->connections, connections);
-	set(&row->endpoints_left_out, left_out);
-	return changes_ms;
+	return budget;
 }
 
 static uint64_t requests_of(const struct lease *lease, size_t series)
@@ -101,30 +109,42 @@ static uint64_t requests_of(const struct lease *lease, size_t series)
 	return state && state->series == series ? state->requests : 0;
 }
 
-static uint64_t look(struct worker *worker)
+static uint64_t active_requests(const struct worker *worker, size_t series)
 {
-	uint64_t changes_ms = TIMER_NEVER;
+	uint64_t requests = requests_of(worker->lease, series);
 
-	for (size_t i = 1; i <= MESH_SERIES; i++) {
+	for (struct lease *lease = worker->old_leases; lease; lease = lease->next)
+		requests += requests_of(lease, series);
+	return requests;
+}
+
+/* Looks on; true: all were looked at, since `look` was started. */
+static bool look_on(struct worker *worker)
+{
+	struct series_look *look = &worker->look;
+	size_t budget = LOOK_AT_ONCE;
+
+	for (; look->series <= MESH_SERIES; look->series++) {
 		const struct mesh_cluster *cluster =
-			mesh_cluster_of_series(worker->lease->configuration->mesh, i);
+			mesh_cluster_of_series(worker->lease->configuration->mesh, look->series);
+		struct upstream_series *row = &worker->series[look->series];
 
 		if (!cluster)
 			continue;
-		uint64_t requests = requests_of(worker->lease, i);
-		for (struct lease *lease = worker->old_leases; lease; lease = lease->next)
-			requests += requests_of(lease, i);
-		set(&worker->series[i].requests_active, requests);
-		uint64_t change_ms = look_at_endpoints(worker, cluster, &worker->series[i]);
-		if (change_ms < changes_ms)
-			changes_ms = change_ms;
+		budget = look_at_endpoints(worker, cluster, budget);
+		if (look->endpoint < cluster->endpoint_count)
+			return false;
+		set(&row->requests_active, active_requests(worker, look->series));
+		set(&row->connections, look->connections);
+		set(&row->endpoints_left_out, look->left_out);
+		start_row(look);
 	}
-	return changes_ms;
+	return true;
 }
 
 /*
  * A look is due a second after the latest one, or at once if that is longer ago; the round that the
- * look itself woke the worker for asks for no other.
+ * look itself woke the worker for asks for no other. It takes as many rounds as it needs.
  */
 void series_look(struct worker *worker)
 {
@@ -134,8 +154,13 @@ void series_look(struct worker *worker)
 		worker->look_due_ms = due_ms;
 	if (worker->now_ms < worker->look_due_ms || !worker->lease)
 		return;
+	if (!worker->look.series)
+		worker->look = (struct series_look){.series = 1, .changes_ms = TIMER_NEVER};
+	if (!look_on(worker))
+		return;
+	worker->look.series = 0;
 	worker->looked_ms = worker->now_ms;
-	worker->look_due_ms = look(worker);
+	worker->look_due_ms = worker->look.changes_ms;
 }
 
 int series_sleep(const struct worker *worker)

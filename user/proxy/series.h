@@ -41,6 +41,14 @@ struct upstream_series {
 	uint64_t endpoints_left_out; /* ejected, or the last connect failed */
 };
 
+/* How far a look has come that takes several rounds of the worker's loop. */
+struct series_look {
+	size_t series; /* 0: none is under way */
+	size_t endpoint;
+	uint64_t connections, left_out; /* of the endpoints of this series before that one */
+	uint64_t changes_ms;		/* when someone is no longer left out, or TIMER_NEVER */
+};
+
 void series_note_end(struct worker *worker, uint16_t series, enum series_end end,
 		     uint64_t duration_ms);
 void series_note_failed_connect(struct worker *worker, uint16_t series);

@@ -14,80 +14,6 @@
 #include "proxy/session.h"
 #include "proxy/worker.h"
 
-#define DOWN_FIRST_MS 250
-#define DOWN_MAXIMUM_MS 8000
-
-static struct backend **bucket_of(struct worker *worker, const uint8_t address[16], uint16_t port)
-{
-	uint64_t halves[2];
-
-	memcpy(halves, address, sizeof(halves));
-	uint64_t hash = (halves[0] ^ halves[1] ^ ((uint64_t)port << 48)) * 0x9e3779b97f4a7c15ULL;
-	return &worker->backends[(hash >> 32) % WORKER_BACKEND_BUCKETS];
-}
-
-struct backend *backend_take_known(struct worker *worker, const uint8_t address[16], uint16_t port)
-{
-	struct backend *backend = *bucket_of(worker, address, port);
-
-	while (backend && (backend->port != port || memcmp(backend->address, address, 16) != 0))
-		backend = backend->next;
-	if (backend)
-		backend->references++;
-	return backend;
-}
-
-struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port)
-{
-	struct backend *backend = backend_take_known(worker, address, port);
-
-	if (!backend) {
-		struct backend **bucket = bucket_of(worker, address, port);
-
-		backend = calloc(1, sizeof(*backend));
-		if (!backend)
-			return NULL;
-		memcpy(backend->address, address, 16);
-		backend->port = port;
-		backend->next = *bucket;
-		*bucket = backend;
-		backend->references = 1;
-	}
-	return backend;
-}
-
-void backend_drop(struct worker *worker, struct backend *backend)
-{
-	if (--backend->references > 0)
-		return;
-	struct backend **link = bucket_of(worker, backend->address, backend->port);
-	while (*link != backend)
-		link = &(*link)->next;
-	*link = backend->next;
-	free(backend);
-}
-
-bool backend_is_down(const struct worker *worker, const struct backend *backend)
-{
-	return backend->down_until_ms > worker->now_ms;
-}
-
-void backend_note_connect(struct worker *worker, struct backend *backend, bool succeeded)
-{
-	if (succeeded) {
-		backend->failed_connects = 0;
-		backend->down_until_ms = 0;
-		return;
-	}
-	uint32_t doublings = backend->failed_connects < 5 ? backend->failed_connects : 5;
-	uint64_t pause = (uint64_t)DOWN_FIRST_MS << doublings;
-
-	backend->failed_connects++;
-	backend->down_until_ms =
-		worker->now_ms + (pause < DOWN_MAXIMUM_MS ? pause : DOWN_MAXIMUM_MS);
-	statistics_count(&worker->statistics.upstream_failures);
-}
-
 static void unlink_idle(struct upstream *upstream)
 {
 	if (!upstream->previous_next)
@@ -225,20 +151,15 @@ void upstream_keep(struct worker *worker, struct upstream *upstream, uint32_t id
 
 bool upstream_close_some_idle(struct worker *worker)
 {
-	for (size_t i = 0; i < WORKER_BACKEND_BUCKETS; i++) {
-		for (struct backend *backend = worker->backends[i]; backend;
-		     backend = backend->next) {
-			struct upstream *upstream = backend->idle;
+	struct backend *backend = backend_find_idle(&worker->backends);
 
-			if (!upstream)
-				continue;
-			while (upstream->next)
-				upstream = upstream->next;
-			upstream_close(worker, upstream);
-			return true;
-		}
-	}
-	return false;
+	if (!backend)
+		return false;
+	struct upstream *upstream = backend->idle;
+	while (upstream->next)
+		upstream = upstream->next;
+	upstream_close(worker, upstream);
+	return true;
 }
 
 void upstream_handle_event(struct worker *worker, struct upstream *upstream, uint32_t events)

@@ -2,32 +2,11 @@
 #pragma once
 /*
  * Connections to endpoints. A worker keeps those that can carry another request, per endpoint, the
- * one used last first, so that the others can expire. A backend is an endpoint as a worker knows
- * it: its connections and its health; it is found by address and port, whatever the configuration.
+ * one used last first, so that the others can expire.
  */
-#include "proxy/connection.h"
-#include "proxy/timer.h"
+#include "proxy/backend.h"
 
 struct exchange;
-struct upstream;
-struct worker;
-
-struct backend {
-	struct backend *next; /* in the worker's table */
-	uint8_t address[16];
-	uint16_t port;
-	uint32_t references; /* leases' and connections' */
-	struct upstream *idle;
-	uint32_t idle_count;
-	uint32_t connection_count;
-	uint32_t requests;	   /* under way */
-	uint32_t failed_connects;  /* in a row */
-	uint64_t down_until_ms;	   /* tried only if no other is left */
-	uint64_t ejected_until_ms; /* outlier detection (health.h) */
-	uint32_t ejections;
-	uint32_t errors_5xx; /* in a row */
-	uint32_t errors_gateway;
-};
 
 struct upstream {
 	struct connection connection;
@@ -43,14 +22,6 @@ struct upstream {
 	 */
 	bool suspect;
 };
-
-struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port);
-/* Only what the worker has already; else NULL. */
-struct backend *backend_take_known(struct worker *worker, const uint8_t address[16], uint16_t port);
-void backend_drop(struct worker *worker, struct backend *backend);
-bool backend_is_down(const struct worker *worker, const struct backend *backend);
-/* After a connection attempt: passive health. */
-void backend_note_connect(struct worker *worker, struct backend *backend, bool succeeded);
 
 /*
  * An idle connection, or NULL. With `check` it is asked whether the other side has closed

@@ -85,6 +85,21 @@ static void free_closed(struct worker *worker)
 	}
 }
 
+/* Several may have one identity, after another process handed its sockets over: the first counts. */
+static void adopt_listener(struct worker *worker, struct lease *lease, struct listener *listener)
+{
+	const struct mesh_listener *identity =
+		mesh_find_listener(lease->configuration->mesh, &listener->identity);
+
+	if (!identity) {
+		listener_retire(worker, listener);
+		return;
+	}
+	listener->mesh_listener = identity;
+	if (!lease->listeners[identity->index])
+		lease->listeners[identity->index] = listener;
+}
+
 /* Listeners that the new configuration has too go on; others open, or are retired. */
 static void adopt_listeners(struct worker *worker, struct lease *lease)
 {
@@ -93,22 +108,15 @@ static void adopt_listeners(struct worker *worker, struct lease *lease)
 
 	for (struct listener *listener = worker->listeners; listener; listener = next) {
 		next = listener->next;
-		if (!listener->is_gone && listener->identity.kind != MESH_LISTENER_INTERCEPTED &&
-		    !mesh_find_listener(mesh, &listener->identity))
-			listener_retire(worker, listener);
+		if (!listener->is_gone && listener->identity.kind != MESH_LISTENER_INTERCEPTED)
+			adopt_listener(worker, lease, listener);
 	}
 	for (size_t i = 0; i < lease->listener_count; i++) {
-		const struct mesh_listener *identity = mesh_listener(mesh, i);
-		struct listener *listener = listener_find(worker, identity);
-
-		if (listener) {
-			listener->mesh_listener = identity;
-		} else if (lease->listener_fds[i] >= 0 &&
-			   listener_add(worker, identity, lease->listener_fds[i]) == 0) {
-			lease->listener_fds[i] = -1;
-			listener = worker->listeners;
-		}
-		lease->listeners[i] = listener;
+		if (lease->listeners[i] || lease->listener_fds[i] < 0 ||
+		    listener_add(worker, mesh_listener(mesh, i), lease->listener_fds[i]))
+			continue;
+		lease->listener_fds[i] = -1;
+		lease->listeners[i] = worker->listeners;
 	}
 	/* More sockets than workers: what is queued on them must not be lost. */
 	for (size_t i = 0; i < lease->extra_count; i++) {
@@ -126,7 +134,7 @@ static void retire_lease(struct worker *worker, struct lease *lease)
 {
 	lease->is_current = false;
 	if (lease->requests == 0) {
-		lease_free(worker, lease);
+		lease_leave(worker, lease);
 		return;
 	}
 	lease->next = worker->old_leases;
@@ -139,8 +147,8 @@ static void adopt_lease(struct worker *worker, struct lease *lease)
 
 	lease->next = NULL;
 	adopt_listeners(worker, lease);
-	lease_take_known_backends(worker, lease);
 	lease->is_current = true;
+	worker->leases_move = true;
 	worker->lease = lease;
 	if (previous) {
 		series_adopt(worker, previous);
@@ -259,18 +267,21 @@ static bool handle_event(struct worker *worker, const struct epoll_event *event)
 	case CONNECTION_MIRROR:
 		mirror_handle_event(worker, (struct mirror *)connection, event->events);
 		return true;
+	case CONNECTION_NONE:
+		break;
 	}
 	return true;
 }
 
-/* Sessions, upstreams and mirrors begin alike, so that a timer finds what it belongs to. */
+/* Sessions, upstreams, backends and mirrors begin alike, so that a timer finds what it belongs to. */
 struct timed {
 	struct connection connection;
 	struct timer timer;
 };
 
 _Static_assert(offsetof(struct session, timer) == offsetof(struct timed, timer) &&
-		       offsetof(struct upstream, timer) == offsetof(struct timed, timer),
+		       offsetof(struct upstream, timer) == offsetof(struct timed, timer) &&
+		       offsetof(struct backend, timer) == offsetof(struct timed, timer),
 	       "a timer finds its connection");
 
 static void handle_timer(void *context, struct timer *timer)
@@ -282,6 +293,8 @@ static void handle_timer(void *context, struct timer *timer)
 		session_expired(worker, (struct session *)timed);
 	else if (timed->connection.kind == CONNECTION_UPSTREAM)
 		upstream_expired(worker, (struct upstream *)timed);
+	else if (timed->connection.kind == CONNECTION_NONE)
+		backend_health_changed(worker, (struct backend *)timed);
 	else
 		mirror_expired(worker, (struct mirror *)timed);
 }
@@ -297,7 +310,7 @@ static int sleep_ms(struct worker *worker)
 	int timers = timer_wheel_sleep(&worker->timers, worker->now_ms);
 	int generations = generation_expire(worker);
 
-	if (worker->again)
+	if (worker->again || worker->leases_move)
 		return 0;
 	return earlier(earlier(timers, generations), series_sleep(worker));
 }
@@ -337,6 +350,8 @@ static void loop(struct worker *worker)
 		run_again(worker);
 		timer_wheel_run(&worker->timers, worker->now_ms, handle_timer, worker);
 		series_look(worker);
+		if (worker->leases_move)
+			worker->leases_move = lease_move_step(worker);
 		access_log_flush(worker);
 		free_closed(worker);
 	}
@@ -387,13 +402,17 @@ static void free_worker(struct worker *worker)
 	free_exchanges(worker);
 	generation_drop_all(worker);
 	if (worker->lease)
-		lease_free(worker, worker->lease);
+		lease_leave(worker, worker->lease);
+	worker->lease = NULL;
+	while (lease_move_step(worker))
+		;
 	while (worker->mailbox) {
 		struct lease *lease = worker->mailbox;
 
 		worker->mailbox = lease->next;
 		lease_free(NULL, lease);
 	}
+	backend_table_free(&worker->backends);
 	pipe_pool_free(&worker->pipes);
 	buffer_free(&worker->scratch);
 	buffer_free(&worker->access_log);

@@ -6,6 +6,7 @@
  * which nobody changes. Only the mailbox is touched from outside.
  */
 #include <pthread.h>
+#include "proxy/backend.h"
 #include "proxy/holds.h"
 #include "proxy/lease.h"
 #include "proxy/pipe_pool.h"
@@ -32,7 +33,6 @@ struct session;
 #define WORKER_SMALL_READ_BYTES (16 * 1024)
 /* Buffers of spare objects keep up to this much. */
 #define WORKER_KEPT_BUFFER_BYTES 4096
-#define WORKER_BACKEND_BUCKETS 1024 /* a power of two */
 /* While draining: so long may a request that is on its way take to come in. */
 #define WORKER_DRAIN_IDLE_MS 500
 
@@ -64,6 +64,8 @@ struct worker {
 
 	struct lease *lease; /* the current one */
 	struct lease *old_leases;
+	struct lease *leaving_leases; /* that nobody uses any more; lease_move_step */
+	bool leases_move;	      /* lease_move_step has something to do */
 	struct configuration *kept[HOLDS_GENERATIONS]; /* replaced ones; generation.c */
 	size_t kept_count;
 	struct listener *listeners;
@@ -73,7 +75,7 @@ struct worker {
 	struct mirror *mirrors;
 	size_t mirror_count;
 	struct buffer access_log; /* lines that wait for the end of the turn */
-	struct backend *backends[WORKER_BACKEND_BUCKETS];
+	struct backend_table backends;
 	_Atomic uint64_t rounds; /* of the loop */
 	bool draining;
 	bool sockets_are_shared; /* another process has them too */
@@ -81,6 +83,7 @@ struct worker {
 	struct proxy_statistics statistics;
 	struct upstream_series series[MESH_SERIES + 1];
 	uint64_t looked_ms, look_due_ms; /* series.c */
+	struct series_look look;
 
 	/* The mailbox, and how to wake the worker. */
 	pthread_mutex_t mailbox_lock;

@@ -103,44 +103,6 @@ static void what_is_hashed_is_the_policys(void **state)
 	assert_true(hash != first);
 }
 
-#define ENDPOINTS 5
-
-static size_t choose(const struct mesh_endpoint *endpoints, size_t without, uint64_t hash)
-{
-	size_t best = SIZE_MAX;
-	uint64_t best_score = 0;
-
-	for (size_t i = 0; i < ENDPOINTS; i++) {
-		uint64_t score = mesh_endpoint_score(&endpoints[i], hash);
-
-		if (i != without && (best == SIZE_MAX || score > best_score)) {
-			best = i;
-			best_score = score;
-		}
-	}
-	return best;
-}
-
-static void only_what_an_endpoint_had_moves_when_it_goes(void **state)
-{
-	struct mesh_endpoint endpoints[ENDPOINTS] = {0};
-	unsigned counts[ENDPOINTS] = {0};
-
-	(void)state;
-	for (size_t i = 0; i < ENDPOINTS; i++)
-		endpoints[i] = (struct mesh_endpoint){.address = {[15] = (uint8_t)i}, .port = 80};
-	for (uint64_t user = 0; user < 10000; user++) {
-		uint64_t hash = user * UINT64_C(0x9e3779b97f4a7c15);
-		size_t all = choose(endpoints, SIZE_MAX, hash), less = choose(endpoints, 2, hash);
-
-		counts[all]++;
-		if (all != 2)
-			assert_int_equal(less, all);
-	}
-	for (size_t i = 0; i < ENDPOINTS; i++)
-		assert_in_range(counts[i], 1800, 2200);
-}
-
 static void a_made_cookie_leads_where_it_will_lead_when_it_comes_back(void **state)
 {
 	static const struct {
@@ -185,7 +147,6 @@ int main(void)
 		cmocka_unit_test(too_many_headers_are_told),
 		cmocka_unit_test(a_share_holds_for_its_part),
 		cmocka_unit_test(what_is_hashed_is_the_policys),
-		cmocka_unit_test(only_what_an_endpoint_had_moves_when_it_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
