@@ -9,6 +9,7 @@
 
 #include "http/chunked.h"
 #include "http/edit.h"
+#include "http/path.h"
 #include "http/values.h"
 
 #define REQUIRE(condition) ((condition) ? (void)0 : property_failed(__FILE__, __LINE__, #condition))
@@ -92,6 +93,23 @@ static inline void check_forwarded_request(const struct http_request_head *in)
 	buffer_free(&head);
 }
 
+/* A path's normal form is a path that holds no dot segment, and the normal form of itself. */
+static inline void check_path(struct span path, enum http_path_normalization way)
+{
+	struct buffer normal = {0}, again = {0};
+
+	if (http_path_normalize(path, way, &normal) == HTTP_PATH_NORMALIZED) {
+		REQUIRE(!normal.failed && normal.length && normal.length <= 3 * path.length);
+		REQUIRE(normal.data[0] == '/' && !memchr(normal.data, '\\', normal.length));
+		REQUIRE(!memmem(normal.data, normal.length, "/./", 3));
+		REQUIRE(!memmem(normal.data, normal.length, "/../", 4));
+		REQUIRE(http_path_normalize(buffer_span(&normal), way, &again) ==
+			HTTP_PATH_IS_NORMAL);
+	}
+	buffer_free(&normal);
+	buffer_free(&again);
+}
+
 static inline void check_request(const char *data, size_t length, size_t cut, bool allow_bare_lf)
 {
 	static struct http_request_head head;
@@ -113,6 +131,8 @@ static inline void check_request(const char *data, size_t length, size_t cut, bo
 	REQUIRE(head.path.length && head.target.length <= limits.target_bytes);
 	check_fields(head.fields, head.field_count, head.target.data, data + head.length);
 	check_forwarded_request(&head);
+	for (int way = HTTP_PATH_BASE; way <= HTTP_PATH_DECODE_AND_MERGE_SLASHES; way++)
+		check_path(head.path, (enum http_path_normalization)way);
 	for (value = head.query; http_query_next(&value, &parameter);)
 		REQUIRE(parameter.name.data >= head.query.data);
 	http_cookie(&head, span_of("id"), 3, &value);

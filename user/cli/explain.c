@@ -9,6 +9,7 @@
 #include "cli/explanation.h"
 #include "cli/ids.h"
 #include "cli/output.h"
+#include "cli/path_option.h"
 #include "cli/tag_only.h"
 
 static const char usage[] =
@@ -22,6 +23,9 @@ static const char usage[] =
 	"  -c, --config PATH    manifests: a file or a directory; may be repeated\n"
 	"  -u, --user ID        an id, any bytes that a header's value may hold; may be repeated\n"
 	"      --users FILE     ids, one a line; '-' is standard input\n"
+	"      --path TARGET    where routes lead this path, with query parameters or without "
+	"(default: /)\n"
+	"      --path-normalization WAY  as `lanetag run` with this option takes paths\n"
 	"      --no-route NEXT  as `lanetag run` with this option reads them: tags alone, NEXT "
 	"routes\n"
 	"      --listen ADDRESS:PORT  the same\n"
@@ -37,12 +41,20 @@ static const char usage[] =
 	"          lanetag explain --config examples/tutorial/step3/wasm-plugin-ab-v2-c-v3.yaml "
 	"--user 0005\n";
 
-enum { OPTION_USERS = 256, OPTION_NO_ROUTE, OPTION_LISTEN };
+enum {
+	OPTION_USERS = 256,
+	OPTION_PATH,
+	OPTION_PATH_NORMALIZATION,
+	OPTION_NO_ROUTE,
+	OPTION_LISTEN,
+};
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"user", required_argument, NULL, 'u'},
 	{"users", required_argument, NULL, OPTION_USERS},
+	{"path", required_argument, NULL, OPTION_PATH},
+	{"path-normalization", required_argument, NULL, OPTION_PATH_NORMALIZATION},
 	{"no-route", required_argument, NULL, OPTION_NO_ROUTE},
 	{"listen", required_argument, NULL, OPTION_LISTEN},
 	{"output", required_argument, NULL, 'o'},
@@ -56,6 +68,8 @@ struct explain_arguments {
 	const char **users;
 	size_t user_count;
 	const char *users_file;
+	const char *target; /* NULL: not asked about */
+	enum http_path_normalization path_normalization;
 	struct tag_only_arguments tag_only;
 	bool json;
 	bool help;
@@ -73,6 +87,11 @@ static int parse_option(int option, struct explain_arguments *arguments)
 	case OPTION_USERS:
 		arguments->users_file = optarg;
 		return 0;
+	case OPTION_PATH:
+		arguments->target = optarg;
+		return 0;
+	case OPTION_PATH_NORMALIZATION:
+		return path_option_parse("explain", optarg, &arguments->path_normalization);
 	case OPTION_NO_ROUTE:
 		return tag_only_parse_next_hop("explain", optarg, &arguments->tag_only);
 	case OPTION_LISTEN:
@@ -108,14 +127,23 @@ static int parse_arguments(int argc, char **argv, struct explain_arguments *argu
 	return -1;
 }
 
-static bool explain_user(const struct configuration *configuration, struct span id, bool json,
-			 struct buffer *out)
+struct explain_work {
+	const struct configuration *configuration;
+	struct explained_target target;
+	struct buffer target_room;
+	bool json;
+	struct buffer out;
+};
+
+static bool explain_user(struct explain_work *work, struct span id)
 {
+	struct buffer *out = &work->out;
+
 	buffer_clear(out);
-	if (json)
-		explanation_write_json(configuration, id, out);
+	if (work->json)
+		explanation_write_json(work->configuration, id, &work->target, out);
 	else
-		explanation_write_text(configuration, id, out);
+		explanation_write_text(work->configuration, id, &work->target, out);
 	if (out->failed)
 		fprintf(stderr, "lanetag explain: out of memory\n");
 	else if (fwrite(out->data, 1, out->length, stdout) == out->length)
@@ -124,8 +152,7 @@ static bool explain_user(const struct configuration *configuration, struct span 
 }
 
 /* These two give an exit status, and go on behind an id that can't be. */
-static int explain_users(const struct configuration *configuration,
-			 const struct explain_arguments *arguments, struct buffer *out)
+static int explain_users(const struct explain_arguments *arguments, struct explain_work *work)
 {
 	int status = 0;
 
@@ -134,14 +161,13 @@ static int explain_users(const struct configuration *configuration,
 
 		if (!ids_check("explain", "--user", id))
 			status = EXIT_USAGE;
-		else if (!explain_user(configuration, id, arguments->json, out))
+		else if (!explain_user(work, id))
 			return EXIT_USAGE;
 	}
 	return status;
 }
 
-static int explain_file(const struct configuration *configuration,
-			const struct explain_arguments *arguments, struct buffer *out)
+static int explain_file(const struct explain_arguments *arguments, struct explain_work *work)
 {
 	struct id_source source;
 	struct span id;
@@ -152,7 +178,7 @@ static int explain_file(const struct configuration *configuration,
 	if (isatty(STDOUT_FILENO))
 		source.progress.stream = NULL;
 	while ((next = ids_next(&source, &id)) > 0) {
-		if (!explain_user(configuration, id, arguments->json, out)) {
+		if (!explain_user(work, id)) {
 			next = -1;
 			break;
 		}
@@ -161,10 +187,35 @@ static int explain_file(const struct configuration *configuration,
 	return next || source.refused ? EXIT_USAGE : 0;
 }
 
+static int explain_all(const struct explain_arguments *arguments, struct explain_work *work)
+{
+	int status = explain_users(arguments, work);
+
+	if (arguments->users_file) {
+		int file_status = explain_file(arguments, work);
+
+		status = file_status > status ? file_status : status;
+	}
+	return output_flush("explain") ? status : EXIT_USAGE;
+}
+
+static int read_target(const struct explain_arguments *arguments, struct explain_work *work)
+{
+	const char *reason;
+
+	if (!arguments->target ||
+	    explained_target_read(span_of(arguments->target), arguments->path_normalization,
+				  &work->target_room, &work->target, &reason) == 0)
+		return 0;
+	fprintf(stderr, "lanetag explain: --path: '%s': %s\n", arguments->target, reason);
+	return -1;
+}
+
 static int explain(const struct explain_arguments *arguments)
 {
 	struct diagnostics diagnostics = {0};
-	struct buffer out = {0};
+	struct explain_work work = {.json = arguments->json};
+	int status = EXIT_USAGE;
 	struct configuration *configuration =
 		configuration_load_tag_only(arguments->paths, arguments->path_count,
 					    tag_only_of(&arguments->tag_only), 1, &diagnostics);
@@ -173,15 +224,11 @@ static int explain(const struct explain_arguments *arguments)
 	diagnostics_free(&diagnostics);
 	if (!configuration)
 		return EXIT_NEGATIVE;
-	int status = explain_users(configuration, arguments, &out);
-	if (arguments->users_file) {
-		int file_status = explain_file(configuration, arguments, &out);
-
-		status = file_status > status ? file_status : status;
-	}
-	if (!output_flush("explain"))
-		status = EXIT_USAGE;
-	buffer_free(&out);
+	work.configuration = configuration;
+	if (read_target(arguments, &work) == 0)
+		status = explain_all(arguments, &work);
+	buffer_free(&work.out);
+	buffer_free(&work.target_room);
 	configuration_drop(configuration);
 	return status;
 }

@@ -47,6 +47,47 @@ void explanation_start(struct explained *explained, const struct configuration *
 	explained->hash = routing_hash(rules, &explained->decision);
 }
 
+int explained_target_read(struct span text, enum http_path_normalization way, struct buffer *room,
+			  struct explained_target *ret_target, const char **ret_reason)
+{
+	struct http_request_head head;
+	struct http_refusal refusal = {.reason = "more than a target"};
+	struct buffer request = {0};
+	bool ends_early = !text.length || memchr(text.data, ' ', text.length);
+
+	buffer_printf(&request, "GET %.*s HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		      SPAN_ARGUMENTS(text));
+	bool is_good = !request.failed && !ends_early &&
+		       http_request_parse(request.data, request.length, 0, &http_default_limits,
+					  &head, &refusal) == HTTP_PARSE_COMPLETE;
+	if (is_good && http_path_normalize(head.path, way, room) == HTTP_PATH_REFUSED) {
+		refusal.reason = "%00 in the path";
+		is_good = false;
+	}
+	*ret_reason = refusal.reason;
+	if (is_good) {
+		size_t length = room->length;
+
+		if (!length)
+			buffer_append_span(room, head.path);
+		length = room->length;
+		buffer_append_span(room, head.query);
+		ret_target->path = (struct span){room->data, length};
+		ret_target->query = (struct span){head.query.data ? room->data + length : NULL,
+						  head.query.length};
+	}
+	buffer_free(&request);
+	return is_good && !room->failed ? 0 : -1;
+}
+
+static void ask_target(struct explained *explained, const struct explained_target *target)
+{
+	if (!target->path.data)
+		return;
+	explained->head.path = target->path;
+	explained->head.query = target->query;
+}
+
 void explanation_route(const struct explained *explained, size_t index,
 		       struct route_result *ret_result)
 {
@@ -146,18 +187,21 @@ static void write_rule_text(const struct tag_rules *rules, size_t rule,
 }
 
 void explanation_write_text(const struct configuration *configuration, struct span id,
-			    struct buffer *out)
+			    const struct explained_target *target, struct buffer *out)
 {
 	const struct tag_rules *rules = configuration->tag_rules;
 	struct explained explained;
 	struct route_result result;
 
 	explanation_start(&explained, configuration, id, true);
+	ask_target(&explained, target);
 	buffer_append_text(out, "user ");
 	buffer_append_span(out, id);
 	buffer_append_byte(out, '\n');
 	for (size_t i = 0; i < tag_rules_count(rules); i++)
 		write_rule_text(rules, i, &explained.decision.rules[i], out);
+	if (target->path.data)
+		buffer_printf(out, "  path %.*s\n", SPAN_ARGUMENTS(target->path));
 	for (size_t i = 0; i < mesh_explain_count(configuration->mesh); i++) {
 		explanation_route(&explained, i, &result);
 		write_route_text(&result, out);
@@ -243,16 +287,21 @@ static void write_route_json(const struct route_result *result, struct buffer *o
 }
 
 void explanation_write_json(const struct configuration *configuration, struct span id,
-			    struct buffer *out)
+			    const struct explained_target *target, struct buffer *out)
 {
 	struct explained explained;
 	struct route_result result;
 
 	explanation_start(&explained, configuration, id, true);
+	ask_target(&explained, target);
 	buffer_append_byte(out, '{');
 	buffer_append_text(out, "\"user\":");
 	if (write_json_string(id, out))
 		buffer_append_text(out, ",\"userEncoding\":\"iso-8859-1\"");
+	if (target->path.data) {
+		buffer_append_byte(out, ',');
+		write_member("path", target->path, out);
+	}
 	buffer_append_text(out, ",\"rules\":[");
 	for (size_t i = 0; i < tag_rules_count(configuration->tag_rules); i++) {
 		if (i)

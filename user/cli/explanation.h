@@ -2,6 +2,7 @@
 #pragma once
 /* What a configuration makes of a user: hash, remainder and tag per rule, then routes. */
 #include "config/configuration.h"
+#include "http/path.h"
 
 /* A user's request as it leaves the gateway: the id in every header that a rule reads, and tags. */
 struct explained {
@@ -19,8 +20,21 @@ void explanation_start(struct explained *explained, const struct configuration *
 void explanation_route(const struct explained *explained, size_t index,
 		       struct route_result *ret_result);
 
+/* A target that routes are asked about. path.data == NULL: "/", and nothing is said about it. */
+struct explained_target {
+	struct span path; /* as routes are matched with it */
+	struct span query;
+};
+
+/*
+ * Of a target as clients send it ("/a/../b?c=d"). The result's path may stand in `room`. 0, or -1
+ * if a request with it is refused: *ret_reason says why.
+ */
+int explained_target_read(struct span text, enum http_path_normalization way, struct buffer *room,
+			  struct explained_target *ret_target, const char **ret_reason);
+
 /* Append to `out`. `id` is a field value. Text: several lines; JSON: one object in one line. */
 void explanation_write_text(const struct configuration *configuration, struct span id,
-			    struct buffer *out);
+			    const struct explained_target *target, struct buffer *out);
 void explanation_write_json(const struct configuration *configuration, struct span id,
-			    struct buffer *out);
+			    const struct explained_target *target, struct buffer *out);

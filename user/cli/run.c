@@ -12,6 +12,7 @@
 #include "base/number.h"
 #include "cli/commands.h"
 #include "cli/log_options.h"
+#include "cli/path_option.h"
 #include "cli/tag_only.h"
 
 #define DEFAULT_PIN_DIRECTORY "/sys/fs/bpf/lanetag"
@@ -80,6 +81,11 @@ static const char usage[] =
 	"  -w, --workers N            worker threads (default: one per processor)\n"
 	"      --drain-timeout MS     how long SIGTERM waits for requests under way (default: "
 	"10000)\n"
+	"      --path-normalization WAY  paths before a route is picked, and as they go on: base "
+	"(dot segments,\n"
+	"                             backslashes), none, merge-slashes, or "
+	"decode-and-merge-slashes\n"
+	"                             (default: base, as Istio's)\n"
 	"      --limit NAME=NUMBER    a limit or timeout of the proxy (list below); may be "
 	"repeated\n"
 	"      --access-log FILE      a line per request; '-': standard output (default: none)\n"
@@ -119,6 +125,7 @@ enum {
 	OPTION_NO_KERNEL,
 	OPTION_DRAIN_TIMEOUT,
 	OPTION_LIMIT,
+	OPTION_PATH_NORMALIZATION,
 	OPTION_ACCESS_LOG,
 	OPTION_ACCESS_LOG_FORMAT,
 	OPTION_ACCESS_LOG_USER_IDS,
@@ -149,6 +156,7 @@ static const struct option options[] = {
 	{"workers", required_argument, NULL, 'w'},
 	{"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
 	{"limit", required_argument, NULL, OPTION_LIMIT},
+	{"path-normalization", required_argument, NULL, OPTION_PATH_NORMALIZATION},
 	{"access-log", required_argument, NULL, OPTION_ACCESS_LOG},
 	{"access-log-format", required_argument, NULL, OPTION_ACCESS_LOG_FORMAT},
 	{"access-log-user-ids", required_argument, NULL, OPTION_ACCESS_LOG_USER_IDS},
@@ -374,6 +382,8 @@ static int parse_option(int option, struct run_arguments *arguments)
 			return -1;
 		}
 		return 0;
+	case OPTION_PATH_NORMALIZATION:
+		return path_option_parse("run", optarg, &arguments->agent.proxy.path_normalization);
 	case 'h':
 		arguments->help = true;
 		return 0;

@@ -13,8 +13,9 @@ enum http_byte_class {
 	HTTP_BYTE_TOKEN = 1,  /* tchar */
 	HTTP_BYTE_FIELD = 2,  /* HTAB, SP, VCHAR, obs-text */
 	HTTP_BYTE_TARGET = 4, /* VCHAR but '#': a fragment has no place in a request */
-	HTTP_BYTE_HOST =
-		8, /* letters, digits, "-._~": no encoding, no list that could be read twice */
+	/* Letters, digits, "-._~" (RFC 3986 2.3): no encoding, no list that could be read twice. */
+	HTTP_BYTE_HOST = 8,
+	HTTP_BYTE_PATH = 16 /* '/', and what a path may hold plainly (pchar, '[', ']') but '.' */
 };
 
 extern const uint8_t http_byte_classes[256];

@@ -36,6 +36,7 @@ static struct request_verdict run_request_stage(struct worker *worker, struct se
 	request->position = position;
 	request->statistics = &worker->statistics;
 	request->random = &worker->random;
+	request->path_normalization = worker->proxy->options.path_normalization;
 	generation_choose(worker, request, &session->exchange->hold);
 	struct request_verdict verdict =
 		request_tag_and_route(request, find_mark(worker, session, position, &mark));

@@ -3,6 +3,7 @@
 /* The proxy's limits and timeouts, as people set them. */
 #include <stdbool.h>
 #include <stddef.h>
+#include "http/path.h"
 
 struct causes;
 struct interception;
@@ -26,6 +27,7 @@ struct proxy_options {
 	size_t maximum_fields;
 	size_t maximum_target_bytes;
 	bool allow_bare_lf;
+	enum http_path_normalization path_normalization;
 	unsigned header_timeout_ms;  /* from a head's first byte to its last */
 	unsigned body_timeout_ms;    /* between two pieces of a body from or to a client */
 	unsigned idle_timeout_ms;    /* between two requests of a connection */

@@ -12,6 +12,7 @@ static const struct span baggage_name = {REQUEST_BAGGAGE, sizeof(REQUEST_BAGGAGE
 static const struct request_verdict all_is_well = {0, NULL};
 static const struct request_verdict too_many_fields = {431, "no room for another header field"};
 static const struct request_verdict no_memory = {503, "out of memory"};
+static const struct request_verdict encoded_nul = {400, "%00 in the path"};
 
 /*
  * Spans of `values` stand in the edit, so it must not move once something was written to it: room
@@ -341,6 +342,33 @@ static uint64_t routing_hash(struct request *request)
 	return random_take(request->random);
 }
 
+/* From here on the path that came is the access log's alone. */
+static struct request_verdict normalize_path(struct request *request)
+{
+	struct http_request_head *head = &request->head;
+
+	buffer_clear(&request->path);
+	switch (http_path_normalize(head->path, request->path_normalization, &request->path)) {
+	case HTTP_PATH_IS_NORMAL:
+		return all_is_well;
+	case HTTP_PATH_REFUSED:
+		statistics_count(&request->statistics->bad_requests);
+		return encoded_nul;
+	case HTTP_PATH_NORMALIZED:
+		break;
+	}
+	size_t length = request->path.length;
+	if (head->query.data) {
+		buffer_append_byte(&request->path, '?');
+		buffer_append_span(&request->path, head->query);
+	}
+	if (request->path.failed)
+		return no_memory;
+	head->path = (struct span){request->path.data, length};
+	request->edit.target = buffer_span(&request->path);
+	return all_is_well;
+}
+
 static void find_caller(struct request *request)
 {
 	const struct workload_manifest *workload = mesh_workload_by_address(
@@ -395,6 +423,9 @@ struct request_verdict request_tag_and_route(struct request *request,
 	request->route = (struct route_result){.action = ROUTE_NO_HOST};
 	if (!reserve_values(request))
 		return no_memory;
+	verdict = normalize_path(request);
+	if (verdict.status)
+		return verdict;
 	if (request->listener->kind == MESH_LISTENER_GATEWAY) {
 		verdict = request_remove_forged_tags(request);
 		request_decide(request, mark);

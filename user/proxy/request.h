@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "config/configuration.h"
 #include "http/edit.h"
+#include "http/path.h"
 #include "proxy/statistics.h"
 
 struct request {
@@ -23,8 +24,10 @@ struct request {
 	uint64_t position; /* stream offset of the head's first byte, where there are causes */
 	struct proxy_statistics *statistics;
 	struct random_numbers *random;
+	enum http_path_normalization path_normalization;
 
-	struct http_request_head head; /* parsed */
+	/* Parsed; its path is normalised before the route is picked. */
+	struct http_request_head head;
 	/* To decide by: the configuration's, or older ones that the user is held with. */
 	const struct tag_rules *rules;
 	struct tag_ids ids; /* in the head, by these rules */
@@ -42,6 +45,8 @@ struct request {
 	struct span id; /* X-Request-Id, received or our own; data == NULL: not known yet */
 
 	struct buffer values; /* what `edit` points to and nobody else owns */
+	struct buffer
+		path; /* the normalised path and the query, where they differ from the head's */
 	struct buffer target; /* the rewritten target */
 };
 

@@ -417,6 +417,7 @@ static void free_worker(struct worker *worker)
 	buffer_free(&worker->scratch);
 	buffer_free(&worker->access_log);
 	buffer_free(&worker->request.values);
+	buffer_free(&worker->request.path);
 	buffer_free(&worker->request.target);
 	free(worker->memory);
 	free(worker->head_memory);

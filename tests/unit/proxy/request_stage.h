@@ -48,6 +48,7 @@ static int stop(void **state)
 	struct stage *stage = *state;
 
 	buffer_free(&stage->request.values);
+	buffer_free(&stage->request.path);
 	buffer_free(&stage->request.target);
 	configuration_drop(stage->configuration);
 	free(stage);
