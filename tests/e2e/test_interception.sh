@@ -234,6 +234,26 @@ fails_open() {
   claim "which leaves nothing pinned" test ! -e "$pins-interception"
 }
 
+# A Service that came by a reload; its calls wait in the queue of an agent that gets no time to take them in before it
+# is asked to end.
+ends_with_calls_in_its_queue() {
+  local status
+  start_intercepting_agent --workers 1
+  claim "an agent serves" wait_for_configuration 0
+  write_new_service
+  claim "a Service can be added while it does" apply_and_wait "$work/new-service.yaml"
+  claim_equal "and called" "$(status_from app-a-v1 http://10.96.0.13:8000/)" 203
+  start_from app-a-v1 queued tests/e2e/interception/queued.py 10.96.0.13 8000 whose 400 "${processes[agent]}"
+  wait "${processes[agent]}"
+  status=$?
+  unset 'processes[agent]'
+  wait "${processes[queued]}"
+  unset 'processes[queued]'
+  claim_equal "an agent that ends with calls in its queue ends well" "$status" 0
+  claim_equal "and serves them before" "$(cat "$work/queued.log")" "203=400"
+  rm "$manifests"/*whose*
+}
+
 # Calls that go on through all of it, a connection each. What comes more than a second after the agent's end is
 # decided by the kernel's clock, however busy the machine is.
 start_calls() {
@@ -326,6 +346,7 @@ pods_are_selected
 nothing_passes_by
 strangers_are_refused
 fails_open
+ends_with_calls_in_its_queue
 calls_go_on_without_the_agent
 fails_closed
 finish

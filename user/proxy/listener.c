@@ -108,47 +108,6 @@ void listener_drop(struct worker *worker, struct listener *listener)
 		free_listener(worker, listener);
 }
 
-static void retire_sessions(struct worker *worker, struct listener *listener)
-{
-	struct session *next;
-
-	for (struct session *session = worker->sessions; session; session = next) {
-		next = session->next;
-		if (session->listener != listener)
-			continue;
-		if (session->exchange)
-			session->state |= SESSION_CLOSE;
-		else if (!(session->state & SESSION_LINGERING))
-			session_abort(worker, session, false);
-	}
-}
-
-/* Leaves one count of sessions to the caller, so that the listener stays. */
-static void close_socket(struct worker *worker, struct listener *listener, bool take_in_queue)
-{
-	if (take_in_queue)
-		listener_accept(worker, listener);
-	listener->is_gone = true;
-	listener->sessions++;
-	/* Where another process has the socket too, closing it does not end its events. */
-	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, listener->connection.fd, NULL);
-	close(listener->connection.fd);
-	listener->connection.state |= CONNECTION_CLOSED;
-}
-
-void listener_close(struct worker *worker, struct listener *listener, bool take_in_queue)
-{
-	close_socket(worker, listener, take_in_queue);
-	listener_drop(worker, listener);
-}
-
-void listener_retire(struct worker *worker, struct listener *listener)
-{
-	close_socket(worker, listener, true);
-	retire_sessions(worker, listener);
-	listener_drop(worker, listener);
-}
-
 static void read_address(const struct sockaddr_storage *address, uint8_t ret_address[16],
 			 uint16_t *ret_port)
 {
@@ -252,9 +211,10 @@ static void take_in(struct worker *worker, struct listener *listener, int fd,
 	session_open(worker, listener, fd, &peers, counted);
 }
 
-void listener_accept(struct worker *worker, struct listener *listener)
+/* Takes in up to `most` of those that are queued. */
+static void accept_connections(struct worker *worker, struct listener *listener, unsigned most)
 {
-	for (unsigned i = 0; i < ACCEPTS_AT_ONCE; i++) {
+	for (unsigned i = 0; i < most; i++) {
 		struct sockaddr_storage remote;
 		socklen_t length = sizeof(remote);
 		int fd = accept4(listener->connection.fd, (struct sockaddr *)&remote, &length,
@@ -278,4 +238,63 @@ void listener_accept(struct worker *worker, struct listener *listener)
 			break;
 		}
 	}
+}
+
+void listener_accept(struct worker *worker, struct listener *listener)
+{
+	accept_connections(worker, listener, ACCEPTS_AT_ONCE);
+}
+
+static void retire_sessions(struct worker *worker, struct listener *listener)
+{
+	struct session *next;
+
+	for (struct session *session = worker->sessions; session; session = next) {
+		next = session->next;
+		if (session->listener != listener)
+			continue;
+		if (session->exchange)
+			session->state |= SESSION_CLOSE;
+		else if (!(session->state & SESSION_LINGERING))
+			session_abort(worker, session, false);
+	}
+}
+
+/* The one place where the lease loses a listener: interception finds it no more. */
+static void leave_lease(struct worker *worker, struct listener *listener)
+{
+	if (!listener->mesh_listener)
+		return;
+	struct listener **slot = &worker->lease->listeners[listener->mesh_listener->index];
+
+	if (*slot == listener)
+		*slot = NULL;
+}
+
+/* Leaves one count of sessions to the caller, so that the listener stays. */
+static void close_socket(struct worker *worker, struct listener *listener, bool take_in_queue)
+{
+	if (take_in_queue)
+		accept_connections(worker, listener, BACKLOG);
+	leave_lease(worker, listener);
+	listener->is_gone = true;
+	listener->sessions++;
+	/* Where another process has the socket too, closing it does not end its events. */
+	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, listener->connection.fd, NULL);
+	close(listener->connection.fd);
+	listener->connection.state |= CONNECTION_CLOSED;
+}
+
+void listener_close(struct worker *worker, struct listener *listener, bool take_in_queue)
+{
+	close_socket(worker, listener, take_in_queue);
+	listener_drop(worker, listener);
+}
+
+void listener_retire(struct worker *worker, struct listener *listener)
+{
+	close_socket(worker, listener, true);
+	retire_sessions(worker, listener);
+	listener->mesh_listener = NULL; /* its configuration goes */
+	listener_drop(worker, listener);
 }

@@ -22,7 +22,7 @@ int listener_open_socket(const struct mesh_listener *mesh_listener);
 
 /* Begins to accept on a socket that listener_open_socket gave. 0 or a negative errno. */
 int listener_add(struct worker *worker, const struct mesh_listener *mesh_listener, int fd);
-/* Takes in what is queued. */
+/* Takes in of what is queued as much as one turn may. */
 void listener_accept(struct worker *worker, struct listener *listener);
 /*
  * No more connections. Those that are queued are taken in first, unless another process has the

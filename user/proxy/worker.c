@@ -157,15 +157,23 @@ static void adopt_lease(struct worker *worker, struct lease *lease)
 	}
 }
 
-static void close_listeners(struct worker *worker)
+static void close_listeners_of(struct worker *worker, bool intercepting)
 {
 	struct listener *next;
 
 	for (struct listener *listener = worker->listeners; listener; listener = next) {
 		next = listener->next;
-		if (!listener->is_gone)
+		if (!listener->is_gone &&
+		    (listener->identity.kind == MESH_LISTENER_INTERCEPTED) == intercepting)
 			listener_close(worker, listener, !worker->sockets_are_shared);
 	}
+}
+
+/* Those of interception first: what is queued there belongs to the others. */
+static void close_listeners(struct worker *worker)
+{
+	close_listeners_of(worker, true);
+	close_listeners_of(worker, false);
 }
 
 /*

@@ -183,11 +183,40 @@ static void a_configuration_that_can_not_be_served_changes_nothing(void **state)
 	close(taken);
 }
 
+/* Also on those sockets that a worker took over beyond one per listener. */
+static void a_reload_holds_on_every_socket_that_was_taken_over(void **state)
+{
+	struct proxy_sockets sockets = {0};
+	uint16_t port = free_port();
+	const char *const answers[] = {"B", "C", "D"};
+
+	(void)state;
+	struct proxy *before = start_proxy(port, "A", &sockets, 4);
+	assert_int_equal(proxy_share_sockets(before, &sockets), 0);
+	assert_int_equal(sockets.count, 4);
+	struct proxy *proxy = start_proxy(port, "A", &sockets, 1);
+	proxy_sockets_free(&sockets);
+	proxy_stop(before, 1000);
+	for (size_t i = 0; i < 3; i++) {
+		struct configuration *next = load(port, answers[i]);
+
+		assert_int_equal(proxy_apply(proxy, next), 0);
+		configuration_drop(next);
+		for (int tries = 0; tries < 1000 && ask(port) != answers[i][0]; tries++)
+			usleep(10000);
+		/* The kernel chooses the socket by the client's port. */
+		for (int request = 0; request < 64; request++)
+			assert_int_equal(ask(port), answers[i][0]);
+	}
+	proxy_stop(proxy, 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_agent_takes_over_without_a_refused_connection),
 		cmocka_unit_test(a_configuration_that_can_not_be_served_changes_nothing),
+		cmocka_unit_test(a_reload_holds_on_every_socket_that_was_taken_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
