@@ -65,7 +65,7 @@ static const struct {
 		"Client connections over a limit."),
 	COUNTER("http_requests_total", requests, "Requests read, on gateways and hops."),
 	COUNTER("bad_requests_total", bad_requests,
-		"Requests refused as malformed or over a limit."),
+		"Requests refused as malformed, incomplete or over a limit."),
 	COUNTER("decision_disagreements_total", disagreements,
 		"Marks of the kernel that differed from the agent's own decision; must stay 0."),
 	COUNTER("stale_marks_total", marks_stale, "Marks of another generation, passed over."),

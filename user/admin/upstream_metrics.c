@@ -98,7 +98,8 @@ static const struct {
 	 write_healthy, true},
 	{"lanetag_upstream_requests_total", "counter",
 	 "Requests given to endpoints, each retry again, by class of status; failed: no answer, or "
-	 "a broken one; abandoned: the client left, or a pooled connection had closed.",
+	 "a broken one; abandoned: the client left, or a pooled connection had closed. Not those "
+	 "whose chunked body turned out to be malformed.",
 	 write_requests, false},
 	{"lanetag_upstream_request_duration_seconds", "histogram",
 	 "From the choice of an endpoint to the end of its response, to the millisecond.",

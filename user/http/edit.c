@@ -51,12 +51,22 @@ static void clear(struct http_edit *edit)
 	edit->authority = (struct span){NULL, 0};
 }
 
+static bool is_host(const struct http_request_head *head, struct span authority)
+{
+	const struct http_field *host = http_request_field(head, (struct span){"Host", 4});
+
+	return host && span_equal_ignore_case(host->value, authority);
+}
+
 void http_edit_start(struct http_edit *edit, const struct http_request_head *head)
 {
 	clear(edit);
 	edit->head = head;
 	edit->response = NULL;
 	edit->target = origin_form(head);
+	/* RFC 9112 3.2.2: an absolute-form target goes before Host, which is written anew by it. */
+	if (head->absolute_form && head->has_host && !is_host(head, head->authority))
+		http_edit_set_authority(edit, head->authority);
 }
 
 void http_edit_start_response(struct http_edit *edit, const struct http_response_head *head)

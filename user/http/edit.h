@@ -28,7 +28,8 @@ struct http_edit {
 	 * begin with '/' or '*', a '/' is written in front.
 	 */
 	struct span target;
-	struct span authority; /* of http_edit_set_authority; data == NULL: Host as received */
+	/* Of http_edit_set_authority, or an absolute-form target's; data == NULL: Host as received. */
+	struct span authority;
 	struct http_field added[HTTP_EDIT_MAX_ADDED];
 };
 

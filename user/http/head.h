@@ -124,7 +124,11 @@ struct http_request_head {
 	struct span target; /* as sent; origin-form or absolute-form or "*" */
 	struct span path;   /* of the target, without query, never empty; "*" for asterisk-form */
 	struct span query;  /* behind '?', without it; data == NULL if there is none */
-	struct span authority; /* of an absolute-form target, else Host's value; may be empty */
+	/*
+	 * Of an absolute-form target, whatever Host says (RFC 9112 3.2.2), else Host's value; may be
+	 * empty.
+	 */
+	struct span authority;
 	uint8_t minor_version; /* 0 or 1 */
 	size_t length;	       /* bytes of the head, a leading and the last empty line included */
 
@@ -186,7 +190,12 @@ struct http_response_head {
 	uint64_t content_length;
 	bool keep_alive; /* by version, Connection and framing: the connection can be used again */
 	bool interim;	 /* 1xx but 101: another head follows */
-	bool upgrade;	 /* 101: a tunnel from here (the caller checks that it was asked for) */
+	/*
+	 * 101: a tunnel from here. Only with Upgrade: websocket alone, which is all that is asked for
+	 * upstream, and without what would frame content; other 101s are refused. That this request
+	 * has asked for it is for the caller to check.
+	 */
+	bool upgrade;
 };
 
 /*

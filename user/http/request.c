@@ -152,8 +152,6 @@ static enum http_parse check_host(struct http_request_head *head, const struct h
 		return http_refuse(ret_refusal, 400, "malformed Host");
 	if (!head->absolute_form)
 		head->authority = host->value;
-	else if (!span_equal_ignore_case(head->authority, host->value))
-		return http_refuse(ret_refusal, 400, "Host differs from the request target");
 	return HTTP_PARSE_COMPLETE;
 }
 
@@ -179,10 +177,9 @@ static enum http_parse find_framing(struct http_request_head *head, const struct
 
 static bool asks_for_websocket(const struct http_request_head *head, const struct http_facts *facts)
 {
-	return facts->upgrade && facts->connection_upgrade && head->minor_version == 1 &&
+	return facts->connection_upgrade && head->minor_version == 1 &&
 	       head->framing == HTTP_FRAMING_NONE &&
-	       span_equal(head->method, (struct span){"GET", 3}) &&
-	       span_equal_ignore_case(facts->upgrade->value, (struct span){"websocket", 9});
+	       span_equal(head->method, (struct span){"GET", 3}) && http_names_websocket(facts);
 }
 
 static enum http_parse interpret(struct http_request_head *head, struct http_refusal *ret_refusal)

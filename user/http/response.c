@@ -63,6 +63,17 @@ static enum http_parse find_framing(struct http_response_head *head, const struc
 	return HTTP_PARSE_COMPLETE;
 }
 
+/* RFC 9110 7.8, 8.6, 15.2.2; RFC 9112 6.1. */
+static enum http_parse check_upgrade(const struct http_facts *facts,
+				     struct http_refusal *ret_refusal)
+{
+	if (!http_names_websocket(facts))
+		return http_refuse(ret_refusal, 502, "an upgrade to what was not asked for");
+	if (facts->content_length || facts->transfer_encoding)
+		return http_refuse(ret_refusal, 502, "framing of a body in an upgrade");
+	return HTTP_PARSE_COMPLETE;
+}
+
 static enum http_parse interpret(struct http_response_head *head, bool to_head,
 				 struct http_refusal *ret_refusal)
 {
@@ -77,7 +88,7 @@ static enum http_parse interpret(struct http_response_head *head, bool to_head,
 			   head->framing != HTTP_FRAMING_UNTIL_CLOSE;
 	head->upgrade = head->status == 101;
 	head->interim = head->status < 200 && !head->upgrade;
-	return HTTP_PARSE_COMPLETE;
+	return head->upgrade ? check_upgrade(&facts, ret_refusal) : HTTP_PARSE_COMPLETE;
 }
 
 static enum http_parse parse_all(const char *data, size_t length, const struct http_limits *limits,

@@ -371,20 +371,29 @@ enum http_parse http_read_content_length(const struct http_field *field, uint64_
 	return HTTP_PARSE_COMPLETE;
 }
 
+bool http_names_websocket(const struct http_facts *facts)
+{
+	return facts->upgrade &&
+	       span_equal_ignore_case(facts->upgrade->value, (struct span){"websocket", 9});
+}
+
 enum http_parse http_check_transfer_encoding(struct span value, struct http_refusal *ret_refusal)
 {
 	struct span chunked = {"chunked", 7};
 	struct span member;
 	bool last_is_chunked = false;
+	size_t count = 0;
 
 	if (span_equal_ignore_case(value, chunked))
 		return HTTP_PARSE_COMPLETE;
-	while (http_list_next(&value, &member)) {
+	for (; http_list_next(&value, &member); count++) {
 		if (last_is_chunked || !http_is_token(member))
 			return http_refuse(ret_refusal, 400, "malformed Transfer-Encoding");
 		last_is_chunked = span_equal_ignore_case(member, chunked);
 	}
 	if (!last_is_chunked)
 		return http_refuse(ret_refusal, 400, "Transfer-Encoding does not end in chunked");
+	if (count == 1)
+		return HTTP_PARSE_COMPLETE;
 	return http_refuse(ret_refusal, 501, "transfer coding not supported");
 }

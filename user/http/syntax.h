@@ -258,9 +258,12 @@ enum http_parse http_gather_facts(const struct http_field *fields, struct http_f
 enum http_parse http_read_content_length(const struct http_field *field, uint64_t *ret_length,
 					 struct http_refusal *ret_refusal);
 
+/* True if there is one Upgrade field and it has `websocket` alone: the only protocol that we know. */
+bool http_names_websocket(const struct http_facts *facts);
+
 /*
- * COMPLETE only for exactly `chunked` (RFC 9112 6.1, 7). Other codings in front of a final chunked:
- * 501; anything else: 400.
+ * COMPLETE only for a list with `chunked` alone (RFC 9112 6.1, 7); empty members are passed over
+ * (RFC 9110 5.6.1). Other codings in front of a final chunked: 501; anything else: 400.
  */
 enum http_parse http_check_transfer_encoding(struct span value, struct http_refusal *ret_refusal);
 

@@ -191,6 +191,13 @@ void access_log_begin_refused(struct worker *worker, struct exchange *exchange,
 	}
 }
 
+void access_log_note_refused(const struct worker *worker, struct exchange *exchange,
+			     const char *reason)
+{
+	if (exchange->log.length && !worker->proxy->options.access_log_is_common)
+		append_json_member(&exchange->log, "refused", span_of(reason));
+}
+
 static void append_milliseconds(struct buffer *out, const char *name, uint64_t from_ns,
 				uint64_t to_ns)
 {

@@ -13,6 +13,9 @@ void access_log_begin(struct worker *worker, struct exchange *exchange);
 /* The same for what did not become a request: it says why instead. */
 void access_log_begin_refused(struct worker *worker, struct exchange *exchange,
 			      const struct lanetag_connection *connection, const char *reason);
+/* Why a request whose line was begun is refused after all; only the JSON format has a place for it. */
+void access_log_note_refused(const struct worker *worker, struct exchange *exchange,
+			     const char *reason);
 /* Completes the line when the exchange is over. */
 void access_log_write(struct worker *worker, const struct exchange *exchange);
 void access_log_flush(struct worker *worker);

@@ -80,6 +80,8 @@ static enum exchange_progress answer_here(struct worker *worker, struct session 
 	if (head->framing != HTTP_FRAMING_NONE || head->minor_version == 0)
 		session->state |= SESSION_CLOSE;
 	session->exchange->traits |= head->is_head ? EXCHANGE_TO_HEAD : 0;
+	if (verdict.status == 431)
+		return exchange_refuse(worker, session->exchange, verdict.status, verdict.reason);
 	if (verdict.status)
 		return exchange_fail(worker, session->exchange, verdict.status, verdict.reason);
 	return answer_by_route(worker, session);

@@ -184,6 +184,34 @@ enum exchange_progress exchange_fail(struct worker *worker, struct exchange *exc
 	return exchange_answer(worker, exchange, status, buffer_span(&worker->scratch));
 }
 
+/* The endpoint has had nothing of this request. */
+static bool is_untouched(const struct worker *worker, const struct exchange *exchange)
+{
+	const uint16_t no_use = CONNECTION_CONNECTING | CONNECTION_PEER_CLOSED | CONNECTION_FAILED;
+
+	return exchange->upstream && exchange->request.sent == 0 && !worker->draining &&
+	       !(exchange->events & EXCHANGE_UPSTREAM_BYTES) &&
+	       !(exchange->upstream->connection.state & no_use);
+}
+
+enum exchange_progress exchange_refuse(struct worker *worker, struct exchange *exchange,
+				       unsigned status, const char *reason)
+{
+	statistics_count(&worker->statistics.bad_requests);
+	access_log_note_refused(worker, exchange, reason);
+	if (is_untouched(worker, exchange))
+		attempt_end(worker, exchange, true);
+	return exchange_fail(worker, exchange, status, reason);
+}
+
+/* The endpoint has no part in it: what its client sent was no request. */
+static enum exchange_progress refuse_body(struct worker *worker, struct exchange *exchange)
+{
+	if (exchange->end == SERIES_ABANDONED)
+		exchange->end = SERIES_NOT_COUNTED;
+	return exchange_refuse(worker, exchange, 400, "malformed chunked body");
+}
+
 bool exchange_is_connecting(const struct exchange *exchange)
 {
 	return exchange->upstream && exchange->upstream->connection.state & CONNECTION_CONNECTING;
@@ -344,7 +372,7 @@ enum exchange_progress exchange_forward(struct worker *worker, struct exchange *
 	case RELAY_SINK_FAILED:
 		return attempt_lost(worker, exchange, ATTEMPT_RESET);
 	case RELAY_INVALID:
-		return exchange_fail(worker, exchange, 400, "malformed chunked body");
+		return refuse_body(worker, exchange);
 	default:
 		return exchange_fail(worker, exchange, 503, "out of memory");
 	}
@@ -408,11 +436,11 @@ static enum exchange_progress drive_request(struct worker *worker, struct exchan
 		return request_through(worker, exchange);
 	case RELAY_SOURCE_CLOSED:
 		statistics_count(&worker->statistics.client_aborts);
-		return exchange_fail(worker, exchange, 400, "the request's body ended early");
+		return exchange_refuse(worker, exchange, 400, "the request's body ended early");
 	case RELAY_SINK_FAILED:
 		return cut_request(worker, exchange);
 	case RELAY_INVALID:
-		return exchange_fail(worker, exchange, 400, "malformed chunked body");
+		return refuse_body(worker, exchange);
 	case RELAY_NO_MEMORY:
 		break;
 	}
@@ -546,7 +574,7 @@ static enum exchange_progress phase_expired(struct worker *worker, struct exchan
 	if (exchange->events & (EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT))
 		return attempt_lost(worker, exchange, ATTEMPT_TIMED_OUT);
 	if (relay_is_flushed(&exchange->request))
-		return exchange_fail(worker, exchange, 408, "the request's body did not come");
+		return exchange_refuse(worker, exchange, 408, "the request's body did not come");
 	exchange->end = SERIES_FAILED;
 	return exchange_fail(worker, exchange, 504, "the upstream did not take the request");
 }

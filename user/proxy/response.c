@@ -146,6 +146,15 @@ static enum exchange_progress start_tunnel(struct worker *worker, struct exchang
 	return EXCHANGE_WAITING;
 }
 
+/* What the upstream says is no response. */
+static enum exchange_progress refuse_response(struct worker *worker, struct exchange *exchange,
+					      const char *reason)
+{
+	attempt_note_failure(worker, exchange, 502);
+	statistics_count(&worker->statistics.upstream_failures);
+	return exchange_fail(worker, exchange, 502, reason);
+}
+
 /* The final head stands in worker->response_head; data[0, length) came behind it. */
 static enum exchange_progress take_response(struct worker *worker, struct exchange *exchange,
 					    char *data, size_t length)
@@ -157,22 +166,21 @@ static enum exchange_progress take_response(struct worker *worker, struct exchan
 	if (attempt_retry_status(worker, exchange, head->status))
 		return EXCHANGE_WAITING;
 	if (head->upgrade && !(exchange->traits & EXCHANGE_UPGRADE))
-		return exchange_fail(worker, exchange, 502, "a tunnel that nobody asked for");
+		return refuse_response(worker, exchange, "a tunnel that was not asked for");
 	start_response(worker, exchange);
 	struct span written = make_response_head(worker, exchange, data - head->length);
 	if (!written.data)
 		return exchange_fail(worker, exchange, 502, "response head too large");
-	exchange->events |= EXCHANGE_RESPONSE_STARTED;
-	exchange_note_status(worker, exchange, head->status);
-	if (head->upgrade) {
-		enum exchange_progress progress = start_tunnel(worker, exchange);
-
-		if (progress != EXCHANGE_WAITING)
-			return progress;
-	}
+	if (head->upgrade && start_tunnel(worker, exchange) != EXCHANGE_WAITING)
+		return EXCHANGE_ABORTED;
 	enum relay_outcome outcome =
 		relay_push(worker, &exchange->response, &exchange->session->connection, written,
 			   data, length, &consumed);
+	/* The body was looked at before the head was sent: the client has nothing of either. */
+	if (outcome == RELAY_INVALID)
+		return refuse_response(worker, exchange, "malformed chunked body");
+	exchange->events |= EXCHANGE_RESPONSE_STARTED;
+	exchange_note_status(worker, exchange, head->status);
 	if (consumed < length)
 		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
 	if (outcome == RELAY_WAIT || outcome == RELAY_DONE)
@@ -192,9 +200,7 @@ static enum exchange_progress parse_response(struct worker *worker, struct excha
 			data, length, already_scanned, &worker->proxy->response_limits,
 			exchange->traits & EXCHANGE_TO_HEAD, &worker->response_head, &refusal)) {
 		case HTTP_PARSE_REFUSED:
-			exchange->end = SERIES_FAILED;
-			statistics_count(&worker->statistics.upstream_failures);
-			return exchange_fail(worker, exchange, 502, refusal.reason);
+			return refuse_response(worker, exchange, refusal.reason);
 		case HTTP_PARSE_MORE:
 			buffer_clear(&exchange->response_start);
 			buffer_append(&exchange->response_start, data, length);

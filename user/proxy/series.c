@@ -22,6 +22,8 @@ void series_note_end(struct worker *worker, uint16_t series, enum series_end end
 	struct upstream_series *row = &worker->series[series];
 	size_t bucket = 0;
 
+	if (end == SERIES_NOT_COUNTED)
+		return;
 	while (bucket < SERIES_BUCKETS && duration_ms > series_bounds_ms[bucket])
 		bucket++;
 	statistics_count(&row->requests[end]);

@@ -23,7 +23,8 @@ enum series_end {
 	SERIES_4XX,
 	SERIES_5XX,
 	SERIES_FAILED, /* no connection, no answer, none in time, or one that broke off */
-	SERIES_ENDS
+	SERIES_ENDS,
+	SERIES_NOT_COUNTED = SERIES_ENDS, /* what the client sent turned out to be no request */
 };
 
 #define SERIES_BUCKETS 11

@@ -30,7 +30,7 @@ struct proxy_statistics {
 	uint64_t strangers_refused; /* that came to the port of interception by themselves */
 	uint64_t requests;
 	uint64_t responses[6];	    /* by class: [1] 1xx .. [5] 5xx */
-	uint64_t bad_requests;	    /* refused with 4xx by the parser or a limit */
+	uint64_t bad_requests;	    /* refused with 4xx: head or body is none, or over a limit */
 	uint64_t decided_by_kernel; /* requests whose mark was found and agreed */
 	uint64_t decided_by_agent;  /* no usable mark */
 	uint64_t disagreements;	    /* mark and own decision differed: must stay 0 */

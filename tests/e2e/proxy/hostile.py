@@ -122,6 +122,32 @@ def unasked_tunnel(request, sock):
     return True
 
 
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+ODD_TUNNELS = (
+    b"Upgrade: h2c\r\n", b"", b"Upgrade: websocket, h2c\r\n", b"Upgrade: websocket, websocket\r\n",
+    b"Upgrade: websocket\r\nUpgrade: websocket\r\n", b"Upgrade: websocket\r\nUpgrade: h2c\r\n", b"Upgrade: \r\n",
+    b"Upgrade: websocket/13\r\n", b"Upgrade: websocket\r\nContent-Length: 4\r\n", b"Upgrade: websocket\r\nContent-Length: 0\r\n",
+    b"Upgrade: websocket\r\nTransfer-Encoding: chunked\r\n")
+
+
+def odd_tunnel(request, sock, number):
+    sock.sendall(SWITCH + ODD_TUNNELS[int(number)] + b"\r\n" + EVIL)
+    return True
+
+
+BAD_CHUNKS = (
+    b"0x5\r\nhello\r\n0\r\n\r\n", b"hello", b"\r\n", b"-1\r\n", b"5 \r\nhello\r\n0\r\n\r\n", b"5\nhello\n0\n\n",
+    b"5\r\nhelloworld\r\n0\r\n\r\n", b"5\r\nhello\r\nZ\r\n", b"5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n",
+    b"0\r\n folded: x\r\n\r\n", b"10000000000000000\r\n", b"5;" + b"x" * 300 + b"\r\nhello\r\n0\r\n\r\n",
+    b"5\r\nhello\r\n0\r\n" + b"x: y\r\n" * 40 + b"\r\n")
+
+
+def bad_chunk(request, sock, number):
+    sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + BAD_CHUNKS[int(number)])
+    time.sleep(0.2)
+    return False
+
+
 def early_reset(request, sock):
     """Answers before the body came, without a length, and breaks off."""
     sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + pattern(10000))
@@ -159,7 +185,7 @@ def reset_in_body(request, sock, received):
 
 HANDLERS = {"good": good, "reset-in-body": reset_in_body, "slow-upload": slow_upload, "with-more": with_more_behind, "more-later": more_later,
             "interim": interim_flood, "broken-off": broken_off, "bad-head": bad_head, "no-tunnel": no_tunnel,
-            "unasked-tunnel": unasked_tunnel, "early": early, "early-reset": early_reset, "hold": hold, "cut": cut, "chunked-head": chunked_head, "big": big, "echo": echo}
+            "unasked-tunnel": unasked_tunnel, "odd-tunnel": odd_tunnel, "bad-chunk": bad_chunk, "early": early, "early-reset": early_reset, "hold": hold, "cut": cut, "chunked-head": chunked_head, "big": big, "echo": echo}
 
 
 class SmallUpstream(Upstream):
@@ -293,6 +319,25 @@ def a_tunnel_that_is_refused_or_was_not_asked_for_is_none():
             assert client.ask("/unasked-tunnel", fields=fields).status == 502, fields
             assert client.ask("/good").body == GOOD
         assert all(request.get("upgrade") is None for request in upstream.requests[before:])
+
+
+def a_tunnel_to_anything_but_what_was_asked_for_is_502():
+    ask = ["Connection: Upgrade", "Upgrade: websocket"]
+    with Client() as client:
+        for number, fields in enumerate(ODD_TUNNELS):
+            client.send(request_bytes(f"/odd-tunnel/{number}", fields=ask) + request_bytes("/good/behind"))
+            assert client.response().status == 502, fields
+            assert client.response().body == GOOD, fields
+
+
+def a_chunked_body_that_is_broken_in_the_heads_segment_is_502():
+    with Client() as client:
+        for number, body in enumerate(BAD_CHUNKS):
+            answer = client.ask(f"/bad-chunk/{number}")
+            assert answer.status == 502 and b"malformed" in answer.body, (body, answer.raw)
+            assert client.ask("/good").body == GOOD, body
+    with Client() as client:
+        assert client.ask("/bad-chunk/0", version="1.0").status == 502
 
 
 def an_answer_before_the_bodys_end_confuses_neither_side():

@@ -148,6 +148,9 @@ def handle(request, sock):
         time.sleep(0.05)
         sock.sendall(b"b")
         return True
+    if request.target == "/bad-chunk":
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n")
+        return False
     return reply(sock)
 
 
@@ -235,6 +238,51 @@ def any_bytes_of_a_client_make_valid_lines():
     assert line["request_id"] == hostile and line["users"]["queryParam uid"] == uid.decode("latin-1"), line
 
 
+def lines_after(dialogue, count, *options):
+    """The access log of what the dialogue does with the proxy."""
+    path = os.path.join(PLACE.name, "access.log")
+    proxy = start(one_app() + ID_RULES, "--control", CONTROL, "--access-log", path, *options)
+    dialogue()
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+    with open(path, encoding="ascii") as file:
+        lines = file.read().splitlines()
+    os.unlink(path)
+    assert len(lines) == count, lines
+    return lines
+
+
+def a_refused_body_has_its_reason_beside_the_request():
+    head = b"POST /x HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n"
+    first = (head % b"Transfer-Encoding: chunked" + b"3\r\nabc\r\n", head % b"Transfer-Encoding: chunked", head % b"Content-Length: 5")
+
+    def dialogue():
+        for start_bytes, rest in ((first[0], b"ZZ\r\n"), (first[0], b"0\r\nHost: b\r\n\r\n"), (first[1] + b"-1", b"\r\n"),
+                                  (first[1] + b"5\r\nhelloX", b"\r\n"), (first[2], b"half")):
+            with Client() as client:
+                client.send(start_bytes)
+                time.sleep(0.05)
+                client.send(rest)
+                client.sock.shutdown(socket.SHUT_WR)
+                assert client.response().status == 400, rest
+
+    found = [json.loads(line) for line in lines_after(dialogue, 5)]
+    assert [line["refused"] for line in found] == ["malformed chunked body"] * 4 + ["the request's body ended early"], found
+    assert all(line["method"] == "POST" and line["target"] == "/x" and line["status"] == 400 for line in found), found
+    for line in lines_after(dialogue, 5, "--access-log-format", "common"):
+        assert '"POST /x HTTP/1.1" 400 ' in line, line
+
+
+def a_response_that_is_none_has_the_status_that_the_client_got():
+    def dialogue():
+        with Client() as client:
+            assert client.ask("/bad-chunk").status == 502
+            assert client.ask("/x").status == 200
+
+    bad, good = [json.loads(line) for line in lines_after(dialogue, 2)]
+    assert bad["status"] == 502 and bad["response_body_bytes"] == 0 and bad["upstream_port"] == 9000, bad
+    assert good["status"] == 200 and "refused" not in good and "refused" not in bad, good
+
+
 def the_upstreams_part_of_the_time_is_told():
     def ask(client, target, fields):
         client.send(request_bytes(target, fields=fields))
@@ -257,6 +305,7 @@ if __name__ == "__main__":
                   an_unknown_format_is_wrong_usage, the_access_log_has_hashes_of_ids_and_no_id,
                   the_common_format_hides_ids_too, ids_are_raw_only_where_asked_for,
                   not_even_hashes_where_none_are_wanted, a_field_that_is_logged_can_be_an_id,
-                  any_bytes_of_a_client_make_valid_lines, the_upstreams_part_of_the_time_is_told):
+                  any_bytes_of_a_client_make_valid_lines, a_refused_body_has_its_reason_beside_the_request,
+                  a_response_that_is_none_has_the_status_that_the_client_got, the_upstreams_part_of_the_time_is_told):
         tests.run(claim)
     sys.exit(tests.end())

@@ -198,6 +198,40 @@ def what_is_no_answer_counts_as_failed():
     assert proxy.stop() == 0, proxy.read_log()[-2000:]
 
 
+BAD_BODIES = (b"ZZ\r\n", b"5 \r\nhello\r\n0\r\n\r\n", b"5\r\nhellojunk\r\n0\r\n\r\n", b"0\r\nContent-Length: 5\r\n\r\n",
+              b"0\r\nTransfer-Encoding: chunked\r\n\r\n", b"0\r\nHost: b\r\n\r\n", b"0\r\n folded\r\n\r\n", b"fffffffffffffffff\r\n")
+
+
+def a_malformed_body_is_a_bad_request_and_says_nothing_of_the_endpoint():
+    proxy = Proxy(one_app(), workers=1)
+    head = b"POST /0/0/200 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with Client() as client:
+        assert client.ask("/0/0/200").status == 200  # a connection for the next one
+    connections = upstream.connections
+    for body in BAD_BODIES:
+        with Client() as client:
+            client.send(head + body)
+            assert client.response().status == 400, body
+    assert upstream.connections == connections  # nothing was sent on it: it stays
+    for body in BAD_BODIES:
+        with Client() as client:
+            client.send(head + b"3\r\nabc\r\n")
+            time.sleep(0.05)
+            client.send(body)
+            assert client.response().status == 400, body
+    found = until(lambda found: found["lanetag_bad_requests_total", ()] == 2 * len(BAD_BODIES))
+    assert {name: upstream_sample(found, "requests_total", "", **{"class": name}) for name in
+            ("abandoned", "2xx", "4xx", "5xx", "failed")} == {"abandoned": 0, "2xx": 1, "4xx": 0, "5xx": 0, "failed": 0}
+    assert requests_ended(found, "") == 1 and upstream_sample(found, "requests_active", "") == 0
+    assert found["lanetag_upstream_failures_total", ()] == 0
+    with Client() as client:
+        client.send(b"POST /0/0/200 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+        client.sock.shutdown(socket.SHUT_WR)
+        assert client.response().status == 400
+    until(lambda found: found["lanetag_bad_requests_total", ()] == 2 * len(BAD_BODIES) + 1)
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
 def requests_under_way_and_abandoned_are_told_per_subset():
     held = []
 
@@ -353,7 +387,8 @@ if __name__ == "__main__":
     tests = Tests()
     for claim in (each_lane_counts_its_requests_exactly_also_across_reloads, promtool_has_no_complaint,
                   each_subset_counts_its_requests_exactly_also_across_reloads,
-                  what_is_no_answer_counts_as_failed, requests_under_way_and_abandoned_are_told_per_subset, a_dead_endpoint_is_seen_and_seen_to_return,
+                  what_is_no_answer_counts_as_failed,
+                  a_malformed_body_is_a_bad_request_and_says_nothing_of_the_endpoint, requests_under_way_and_abandoned_are_told_per_subset, a_dead_endpoint_is_seen_and_seen_to_return,
                   an_endpoint_that_is_left_out_stays_so_across_reloads, thousands_of_hosts_give_a_bounded_number_of_series,
                   a_destination_that_takes_another_ones_series_begins_at_nothing,
                   dashboards_and_alerts_ask_for_what_there_is, the_operations_guide_names_each_metric):

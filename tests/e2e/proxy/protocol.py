@@ -181,6 +181,26 @@ def a_request_id_that_came_is_kept_and_created_ones_differ():
     assert len(ids) == 50
 
 
+def the_target_of_an_absolute_form_goes_before_the_host():
+    with Client() as client:
+        for target, host, wanted in (("http://b.test/head?q=1", "app.test", "b.test"), ("http://app.test:8080/head?q=1", "app.test", "app.test:8080"),
+                                     ("HTTP://b.test/head?q=1", "", "b.test"), ("http://App.test/head?q=1", "app.test", "app.test")):
+            client.send(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: host\r\n\r\n".encode())
+            lines = client.response().body.decode().split("\r\n")
+            assert lines[0] == "GET /head?q=1 HTTP/1.1", lines
+            assert [line for line in lines if line.lower().startswith("host")] == [f"Host: {wanted}"], (target, lines)
+
+
+def empty_members_around_chunked_are_passed_over():
+    body = pattern(1000, 5)
+    with Client() as client:
+        for coding in (",chunked", "chunked,", " , ,\tchunked , ,", "CHUNKED,"):
+            client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: " + coding.encode() + b"\r\n\r\n" + chunked(body, [300] * 4))
+            assert client.response().body.decode() == f"1000 {digest(body)} ", coding
+        client.send(b"POST /head HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n")
+        assert b"\r\nTransfer-Encoding: chunked" in client.response().body
+
+
 def bodies_of_every_size_arrive_whole_in_both_directions():
     with Client() as client:
         for count in (0, 1, 1000, 16384, 65535, 65536, 70000, 131072, 262144, 300001, 5000001):

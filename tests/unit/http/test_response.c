@@ -11,6 +11,7 @@
 
 #define LENGTH5 "Content-Length: 5\r\n"
 #define CHUNKED "Transfer-Encoding: chunked\r\n"
+#define WEBSOCKET "Upgrade: websocket\r\n"
 
 struct row {
 	const char *claim;
@@ -44,6 +45,19 @@ static const struct row rows[] = {
 	{"100", "HTTP/1.1 100 Continue\r\n\r\n", OK(NONE), 0, true},
 	{"101", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", OK(NONE), 0,
 	 true},
+	{"101 in other letters", "HTTP/1.1 101 \r\nupgrade: WebSocket\r\n\r\n", OK(NONE), 0, true},
+	{"101 without Upgrade", "HTTP/1.1 101 \r\nConnection: Upgrade\r\n\r\n", REFUSED},
+	{"101 to another protocol", "HTTP/1.1 101 \r\nUpgrade: h2c\r\n\r\n", REFUSED},
+	{"101 to two protocols", "HTTP/1.1 101 \r\nUpgrade: websocket, h2c\r\n\r\n", REFUSED},
+	{"101 to one twice", "HTTP/1.1 101 \r\nUpgrade: websocket, websocket\r\n\r\n", REFUSED},
+	{"101 with two Upgrades", "HTTP/1.1 101 \r\n" WEBSOCKET WEBSOCKET "\r\n", REFUSED},
+	{"101 to nothing", "HTTP/1.1 101 \r\nUpgrade:\r\n\r\n", REFUSED},
+	{"101 with a length", "HTTP/1.1 101 \r\n" WEBSOCKET LENGTH5 "\r\n", REFUSED},
+	{"101 with length 0", "HTTP/1.1 101 \r\n" WEBSOCKET "Content-Length: 0\r\n\r\n", REFUSED},
+	{"101 with chunked", "HTTP/1.1 101 \r\n" WEBSOCKET CHUNKED "\r\n", REFUSED},
+	{"chunked among empty members", "HTTP/1.1 200 OK\r\nTransfer-Encoding: ,chunked,\r\n\r\n",
+	 OK(CHUNKED), 0, true},
+	{"empty members alone", "HTTP/1.1 200 OK\r\nTransfer-Encoding: ,\r\n\r\n", REFUSED},
 	{"no reason", "HTTP/1.1 200 \r\n" LENGTH5 "\r\n", OK(CONTENT_LENGTH), 5, true},
 	{"not even a space", "HTTP/1.1 200\r\n" LENGTH5 "\r\n", OK(CONTENT_LENGTH), 5, true},
 	{"obs-text in the reason", "HTTP/1.1 200 \xc3\xa4\r\n" LENGTH5 "\r\n", OK(CONTENT_LENGTH),
@@ -124,7 +138,7 @@ static void a_response_may_be_interim_or_a_tunnel(void **state)
 	struct http_response_head head;
 	struct http_refusal refusal;
 	const char *interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
-	const char *tunnel = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+	const char *tunnel = "HTTP/1.1 101 Switching Protocols\r\n" WEBSOCKET "\r\n";
 
 	(void)state;
 	assert_int_equal(http_response_parse(interim, strlen(interim), 0, &http_default_limits,
