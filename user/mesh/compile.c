@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "mesh/compiler.h"
+#include "mesh/rule_index.h"
 
 static void say(const struct compiled_resource *resource, enum diagnostic_severity severity,
 		struct source_place place, const struct path *path, const char *format,
@@ -113,10 +114,11 @@ static void compile_manifests(struct compiler *compiler, const struct mesh_tag_o
 	compile_gateways(compiler);
 	if (tag_only) {
 		compile_tag_only(compiler, tag_only);
-		return;
+	} else {
+		compile_virtual_services(compiler);
+		compile_service_listeners(compiler);
 	}
-	compile_virtual_services(compiler);
-	compile_service_listeners(compiler);
+	compile_route_tables(compiler);
 }
 
 int mesh_compile(const struct manifest_set *manifests, const struct mesh_tag_only *tag_only,
@@ -164,7 +166,6 @@ void mesh_free(struct mesh *mesh)
 	name_table_free(&mesh->hosts);
 	name_table_free(&mesh->virtual_hosts);
 	name_table_free(&mesh->addresses);
-	name_table_free(&mesh->rules_by_text);
 	name_table_free(&mesh->listener_keys);
 	regex_set_free(mesh->regexes);
 	arena_free(&mesh->arena);

@@ -193,6 +193,8 @@ void compile_bind_host(struct compiler *compiler, uint64_t scope, const char *ho
 		virtual_host = compile_array(compiler, 1, sizeof(*virtual_host));
 		if (!virtual_host)
 			return;
+		virtual_host->next = compiler->mesh->all_virtual_hosts;
+		compiler->mesh->all_virtual_hosts = virtual_host;
 		compile_put(compiler, table, scope, span_of(host), virtual_host);
 		compiler->mesh->has_wildcards |= host[0] == '*' && host[1] != '\0';
 	}

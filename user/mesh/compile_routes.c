@@ -4,7 +4,6 @@
 #include "base/array.h"
 #include "base/number.h"
 #include "mesh/compiler.h"
-#include "mesh/rule_index.h"
 
 /* One http[] entry while it is compiled. */
 struct rule_context {
@@ -553,7 +552,6 @@ static void compile_virtual_service(struct compiler *compiler,
 	}
 	find_catch_all(service);
 	warn_of_unreachable(&resource, manifest);
-	compile_rule_index(compiler, service);
 	compile_bind_hosts(&resource, service);
 	free(title);
 }

@@ -21,15 +21,17 @@ struct mesh_rule {
 	struct mesh_route route;
 };
 
+struct route_table;
+
 struct compiled_service {
 	const struct virtual_service_manifest *manifest; /* NULL: tag-only */
 	struct mesh_rule *rules;
 	size_t rule_count;
 	size_t catch_all; /* the first rule that takes every request; rule_count: none does */
-	const struct rule_index *index; /* NULL: few rules */
 	/* Where explain lets its request come in. */
 	size_t explained_gateway;
 	const struct mesh_listener *explained_listener; /* NULL: the mesh */
+	const struct route_table *explained_table;	/* of its rules alone */
 };
 
 /* The routes of a VirtualService as they stand at a virtual host. */
@@ -40,8 +42,12 @@ struct host_binding {
 
 /* An authority that requests may have: exact, "*.suffix" or "*". */
 struct virtual_host {
+	struct virtual_host *next; /* of all */
 	struct host_binding *bindings;
 	size_t binding_count;
+	/* Their rules, to be looked at in this order (rule_index.h). */
+	const struct route_table **tables;
+	size_t table_count;
 };
 
 struct host_port {
@@ -93,10 +99,9 @@ struct mesh {
 	size_t explained_count;
 	struct name_table hosts;	 /* scope 0, host name -> struct mesh_host */
 	struct name_table virtual_hosts; /* scope, authority -> struct virtual_host */
+	struct virtual_host *all_virtual_hosts;
 	bool has_wildcards;		 /* some authority is "*.suffix" */
 	struct name_table addresses;	 /* scope 0, 16 bytes -> struct workload_manifest */
-	struct name_table rules_by_text; /* a probe's scope, text -> struct rule_list */
-	uint64_t probe_count;
 	struct name_table listener_keys; /* kind, address and port -> struct listener_model */
 };
 

@@ -170,75 +170,19 @@ static size_t prefix_of(const struct text_match *uri)
 	return uri->kind == STRING_MATCH_PREFIX ? uri->text.length : 0;
 }
 
-static bool rule_holds(const struct mesh_rule *rule, struct match_request *request, size_t gateway,
-		       size_t *ret_prefix)
-{
-	if (rule->match_count == 0) {
-		*ret_prefix = 1;
-		return true;
-	}
-	for (size_t i = 0; i < rule->match_count; i++) {
-		if (http_match_holds(&rule->matches[i], request, gateway)) {
-			*ret_prefix = prefix_of(&rule->matches[i].uri);
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool try_rule(const struct host_binding *binding, size_t index,
+/* By the first table that has an entry that holds. */
+static void route_by(const struct route_table *const *tables, size_t count,
 		     struct match_request *request, struct route_result *result)
 {
-	const struct mesh_rule *rule = &binding->service->rules[index];
-
-	if (!rule_holds(rule, request, binding->gateway, &result->matched_prefix))
-		return false;
-	take_route(&rule->route, request->query->hash, result);
-	return true;
-}
-
-/* By the rules that do not take every request. */
-static bool route_by(const struct mesh *mesh, const struct host_binding *binding,
-		     struct match_request *request, struct route_result *result)
-{
-	const struct compiled_service *service = binding->service;
-	struct rule_cursor cursor;
-
-	if (!service->index) {
-		for (size_t i = 0; i < service->catch_all; i++) {
-			if (try_rule(binding, i, request, result))
-				return true;
-		}
-		return false;
-	}
-	rule_cursor_start(&cursor, mesh, service->index, request);
-	for (size_t i = rule_cursor_next(&cursor); i < service->catch_all;
-	     i = rule_cursor_next(&cursor)) {
-		if (try_rule(binding, i, request, result))
-			return true;
-	}
-	return false;
-}
-
-/*
- * By the VirtualServices of a host in their order; as Istio merges them, entries that take every
- * request come after all the others.
- */
-static void route_by_all(const struct mesh *mesh, const struct host_binding *bindings, size_t count,
-			 struct match_request *request, struct route_result *result)
-{
 	for (size_t i = 0; i < count; i++) {
-		if (route_by(mesh, &bindings[i], request, result))
-			return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		const struct compiled_service *service = bindings[i].service;
+		const struct route_entry *entry = route_table_find(tables[i], request);
 
-		if (service->catch_all < service->rule_count &&
-		    try_rule(&bindings[i], service->catch_all, request, result))
-			return;
+		if (!entry)
+			continue;
+		result->matched_prefix = entry->match ? prefix_of(&entry->match->uri) : 1;
+		take_route(&entry->rule->route, request->query->hash, result);
+		return;
 	}
-	result->matched_prefix = 0;
 	result->action = ROUTE_NO_MATCH;
 }
 
@@ -267,8 +211,8 @@ void mesh_route(const struct mesh *mesh, const struct route_query *query,
 		return;
 	}
 	match_request_start(&request, query);
-	route_by_all(mesh, target.virtual_host->bindings, target.virtual_host->binding_count,
-		     &request, ret_result);
+	route_by(target.virtual_host->tables, target.virtual_host->table_count, &request,
+		 ret_result);
 }
 
 size_t mesh_explain_count(const struct mesh *mesh)
@@ -289,8 +233,7 @@ void mesh_explain(const struct mesh *mesh, size_t index, const struct http_edit 
 
 	*ret_result = (struct route_result){0};
 	match_request_start(&matched, &query);
-	const struct host_binding binding = {service, service->explained_gateway};
-	route_by_all(mesh, &binding, 1, &matched, ret_result);
+	route_by(&service->explained_table, 1, &matched, ret_result);
 }
 
 /* A path must begin with "/", whatever a substitution makes of it. */

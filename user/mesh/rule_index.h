@@ -1,47 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * Which of a VirtualService's many rules a request can take at all. Rules whose matches ask for an
- * exact header, an exact path or a prefix of the path are found by hash; the others are always
- * candidates. Candidates are given in the rules' order, so that the first that holds is the first.
+ * The rules of a host, of all its VirtualServices, in the order in which they count, and an index of
+ * which of many a request can take at all. Each match is filed under one text that it asks for, the
+ * one that the fewest others ask for: of the path, the authority, a header or a query parameter;
+ * equal, as a prefix, in any case, or as a part that all matches of a regular expression have.
+ * Matches that ask for none are always tried.
  */
 #include "mesh/model.h"
 
 struct compiler;
 
-#define RULE_INDEX_MINIMUM 16 /* fewer rules are faster tried one after the other */
-#define RULE_INDEX_MAX_PROBES 32
+#define RULE_INDEX_MINIMUM 8   /* fewer matches are faster tried one after the other */
+#define RULE_INDEX_SUBJECTS 32 /* texts of a request that are looked at */
 
-enum rule_probe_kind { RULE_PROBE_HEADER, RULE_PROBE_PATH, RULE_PROBE_PREFIX };
-
-/* One look-up that a request costs. */
-struct rule_probe {
-	enum rule_probe_kind kind;
-	const struct header_match *header; /* of RULE_PROBE_HEADER */
-	size_t length;			   /* of RULE_PROBE_PREFIX */
-	uint64_t scope;			   /* of mesh->rules_by_text */
+/* One match of a rule. Of those that hold the one with the lowest index counts. */
+struct route_entry {
+	const struct mesh_rule *rule;
+	const struct http_match *match; /* NULL: holds for every request */
+	size_t gateway;			/* the way in that the rule stands at */
 };
 
-struct rule_list {
-	uint32_t *rules; /* ascending */
-	size_t count;
+enum rule_subject_kind {
+	RULE_SUBJECT_PATH,
+	RULE_SUBJECT_AUTHORITY,
+	RULE_SUBJECT_HEADER,
+	RULE_SUBJECT_QUERY,
+};
+
+struct rule_subject {
+	enum rule_subject_kind kind;
+	const struct header_match *header; /* of RULE_SUBJECT_HEADER */
+	struct span name;		   /* of RULE_SUBJECT_QUERY */
+	const struct text_index *texts;
 };
 
 struct rule_index {
-	struct rule_probe probes[RULE_INDEX_MAX_PROBES];
-	size_t probe_count;
-	struct rule_list always;
+	struct rule_subject subjects[RULE_INDEX_SUBJECTS];
+	size_t subject_count;
+	const uint32_t *always; /* entries under no text, ascending */
+	size_t always_count;
 };
 
-/* Sets service->index where there are enough rules. */
-void compile_rule_index(struct compiler *compiler, struct compiled_service *service);
-
-struct rule_cursor {
-	struct rule_list lists[RULE_INDEX_MAX_PROBES + 1];
-	size_t list_count;
+struct route_table {
+	struct route_entry *entries;
+	size_t entry_count;
+	const struct rule_index *index; /* NULL: few entries */
 };
 
-void rule_cursor_start(struct rule_cursor *cursor, const struct mesh *mesh,
-		       const struct rule_index *index, struct match_request *request);
-/* The next candidate, or SIZE_MAX. */
-size_t rule_cursor_next(struct rule_cursor *cursor);
+/* Makes the tables of all virtual hosts and of what explain steps over. */
+void compile_route_tables(struct compiler *compiler);
+
+/* Sets table->index where there are enough entries. */
+void compile_rule_index(struct compiler *compiler, struct route_table *table);
+
+/* The first entry that holds for a request, or NULL. */
+const struct route_entry *route_table_find(const struct route_table *table,
+					   struct match_request *request);
