@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Pods' calls to the mesh's hosts go to the agent: connect(2) is given the agent's address, the
- * socket keeps the original one, and when its own address is known (before the first packet goes
- * out) the agent gets to know both. The application sees the address that it called.
+ * socket keeps the original one, and when the connection stands (before the agent can accept it) the
+ * agent gets to know both. The application sees the address that it called.
  *
  * Whoever isn't a pod of ours, calls something else or uses another protocol leaves after one
  * look-up at most.
@@ -59,7 +59,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_UNACCEPTED);
-	__type(key, struct lanetag_connection);
+	__type(key, struct lanetag_interception_key);
 	__type(value, struct lanetag_intercepted);
 } lane_intercepted SEC(".maps");
 
@@ -350,28 +350,32 @@ static __always_inline void learn_namespace(const struct lanetag_redirect *redir
 		bpf_map_update_elem(&lane_namespaces, &namespace, &seen, BPF_ANY);
 }
 
-/* The source is chosen, no packet is out yet: whoever accepts will find the entry. */
+/*
+ * The handshake is done on this side, and its last packet is not out yet: who accepts will find the
+ * entry. Before, the source address is only what the caller says.
+ */
 SEC("sockops")
 int intercept_connection(struct bpf_sock_ops *context)
 {
-	struct lanetag_connection connection = {0};
+	struct lanetag_interception_key key = {0};
 	struct lanetag_intercepted intercepted = {0};
 	struct lanetag_redirect *redirect;
 
-	if (context->op != BPF_SOCK_OPS_TCP_CONNECT_CB || !context->sk)
+	if (context->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || !context->sk)
 		return 1;
 	redirect = bpf_sk_storage_get(&lane_redirects, context->sk, 0, 0);
 	if (!redirect)
 		return 1;
-	local_address(context, (__u32 *)connection.remote_address);
-	connection.remote_port = (__u16)context->local_port;
-	copy_address(connection.local_address, redirect->agent.address);
-	connection.local_port = redirect->agent.port;
+	local_address(context, (__u32 *)key.connection.remote_address);
+	key.connection.remote_port = (__u16)context->local_port;
+	copy_address(key.connection.local_address, redirect->agent.address);
+	key.connection.local_port = redirect->agent.port;
+	key.sequence = context->snd_nxt - 1; /* nothing but the SYN was sent */
 	intercepted.original = redirect->original;
 	intercepted.namespace_cookie = redirect->namespace_cookie;
 	intercepted.socket_cookie = bpf_get_socket_cookie(context);
-	bpf_map_update_elem(&lane_intercepted, &connection, &intercepted, BPF_ANY);
-	learn_namespace(redirect, connection.remote_address);
+	bpf_map_update_elem(&lane_intercepted, &key, &intercepted, BPF_ANY);
+	learn_namespace(redirect, key.connection.remote_address);
 	return 1;
 }
 

@@ -55,7 +55,20 @@ struct lanetag_redirect {
 	__u64 namespace_cookie;
 };
 
-/* lane_intercepted: by the connection's addresses as the agent sees them. */
+/*
+ * lane_intercepted, the key. Addresses alone would not do: a process may choose its source address,
+ * and shake hands with itself in a network namespace of its own. The number is the kernel's choice
+ * anew for each connection, and the agent takes it from the SYN that came to it.
+ */
+struct lanetag_interception_key {
+	struct lanetag_connection connection; /* as the agent sees it */
+	__u32 sequence;			      /* of its SYN */
+	__u32 reserved;			      /* 0 */
+};
+
+LANETAG_STATIC_ASSERT(sizeof(struct lanetag_interception_key) == 48, "interception key layout");
+
+/* lane_intercepted, the value. */
 struct lanetag_intercepted {
 	struct lanetag_destination original;
 	__u64 namespace_cookie;

@@ -5,6 +5,7 @@
  * the agent's are.
  */
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -66,6 +67,7 @@ static int listen_at(const char *text, uint16_t port)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	sandbox_require(bind(fd, (struct sockaddr *)&address, length) == 0, "bind");
 	sandbox_require(listen(fd, 16) == 0, "listen");
+	sandbox_require(saved_syn_request(fd) == 0, "saved SYNs");
 	return fd;
 }
 
@@ -85,7 +87,7 @@ static int call(const char *text, uint16_t port)
 }
 
 /* Whether a connection waits there: it is then taken in, and *ret_peer is set. */
-static bool came_to(int listener, struct lanetag_connection *ret_connection, const char *agent)
+static bool came_to(int listener, struct lanetag_interception_key *ret_key, const char *agent)
 {
 	struct sockaddr_storage peer = {0};
 	socklen_t length = sizeof(peer);
@@ -94,7 +96,10 @@ static bool came_to(int listener, struct lanetag_connection *ret_connection, con
 
 	if (fd < 0)
 		return false;
-	*ret_connection = (struct lanetag_connection){.local_port = AGENT_PORT};
+	*ret_key = (struct lanetag_interception_key){0};
+	struct lanetag_connection *ret_connection = &ret_key->connection;
+	saved_syn_sequence(fd, &ret_key->sequence);
+	ret_connection->local_port = AGENT_PORT;
 	memcpy(ret_connection->local_address, local.address, 16);
 	if (peer.ss_family == AF_INET) {
 		const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&peer;
@@ -112,11 +117,11 @@ static bool came_to(int listener, struct lanetag_connection *ret_connection, con
 }
 
 /* The same, waited for: connect(2) may return before the other end has the handshake's last ACK. */
-static bool comes_to(int listener, struct lanetag_connection *ret_connection, const char *agent)
+static bool comes_to(int listener, struct lanetag_interception_key *ret_key, const char *agent)
 {
 	struct pollfd wait = {.fd = listener, .events = POLLIN};
 
-	return poll(&wait, 1, PATIENCE_MS) == 1 && came_to(listener, ret_connection, agent);
+	return poll(&wait, 1, PATIENCE_MS) == 1 && came_to(listener, ret_key, agent);
 }
 
 static uint64_t counted(enum lanetag_interception_count count)
@@ -170,7 +175,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	struct lanetag_connection ignored;
+	struct lanetag_interception_key ignored;
 
 	(void)state;
 	interception_close(interception);
@@ -185,7 +190,7 @@ static int tear_down(void **state)
 
 static void expect_direct(void)
 {
-	struct lanetag_connection connection;
+	struct lanetag_interception_key connection;
 	int fd = call(services[0], SERVICE_PORT);
 
 	assert_true(fd >= 0);
@@ -198,7 +203,7 @@ static void expect_intercepted(const char *text, int family)
 {
 	struct lanetag_destination wanted = destination(services[family], SERVICE_PORT);
 	struct lanetag_intercepted found;
-	struct lanetag_connection connection;
+	struct lanetag_interception_key connection;
 	int fd = call(text, SERVICE_PORT);
 
 	assert_true(fd >= 0);
@@ -243,7 +248,7 @@ static void the_application_sees_what_it_called(void **state)
 
 static void other_traffic_goes_where_it_went(void **state)
 {
-	struct lanetag_connection connection;
+	struct lanetag_interception_key connection;
 	struct lanetag_intercepted found;
 	struct sockaddr_storage address;
 	int other = listen_at(services[0], SERVICE_PORT + 1);
@@ -267,7 +272,7 @@ static void other_traffic_goes_where_it_went(void **state)
 
 static void a_stranger_has_no_entry(void **state)
 {
-	struct lanetag_connection connection;
+	struct lanetag_interception_key connection;
 	struct lanetag_intercepted found;
 	int fd = call(agent_addresses[0], AGENT_PORT);
 
@@ -282,7 +287,7 @@ static void a_stranger_has_no_entry(void **state)
 static void a_socket_forgets_where_it_was_led(void **state)
 {
 	struct sockaddr_storage address, peer;
-	struct lanetag_connection connection;
+	struct lanetag_interception_key connection;
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
 	socklen_t length = make_address(services[0], SERVICE_PORT, &address), got = sizeof(peer);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -420,7 +425,7 @@ static void take_in(int listener, unsigned wanted)
 {
 	struct pollfd wait[] = {{.fd = agents[0], .events = POLLIN},
 				{.fd = servers[0], .events = POLLIN}};
-	struct lanetag_connection connection;
+	struct lanetag_interception_key connection;
 	struct lanetag_intercepted found;
 
 	while (wanted) {
@@ -508,7 +513,7 @@ static pid_t start_other_layout(void)
 static void an_agent_of_another_version_is_overlapped_and_cleared_away(void **state)
 {
 	struct lanetag_intercepted found;
-	struct lanetag_connection connection;
+	struct lanetag_interception_key connection;
 
 	(void)state;
 	interception_close(interception);
@@ -531,7 +536,7 @@ static void overlapping_agents_know_each_others_calls(void **state)
 {
 	struct interception *first = interception;
 	struct lanetag_intercepted found;
-	struct lanetag_connection connection;
+	struct lanetag_interception_key connection;
 
 	(void)state;
 	open_interception(false);
@@ -541,6 +546,137 @@ static void overlapping_agents_know_each_others_calls(void **state)
 	close(fd);
 	interception_close(first);
 	expect_intercepted(services[0], LANETAG_IPV4);
+}
+
+#define NO_USER 65534
+#define OTHER_PORT (SERVICE_PORT + 7) /* of the Service that the attacker would have called */
+#define VICTIMS_PORT 40123
+
+/* A call from this very address. The connected socket, or -1; without waiting where `at_once`. */
+static int call_from(const char *source, const char *text, uint16_t port, bool at_once)
+{
+	struct sockaddr_storage own, address;
+	socklen_t own_length = make_address(source, VICTIMS_PORT, &own);
+	socklen_t length = make_address(text, port, &address);
+	bool ipv6 = own.ss_family == AF_INET6;
+	int fd = socket(own.ss_family, SOCK_STREAM | SOCK_CLOEXEC | (at_once ? SOCK_NONBLOCK : 0),
+			0);
+	int one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (at_once)
+		setsockopt(fd, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_FREEBIND : IP_FREEBIND,
+			   &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&own, own_length) == 0 &&
+	    (connect(fd, (struct sockaddr *)&address, length) == 0 ||
+	     (at_once && errno == EINPROGRESS)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	sandbox_require(write(fd, text, strlen(text)) == (ssize_t)strlen(text), path);
+	close(fd);
+}
+
+/* From here on with no rights at all. */
+static void become_a_user(void)
+{
+	sandbox_require(setgroups(0, NULL) == 0 && setresgid(NO_USER, NO_USER, NO_USER) == 0 &&
+				setresuid(NO_USER, NO_USER, NO_USER) == 0,
+			"uid 65534");
+	prctl(PR_SET_DUMPABLE, 1); /* so that /proc/self is its own */
+}
+
+/* What any user may make: in it he is root, and has whichever addresses he likes. */
+static void enter_own_network(void)
+{
+	become_a_user();
+	sandbox_require(unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0, "a user's own namespaces");
+	write_text("/proc/self/setgroups", "deny");
+	write_text("/proc/self/uid_map", "0 65534 1");
+	write_text("/proc/self/gid_map", "0 65534 1");
+}
+
+/* A pod's network with a way out, as a network plug-in makes it; the pod itself has no rights. */
+static void enter_pods_network(void)
+{
+	sandbox_require(unshare(CLONE_NEWNET) == 0, "a pod's network");
+	sandbox_require(sandbox_run("ip link set lo up") == 0 &&
+				sandbox_run("ip -6 route add fd00:96::/64 dev lo") == 0,
+			"a way out");
+	become_a_user();
+}
+
+/*
+ * Shakes hands with itself: the victim's address and the agent's are both at home here. The cgroup's
+ * programs see it call a Service.
+ */
+static bool shake_hands_with_oneself(int family)
+{
+	const char *const addresses[] = {services[family], agent_addresses[family]};
+
+	enter_own_network();
+	sandbox_require(sandbox_run("ip link set lo up") == 0, "lo");
+	for (int i = 0; i < 2; i++)
+		sandbox_require(sandbox_run("ip address add %s/%d dev lo %s", addresses[i],
+					    family ? 128 : 32, family ? "nodad" : "") == 0,
+				"another's address");
+	listen_at(agent_addresses[family], AGENT_PORT);
+	return call_from(services[family], services[family], OTHER_PORT, false) >= 0;
+}
+
+/* Has no such address, and says so to nobody: no answer will come. */
+static bool call_from_a_free_address(int family)
+{
+	enter_pods_network();
+	return call_from(services[family], services[family], OTHER_PORT, true) >= 0;
+}
+
+/* Between the victim's call and the agent's accept, the attacker makes his. */
+static void expect_undisturbed_by(bool (*attack)(int family), int family)
+{
+	struct lanetag_destination wanted = destination(services[family], SERVICE_PORT);
+	struct lanetag_destination destinations[] = {wanted,
+						     destination(services[family], OTHER_PORT)};
+	struct interception_scope scope = {destinations, 2, true, NULL, 0};
+	struct lanetag_interception_key key;
+	struct lanetag_intercepted found;
+	int status;
+
+	interception_sort(&scope);
+	assert_int_equal(interception_widen(interception, &scope), 0);
+	uint64_t before = counted(LANETAG_INTERCEPTION_REDIRECTED);
+	int victim = call_from(services[family], services[family], SERVICE_PORT, false);
+	assert_true(victim >= 0);
+	pid_t attacker = fork();
+	if (attacker == 0)
+		_exit(attack(family) ? 0 : 1);
+	assert_int_equal(waitpid(attacker, &status, 0), attacker);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_int_equal(counted(LANETAG_INTERCEPTION_REDIRECTED) - before, 2);
+	assert_true(comes_to(agents[family], &key, agent_addresses[family]));
+	assert_true(interception_take(interception, &key, &found));
+	assert_memory_equal(&found.original, &wanted, sizeof(wanted));
+	assert_false(interception_take(interception, &key, &found));
+	close(victim);
+}
+
+static void a_user_with_a_network_of_his_own_redirects_no_other_call(void **state)
+{
+	(void)state;
+	expect_undisturbed_by(shake_hands_with_oneself, LANETAG_IPV4);
+	expect_undisturbed_by(shake_hands_with_oneself, LANETAG_IPV6);
+}
+
+static void a_pod_without_rights_redirects_no_other_call(void **state)
+{
+	(void)state;
+	expect_undisturbed_by(call_from_a_free_address, LANETAG_IPV6);
 }
 
 static void what_is_no_cgroup_is_refused(void **state)
@@ -597,6 +733,8 @@ int main(void)
 		CASE(every_call_is_noted_while_agents_come_and_go),
 		CASE(overlapping_agents_know_each_others_calls),
 		CASE(an_agent_of_another_version_is_overlapped_and_cleared_away),
+		CASE(a_user_with_a_network_of_his_own_redirects_no_other_call),
+		CASE(a_pod_without_rights_redirects_no_other_call),
 		cmocka_unit_test(what_is_no_cgroup_is_refused),
 #undef CASE
 	};

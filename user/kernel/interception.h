@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <lanetag/interception.h>
+#include "kernel/saved_syn.h"
 
 struct interception;
 
@@ -57,7 +58,7 @@ int interception_renew(struct interception *interception, unsigned milliseconds)
  * entry is then gone: ask once. A system call; any thread may call it.
  */
 bool interception_take(const struct interception *interception,
-		       const struct lanetag_connection *connection,
+		       const struct lanetag_interception_key *key,
 		       struct lanetag_intercepted *ret_intercepted);
 
 /* Where the agent has to accept: `options->agent`. */

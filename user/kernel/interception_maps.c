@@ -192,7 +192,7 @@ int interception_renew(struct interception *interception, unsigned milliseconds)
 }
 
 struct taking {
-	const struct lanetag_connection *connection;
+	const struct lanetag_interception_key *key;
 	struct lanetag_intercepted *ret_intercepted;
 };
 
@@ -200,19 +200,19 @@ static bool take_from(int map, void *context)
 {
 	const struct taking *taking = context;
 
-	if (bpf_map_lookup_and_delete_elem(map, taking->connection, taking->ret_intercepted) == 0)
+	if (bpf_map_lookup_and_delete_elem(map, taking->key, taking->ret_intercepted) == 0)
 		return true;
 	/* ENOENT: none is there. Else a kernel that can't do both at once, before Linux 5.14. */
 	return errno != ENOENT &&
-	       bpf_map_lookup_elem(map, taking->connection, taking->ret_intercepted) == 0 &&
-	       bpf_map_delete_elem(map, taking->connection) == 0;
+	       bpf_map_lookup_elem(map, taking->key, taking->ret_intercepted) == 0 &&
+	       bpf_map_delete_elem(map, taking->key) == 0;
 }
 
 bool interception_take(const struct interception *interception,
-		       const struct lanetag_connection *connection,
+		       const struct lanetag_interception_key *key,
 		       struct lanetag_intercepted *ret_intercepted)
 {
-	struct taking taking = {connection, ret_intercepted};
+	struct taking taking = {key, ret_intercepted};
 
 	return take_from(interception->intercepted, &taking) ||
 	       interception_pins_ask_others(&interception->pins, take_from, &taking);

@@ -185,7 +185,7 @@ static bool ask_layout(const char *path, void *context)
 		return false;
 	bool found = bpf_obj_get_info_by_fd(map, &info, &length) == 0 &&
 		     info.type == BPF_MAP_TYPE_LRU_HASH &&
-		     info.key_size == sizeof(struct lanetag_connection) &&
+		     info.key_size == sizeof(struct lanetag_interception_key) &&
 		     info.value_size == sizeof(struct lanetag_intercepted) &&
 		     question->ask(map, question->context);
 	close(map);

@@ -137,12 +137,14 @@ static struct listener *listener_of(const struct worker *worker,
 }
 
 /* A destination that the kernel knows already may stand in a lease that waits in the mailbox. */
-struct listener *interceptor_find(struct worker *worker,
+struct listener *interceptor_find(struct worker *worker, int fd,
 				  const struct lanetag_connection *connection)
 {
+	struct lanetag_interception_key key = {.connection = *connection};
 	struct lanetag_intercepted intercepted;
 
-	if (!interception_take(worker->proxy->options.interception, connection, &intercepted))
+	if (saved_syn_sequence(fd, &key.sequence) ||
+	    !interception_take(worker->proxy->options.interception, &key, &intercepted))
 		return NULL;
 	struct listener *listener = listener_of(worker, &intercepted.original);
 	if (!listener) {

@@ -32,8 +32,8 @@ void interceptor_free_scope(struct interception_scope *scope);
 void interceptor_narrow(const struct proxy *proxy, const struct configuration *configuration);
 void interceptor_widen(const struct proxy *proxy, const struct configuration *configuration);
 
-/* The listener of the Service that this connection was to; NULL: none, refuse it. */
-struct listener *interceptor_find(struct worker *worker,
+/* The listener of the Service that the accepted connection was to; NULL: none, refuse it. */
+struct listener *interceptor_find(struct worker *worker, int fd,
 				  const struct lanetag_connection *connection);
 
 /* Says, again and again, that the agent serves: as long as every worker gets round its loop. 0 or a

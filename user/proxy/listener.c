@@ -69,6 +69,11 @@ int listener_open_socket(const struct mesh_listener *mesh_listener)
 	return fd;
 }
 
+static bool is_interceptor(const struct listener *listener)
+{
+	return listener->identity.kind == MESH_LISTENER_INTERCEPTED;
+}
+
 int listener_add(struct worker *worker, const struct mesh_listener *mesh_listener, int fd)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
@@ -79,8 +84,10 @@ int listener_add(struct worker *worker, const struct mesh_listener *mesh_listene
 	if (mesh_listener->kind != MESH_LISTENER_INTERCEPTED)
 		listener->mesh_listener = mesh_listener;
 	listener->identity = *mesh_listener;
+	int error = is_interceptor(listener) ? saved_syn_request(fd) : 0;
 	/* Level-triggered: what one turn leaves comes again. */
-	int error = connection_watch(worker->epoll_fd, &listener->connection, EPOLLIN);
+	if (!error)
+		error = connection_watch(worker->epoll_fd, &listener->connection, EPOLLIN);
 	if (error) {
 		free(listener);
 		return error;
@@ -123,11 +130,6 @@ static void read_address(const struct sockaddr_storage *address, uint8_t ret_add
 	const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)address;
 	memcpy(ret_address, &ipv6->sin6_addr, 16);
 	*ret_port = ntohs(ipv6->sin6_port);
-}
-
-static bool is_interceptor(const struct listener *listener)
-{
-	return listener->identity.kind == MESH_LISTENER_INTERCEPTED;
 }
 
 /* The local address is asked for only where the listener's does not say it and marks need it. */
@@ -180,7 +182,7 @@ static struct listener *original_listener(struct worker *worker, int fd,
 					  const struct lanetag_connection *peers)
 {
 	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-	struct listener *listener = interceptor_find(worker, peers);
+	struct listener *listener = interceptor_find(worker, fd, peers);
 
 	if (listener) {
 		statistics_count(&worker->statistics.calls_intercepted);
