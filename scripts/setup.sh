@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Installs what building, testing and the demo need, from Debian's packages. Does nothing, fast, where
+# Installs what building, testing and the demo need, from Debian's packages and npm. Does nothing, fast, where
 # all is there. Starts no service. With --build only what building needs.
 set -euo pipefail
 
@@ -10,7 +10,7 @@ build=(
 )
 tests_and_demo=(
   libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 python3-yaml libcap2-bin
-  wrk nginx-light haproxy nodejs default-jdk-headless socat systemd groff-base python3-jsonschema prometheus
+  wrk nginx-light haproxy nodejs golang-go golang-opentelemetry-otel-dev default-jdk-headless socat systemd groff-base python3-jsonschema prometheus
 )
 other_kernels=(qemu-system-x86 busybox-static cpio xz-utils)
 
@@ -19,12 +19,25 @@ packages=("${build[@]}")
 
 # Where kubectl came from elsewhere, Debian's would be in its way.
 command -v kubectl >/dev/null || [ "${1:-}" = --build ] || packages+=(kubernetes-client)
+command -v npm >/dev/null || [ "${1:-}" = --build ] || packages+=(npm)
+
+# What only npm has, once, so that it is there without a network later.
+node_libraries=/usr/local/lib/lanetag-tests
+install_node_libraries() {
+  [ ! -e "$node_libraries/node_modules/@opentelemetry/core" ] || return 0
+  echo "setup: installing @opentelemetry/core"
+  npm install --silent --no-audit --no-fund --prefix "$node_libraries" @opentelemetry/core >/dev/null ||
+    echo "setup: npm cannot install @opentelemetry/core: tests/e2e/test_baggage.sh will fail" >&2
+}
 
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
-[ "${#missing[@]}" -gt 0 ] || exit 0
+if [ "${#missing[@]}" -eq 0 ]; then
+  [ "${1:-}" = --build ] || install_node_libraries
+  exit 0
+fi
 
 if [ "$(id -u)" -ne 0 ]; then
   echo "setup: needs root to install: ${missing[*]}" >&2
@@ -42,3 +55,4 @@ if [ ! -e "$policy" ]; then
 fi
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+[ "${1:-}" = --build ] || install_node_libraries

@@ -59,6 +59,7 @@ static struct configuration *compile(struct configuration *configuration,
 		configuration_free(configuration);
 		return NULL;
 	}
+	propagation_know_rules(configuration->propagation, configuration->tag_rules);
 	return configuration;
 }
 

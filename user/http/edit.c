@@ -179,7 +179,8 @@ bool http_edit_find(const struct http_edit *edit, struct span name, struct span 
 		}
 	}
 	for (size_t i = 0; i < edit->added_count; i++) {
-		if (span_equal_ignore_case(edit->added[i].name, name)) {
+		if (edit->added[i].hash == hash &&
+		    span_equal_ignore_case(edit->added[i].name, name)) {
 			*ret_value = edit->added[i].value;
 			return true;
 		}

@@ -136,6 +136,7 @@ struct http_request_head {
 	struct http_field fields[HTTP_MAX_FIELDS];
 	const char *fields_end;	     /* where the last field's line ends: the empty line */
 	bool has_bare_lf;	     /* some line ends in LF alone (only with allow_bare_lf) */
+	bool has_escaped_names;	     /* some field's name has a '%' or '+' */
 	uint64_t names;		     /* of the fields: http_names_may_hold */
 	struct http_field_set known; /* fields that are not HTTP_FIELD_OTHER */
 

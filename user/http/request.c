@@ -218,6 +218,7 @@ static enum http_parse parse_all(const char *data, size_t length, const struct h
 		return parse;
 	head->length = (size_t)(reader.at - data);
 	head->has_bare_lf = reader.has_bare_lf;
+	head->has_escaped_names = reader.has_escaped_names;
 	head->names = reader.names;
 	head->known = reader.known;
 	if (parse == HTTP_PARSE_MORE || head->length > limits->head_bytes)

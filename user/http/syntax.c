@@ -197,11 +197,21 @@ enum http_field_kind http_field_kind(struct span name)
 	return kind_of(name, http_name_hash(name));
 }
 
+/* Gives where a name ends; most are of letters, digits and '-' alone. */
+static inline const char *find_name_end(const char *name, const char *end, bool *has_escaped_names)
+{
+	const char *at = http_skip_usual(name, end, '-');
+
+	for (; at < end && *at != ':' && http_byte_is(*at, HTTP_BYTE_TOKEN); at++)
+		*has_escaped_names |= *at == '%' || *at == '+';
+	return at;
+}
+
 /* Gives where the value begins; NULL: no colon stands behind the name, which ends at *ret_end. */
 static inline const char *read_name(const char *name, const char *end, struct http_field *field,
-				    const char **ret_end)
+				    const char **ret_end, bool *has_escaped_names)
 {
-	const char *colon = *ret_end = http_skip_name(name, end);
+	const char *colon = *ret_end = find_name_end(name, end, has_escaped_names);
 
 	if (colon == end || *colon != ':' || colon == name)
 		return NULL;
@@ -232,6 +242,7 @@ enum http_parse http_read_fields(struct http_reader *reader, struct http_field *
 {
 	const char *at = reader->at, *end = reader->end;
 	struct http_field_set known = {0};
+	bool has_escaped_names = false;
 	uint64_t names = 0;
 	size_t count = 0;
 
@@ -243,7 +254,7 @@ enum http_parse http_read_fields(struct http_reader *reader, struct http_field *
 
 		if (count == limit)
 			return http_refuse(ret_refusal, 431, "too many fields");
-		const char *value = read_name(at, end, field, &name_end);
+		const char *value = read_name(at, end, field, &name_end, &has_escaped_names);
 		if (!value) {
 			reader->at = name_end;
 			return name_end == end ? HTTP_PARSE_MORE
@@ -263,6 +274,7 @@ enum http_parse http_read_fields(struct http_reader *reader, struct http_field *
 	if (at == end)
 		return HTTP_PARSE_MORE;
 	reader->names = names;
+	reader->has_escaped_names = has_escaped_names;
 	reader->known = known;
 	*ret_count = count;
 	*ret_fields_end = at;

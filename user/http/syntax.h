@@ -93,22 +93,28 @@ static inline unsigned http_block_not_alphanumeric(__m128i block, char other)
 
 #endif
 
-/* HTTP_BYTE_TOKEN or HTTP_BYTE_HOST; nearly all of them are letters, digits and `usual`. */
-static inline const char *http_skip_word(const char *at, const char *end, char usual,
-					 enum http_byte_class class)
+/* Over letters, digits and `usual`; may stop before the first other byte. */
+static inline const char *http_skip_usual(const char *at, const char *end, char usual)
 {
 #ifdef __SSE2__
 	while (end - at >= HTTP_BLOCK_BYTES) {
 		unsigned found = http_block_not_alphanumeric(http_block(at), usual);
 
-		if (found) {
-			at += __builtin_ctz(found);
-			break;
-		}
+		if (found)
+			return at + __builtin_ctz(found);
 		at += HTTP_BLOCK_BYTES;
 	}
 #endif
-	return http_skip(at, end, class);
+	(void)end;
+	(void)usual;
+	return at;
+}
+
+/* HTTP_BYTE_TOKEN or HTTP_BYTE_HOST; nearly all of them are letters, digits and `usual`. */
+static inline const char *http_skip_word(const char *at, const char *end, char usual,
+					 enum http_byte_class class)
+{
+	return http_skip(http_skip_usual(at, end, usual), end, class);
 }
 
 /* HTTP_BYTE_TOKEN */
@@ -199,6 +205,7 @@ struct http_reader {
 	const char *end;
 	bool allow_bare_lf;
 	bool has_bare_lf;	     /* one was met */
+	bool has_escaped_names;	     /* names with '%' or '+' were met */
 	uint64_t names;		     /* of the fields that were met: http_names_may_hold */
 	struct http_field_set known; /* those that are not HTTP_FIELD_OTHER */
 };

@@ -112,6 +112,27 @@ bool http_percent_decode(struct span text, struct buffer *out)
 	return true;
 }
 
+size_t http_percent_decode_loosely(struct span text, char *memory)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < text.length; i++) {
+		int high = -1, low = -1;
+
+		if (text.data[i] == '%' && i + 2 < text.length) {
+			high = http_hex_digit(text.data[i + 1]);
+			low = http_hex_digit(text.data[i + 2]);
+		}
+		if (high >= 0 && low >= 0) {
+			memory[length++] = (char)(high << 4 | low);
+			i += 2;
+		} else {
+			memory[length++] = text.data[i];
+		}
+	}
+	return length;
+}
+
 bool http_is_token(struct span text)
 {
 	const char *end = text.data + text.length;

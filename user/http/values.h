@@ -43,6 +43,11 @@ bool http_cookie(const struct http_request_head *head, struct span name, size_t 
  * Appends `text` with %XX decoded ('+' stays); false and nothing appended if an escape is broken.
  */
 bool http_percent_decode(struct span text, struct buffer *out);
+/*
+ * The same into `memory`, with room for text.length bytes (it may be the text's own), where a
+ * broken escape stays as it is; gives how many bytes these are.
+ */
+size_t http_percent_decode_loosely(struct span text, char *memory);
 
 /* True if it is a token (RFC 9110 5.6.2), so fit to be a field's name. */
 bool http_is_token(struct span text);

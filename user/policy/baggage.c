@@ -46,6 +46,20 @@ int baggage_next(struct span *rest, struct baggage_member *ret_member)
 	return parse_member(whole, ret_member);
 }
 
+bool baggage_is_strict(const struct baggage_member *member)
+{
+	struct span rest, property, key, value;
+	bool more = span_cut(member->whole, ';', &property, &rest);
+
+	while (more) {
+		more = span_cut(rest, ';', &property, &rest);
+		span_cut(property, '=', &key, &value);
+		if (!http_is_token(span_trim(key)) || !is_baggage_value(span_trim(value)))
+			return false;
+	}
+	return true;
+}
+
 int baggage_decode(struct span value, struct buffer *out)
 {
 	size_t start = out->length;
@@ -74,4 +88,12 @@ void baggage_encode(struct span value, struct buffer *out)
 		buffer_append_byte(out, digits[byte >> 4]);
 		buffer_append_byte(out, digits[byte & 15]);
 	}
+}
+
+void baggage_append_member(struct span name, struct span value, struct buffer *out)
+{
+	for (size_t i = 0; i < name.length; i++)
+		buffer_append_byte(out, ascii_lower(name.data[i]));
+	buffer_append_byte(out, '=');
+	baggage_encode(value, out);
 }

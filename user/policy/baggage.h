@@ -9,6 +9,8 @@
 
 #define BAGGAGE_MAX_MEMBERS 180
 #define BAGGAGE_MAX_BYTES 8192
+#define BAGGAGE_MAX_MEMBER_BYTES \
+	4096 /* longer: OpenTelemetry's Go library takes none of them all */
 
 struct baggage_member {
 	struct span key;	/* a token; keys are case-sensitive */
@@ -24,9 +26,17 @@ struct baggage_member {
 int baggage_next(struct span *rest, struct baggage_member *ret_member);
 
 /*
+ * True if the member that baggage_next gave is one by the specification's grammar (3.2.2) to its
+ * end: what it has behind its value are properties, each a token, or a token and a value.
+ */
+bool baggage_is_strict(const struct baggage_member *member);
+
+/*
  * Appends the decoded value; -1, and nothing appended, if an escape is broken or a byte results
  * that no field value may hold.
  */
 int baggage_decode(struct span value, struct buffer *out);
 /* Appends `value` with all bytes that are no baggage-octets (and '%') percent-encoded. */
 void baggage_encode(struct span value, struct buffer *out);
+/* Appends "name=value", the name in lower case, the value encoded. */
+void baggage_append_member(struct span name, struct span value, struct buffer *out);

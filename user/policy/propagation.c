@@ -6,6 +6,7 @@
 /* The manifests are the compiled form: a handful of names, compared in turn. */
 struct propagation {
 	const struct header_propagation_manifest *manifests;
+	uint64_t *rules; /* of each manifest: those whose tag headers it names */
 	size_t count;
 	unsigned all_ways; /* of all of them */
 };
@@ -15,7 +16,11 @@ int propagation_compile(const struct manifest_set *manifests, struct diagnostics
 {
 	struct propagation *propagation = calloc(1, sizeof(*propagation));
 
-	if (!propagation) {
+	if (propagation)
+		propagation->rules = calloc(manifests->header_propagation_count + 1,
+					    sizeof(propagation->rules[0]));
+	if (!propagation || !propagation->rules) {
+		free(propagation);
 		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){0}, NULL, NULL,
 				"out of memory");
 		return -1;
@@ -30,6 +35,8 @@ int propagation_compile(const struct manifest_set *manifests, struct diagnostics
 
 void propagation_free(struct propagation *propagation)
 {
+	if (propagation)
+		free(propagation->rules);
 	free(propagation);
 }
 
@@ -85,4 +92,26 @@ unsigned propagation_ways(const struct propagation *propagation, struct span nam
 			ways |= manifest->ways;
 	}
 	return ways;
+}
+
+void propagation_know_rules(struct propagation *propagation, const struct tag_rules *rules)
+{
+	for (size_t i = 0; i < propagation->count; i++) {
+		propagation->rules[i] = 0;
+		for (size_t j = 0; j < tag_rules_count(rules); j++)
+			propagation->rules[i] |= (uint64_t)names_header(&propagation->manifests[i],
+									tag_rules_header(rules, j))
+						 << j;
+	}
+}
+
+uint64_t propagation_rules(const struct propagation *propagation, const struct labels *labels)
+{
+	uint64_t rules = 0;
+
+	for (size_t i = 0; i < propagation->count; i++) {
+		if (propagation->rules[i] && selects(&propagation->manifests[i], labels))
+			rules |= propagation->rules[i];
+	}
+	return rules;
 }

@@ -5,12 +5,17 @@
  */
 #include "manifest/header_propagation.h"
 #include "manifest/manifest.h"
+#include "policy/tag_rules.h"
 
 struct propagation;
 
 int propagation_compile(const struct manifest_set *manifests, struct diagnostics *diagnostics,
 			struct propagation **ret_propagation);
 void propagation_free(struct propagation *propagation);
+/* Before it is shared: with which rules' tag headers propagation_rules is to be asked. */
+void propagation_know_rules(struct propagation *propagation, const struct tag_rules *rules);
+/* The rules, a bit each, whose tag headers travel to a workload with `labels` (as below). */
+uint64_t propagation_rules(const struct propagation *propagation, const struct labels *labels);
 
 /*
  * The ways (PROPAGATION_WAY bits) by which a header of this name travels to and from a workload

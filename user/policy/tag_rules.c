@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#include "http/syntax.h"
 #include "http/values.h"
 #include "policy/tag_rules_internal.h"
 
@@ -14,6 +13,7 @@ void tag_rules_free(struct tag_rules *rules)
 		return;
 	for (size_t i = 0; i < rules->ruleset.rule_count; i++)
 		free(rules->listed[i].ids);
+	buffer_free(&rules->members_text);
 	free(rules);
 }
 
@@ -53,36 +53,39 @@ struct span tag_rules_value(const struct tag_rules *rules, size_t rule, uint8_t 
 	return rules->values[rule][policy];
 }
 
+struct span tag_rules_member(const struct tag_rules *rules, size_t rule, uint8_t policy)
+{
+	return rules->members[rule][policy];
+}
+
 const struct tag_rule_manifest *tag_rules_manifest(const struct tag_rules *rules, size_t rule)
 {
 	return rules->manifests[rule];
 }
 
-static char fold(char byte)
-{
-	return byte == '_' ? '-' : ascii_lower(byte);
-}
-
 bool tag_headers_alike(struct span a, struct span b)
 {
-	if (a.length != b.length)
-		return false;
-	for (size_t i = 0; i < a.length; i++) {
-		if (fold(a.data[i]) != fold(b.data[i]))
-			return false;
-	}
-	return true;
+	struct spelling one, other;
+
+	spelling_of_field(a, &one);
+	spelling_of_field(b, &other);
+	return a.length == b.length && memcmp(one.text, other.text, one.length) == 0;
 }
 
 bool tag_rules_owns_header(const struct tag_rules *rules, struct span name)
 {
+	struct spelling spelling;
+
 	if (!(rules->header_lengths >> (name.length & 63) & 1))
 		return false;
-	for (size_t i = 0; i < rules->ruleset.rule_count; i++) {
-		if (tag_headers_alike(rules->headers[i], name))
-			return true;
-	}
-	return false;
+	spelling_of_field(name, &spelling);
+	return spelling_set_has(&rules->header_spellings, &spelling);
+}
+
+bool tag_rules_owns_member(const struct tag_rules *rules, struct span member,
+			   struct buffer *scratch)
+{
+	return spelling_starts_in(&rules->header_starts, member, scratch);
 }
 
 bool tag_rules_may_own(const struct tag_rules *rules, uint64_t names)
@@ -128,25 +131,9 @@ static void find_in_cookies(const struct http_request_head *head, struct span na
 /* Decodes into `room`; a value without escapes, or too long for the room, stays as it is. */
 static struct span decode(struct span value, char room[LANETAG_MAX_VALUE])
 {
-	size_t length = 0;
-
 	if (value.length > LANETAG_MAX_VALUE || !memchr(value.data, '%', value.length))
 		return value;
-	for (size_t i = 0; i < value.length; i++) {
-		int high = -1, low = -1;
-
-		if (value.data[i] == '%' && i + 2 < value.length) {
-			high = http_hex_digit(value.data[i + 1]);
-			low = http_hex_digit(value.data[i + 2]);
-		}
-		if (high >= 0 && low >= 0) {
-			room[length++] = (char)(high << 4 | low);
-			i += 2;
-		} else {
-			room[length++] = value.data[i];
-		}
-	}
-	return (struct span){room, length};
+	return (struct span){room, http_percent_decode_loosely(value, room)};
 }
 
 static void find_in_query(const struct lanetag_source *source, struct span query,

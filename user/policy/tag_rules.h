@@ -33,6 +33,8 @@ struct span tag_rules_source_name(const struct tag_rules *rules, size_t rule); /
 const char *tag_rules_source_kind(const struct tag_rules *rules, size_t rule);
 /* The tag value of a policy index that a decision gave. */
 struct span tag_rules_value(const struct tag_rules *rules, size_t rule, uint8_t policy);
+/* The tag as a member of baggage: header in lower case, '=', value encoded. */
+struct span tag_rules_member(const struct tag_rules *rules, size_t rule, uint8_t policy);
 /* The rule as written. */
 const struct tag_rule_manifest *tag_rules_manifest(const struct tag_rules *rules, size_t rule);
 /* Remainders: from <= remainder < to. */
@@ -105,9 +107,17 @@ void tag_rules_decide_id(const struct tag_rules *rules, struct span id,
 			 struct tag_decision *ret_decision);
 
 /*
- * True if `name` is a tag header of any rule in any spelling that an upstream might take for it:
- * any case, '_' for '-'. Such fields from clients are removed.
+ * True if `name` is a tag header of any rule in any spelling that a server might take for it: any
+ * case, and any bytes for those that are neither letters nor digits. Such fields from clients are
+ * removed.
  */
 bool tag_rules_owns_header(const struct tag_rules *rules, struct span name);
 /* False: none of the `names` (http_names_may_hold) is a tag header. */
 bool tag_rules_may_own(const struct tag_rules *rules, uint64_t names);
+/*
+ * True if a library for baggage might read a key out of this member that is a tag header or starts
+ * with one (see spelling_starts_in, which says what `scratch` is for). The same for a field's name
+ * with '%' or '+' in it.
+ */
+bool tag_rules_owns_member(const struct tag_rules *rules, struct span member,
+			   struct buffer *scratch);

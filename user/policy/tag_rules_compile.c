@@ -3,6 +3,7 @@
 
 #include "base/array.h"
 #include <lanetag/ruleset_index.h>
+#include "policy/baggage.h"
 #include "policy/tag_rules_internal.h"
 
 /* Where compilation stands: one rule of one plug-in. */
@@ -19,19 +20,29 @@ static void complain(const struct compiler *compiler, struct source_place place,
 			"%s", what);
 }
 
-/* For a quick look whether a name can be this one, in any case and with '_' for '-'. */
+/* The bytes that may take a byte's place in a name which a server reads as the same. */
+static struct span bytes_like(const char *byte)
+{
+	struct span alone = {byte, 1}, others = span_of("!#$%&'*+-.^_`|~");
+
+	return memchr(others.data, *byte, others.length) ? others : alone;
+}
+
+/* For a look whether a name is this one in any spelling, and a quick one whether it can be. */
 static void note_header(struct tag_rules *rules, struct span header)
 {
-	static const char spellings[2] = {'-', '_'};
-	char first = header.data[0], last = header.data[header.length - 1];
+	struct span first = bytes_like(&header.data[0]);
+	struct span last = bytes_like(&header.data[header.length - 1]);
 
 	rules->header_lengths |= UINT64_C(1) << (header.length & 63);
-	for (size_t i = 0; i < 4; i++) {
-		char one = first == '-' || first == '_' ? spellings[i & 1] : first;
-		char other = last == '-' || last == '_' ? spellings[i >> 1] : last;
+	for (size_t i = 0; i < first.length * last.length; i++) {
+		unsigned char one = (unsigned char)first.data[i % first.length];
+		unsigned char other = (unsigned char)last.data[i / first.length];
 
 		rules->header_names |= UINT64_C(1) << HTTP_NAME_HASH(one, other, header.length);
 	}
+	spelling_set_add(&rules->header_spellings, header);
+	spelling_set_add_start(&rules->header_starts, header);
 }
 
 /* The source's index, added if it is new; -1: there are too many. */
@@ -166,6 +177,32 @@ static void compile_policies(const struct compiler *compiler,
 				 "can never match: earlier policies hold all its remainders");
 	}
 	rule->untagged_lane = rules->next_lane++;
+}
+
+/* The text moves while it grows: its parts are cut out once it is complete. */
+static void write_members(const struct compiler *compiler)
+{
+	struct tag_rules *rules = compiler->rules;
+	struct buffer *text = &rules->members_text;
+	const char *at;
+
+	for (size_t i = 0; i < rules->ruleset.rule_count; i++) {
+		for (uint8_t j = 0; j < rules->ruleset.rules[i].policy_count; j++) {
+			size_t before = text->length;
+
+			baggage_append_member(rules->headers[i], rules->values[i][j], text);
+			rules->members[i][j].length = text->length - before;
+		}
+	}
+	if (text->failed)
+		complain(compiler, (struct source_place){0}, NULL, "out of memory");
+	at = text->data;
+	for (size_t i = 0; i < rules->ruleset.rule_count; i++) {
+		for (uint8_t j = 0; j < rules->ruleset.rules[i].policy_count; j++) {
+			rules->members[i][j].data = at;
+			at += rules->members[i][j].length;
+		}
+	}
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -309,6 +346,7 @@ int tag_rules_compile(const struct manifest_set *manifests, uint32_t generation,
 		compiler.resource = NULL;
 		free(title);
 	}
+	write_members(&compiler);
 	if (diagnostics->error_count != errors) {
 		tag_rules_free(rules);
 		return -1;

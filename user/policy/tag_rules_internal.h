@@ -2,6 +2,7 @@
 #pragma once
 /* What compiling and deciding share; of this room only. */
 #include "manifest/wasm_plugin.h"
+#include "policy/spelling.h"
 #include "policy/tag_rules.h"
 
 /* Ids of include and exclude lists, sorted by listed_id_compare. */
@@ -21,7 +22,10 @@ struct tag_rules {
 	const struct tag_rule_manifest *manifests[LANETAG_MAX_RULES];
 	struct span headers[LANETAG_MAX_RULES];
 	struct span values[LANETAG_MAX_RULES][LANETAG_MAX_POLICIES];
+	struct span members[LANETAG_MAX_RULES][LANETAG_MAX_POLICIES]; /* parts of members_text */
+	struct buffer members_text;
 	struct listed_ids listed[LANETAG_MAX_RULES];
+	struct spelling_set header_spellings, header_starts;
 	uint64_t header_lengths; /* bit n: some tag header's length is n modulo 64 */
 	uint64_t header_names;	 /* http_names_may_hold, of every spelling */
 	uint8_t source_hashes[LANETAG_MAX_SOURCES]; /* http_name_hash */
@@ -37,5 +41,5 @@ static inline int listed_id_compare(struct span a, struct span b)
 	return memcmp(a.data, b.data, a.length);
 }
 
-/* Equal but for case and '_' for '-'. */
+/* Of one spelling: a server may take one for the other. */
 bool tag_headers_alike(struct span a, struct span b);

@@ -12,14 +12,14 @@ static unsigned ways_of(const struct request *request, struct span name)
 	return propagation_ways(request->configuration->propagation, name, request->source_labels);
 }
 
-/* Adds a field unless it is there. Without room it is left out, as is everything after it. */
-static void add_field(struct request *request, struct span name, struct span value)
+/* Adds a field unless it is there, or `kept` places beside those for others are all that is left. */
+static void add_field(struct request *request, struct span name, struct span value, size_t kept)
 {
 	struct span present;
 
 	if (http_edit_get(&request->edit, name, &present))
 		return;
-	if (request->edit.added_count + PLACES_FOR_OTHERS >= HTTP_EDIT_MAX_ADDED ||
+	if (request->edit.added_count + PLACES_FOR_OTHERS + kept >= HTTP_EDIT_MAX_ADDED ||
 	    http_edit_add(&request->edit, name, value)) {
 		statistics_count(&request->statistics->tags_dropped);
 		return;
@@ -50,54 +50,85 @@ static enum correlation_outcome by_header(struct request *request)
 }
 
 /* Never a field that frames or names the host. */
-static enum correlation_outcome restore_member(struct request *request, enum propagation_way way,
-					       const struct baggage_member *member)
+static bool travels(const struct request *request, enum propagation_way way, struct span name)
+{
+	return http_field_kind(name) == HTTP_FIELD_OTHER && !request_is_baggage_name(name) &&
+	       ways_of(request, name) & PROPAGATION_WAY(way);
+}
+
+/* False: the value cannot be read. */
+static bool restore_member(struct request *request, const struct baggage_member *member,
+			   size_t kept)
 {
 	size_t start = request->values.length;
 
-	if (http_field_kind(member->key) != HTTP_FIELD_OTHER ||
-	    request_is_baggage_name(member->key) ||
-	    !(ways_of(request, member->key) & PROPAGATION_WAY(way)))
-		return CORRELATION_NOTHING;
 	if (baggage_decode(member->value, &request->values)) {
 		statistics_count(&request->statistics->baggage_malformed);
-		return CORRELATION_NOTHING;
+		return false;
 	}
 	add_field(request, member->key,
-		  (struct span){request->values.data + start, request->values.length - start});
-	return request_owns_tag(request, member->key) ? CORRELATION_DECIDED : CORRELATION_FOUND;
+		  (struct span){request->values.data + start, request->values.length - start},
+		  kept);
+	return true;
 }
 
-enum correlation_outcome correlation_restore_baggage(struct request *request,
-						     enum propagation_way way, struct span baggage)
+/* The members that are tags of our rules: before all others, so that they have room. */
+static enum correlation_outcome restore_tags(struct request *request, enum propagation_way way,
+					     struct span baggage)
 {
 	enum correlation_outcome outcome = CORRELATION_NOTHING;
 	struct baggage_member member;
 	int result;
 
 	while ((result = baggage_next(&baggage, &member))) {
-		if (result < 0) {
+		if (result < 0)
 			statistics_count(&request->statistics->baggage_malformed);
-			continue;
-		}
-		enum correlation_outcome restored = restore_member(request, way, &member);
-		if (restored > outcome)
-			outcome = restored;
+		else if (request_owns_tag(request, member.key) &&
+			 travels(request, way, member.key) && restore_member(request, &member, 0))
+			outcome = CORRELATION_DECIDED;
 	}
 	return outcome;
 }
 
-static enum correlation_outcome by_baggage(struct request *request)
+static enum correlation_outcome restore_others(struct request *request, enum propagation_way way,
+					       struct span baggage, size_t kept)
 {
 	enum correlation_outcome outcome = CORRELATION_NOTHING;
+	struct baggage_member member;
+	int result;
 
-	for (size_t i = 0; i < request->head.field_count; i++) {
-		if (!request_is_baggage(&request->head.fields[i]))
-			continue;
-		enum correlation_outcome restored = correlation_restore_baggage(
-			request, PROPAGATION_BAGGAGE, request->head.fields[i].value);
-		if (restored > outcome)
-			outcome = restored;
+	while ((result = baggage_next(&baggage, &member))) {
+		if (result > 0 && travels(request, way, member.key) &&
+		    !request_owns_tag(request, member.key) &&
+		    restore_member(request, &member, kept))
+			outcome = CORRELATION_FOUND;
+	}
+	return outcome;
+}
+
+static enum correlation_outcome larger(enum correlation_outcome one, enum correlation_outcome other)
+{
+	return one > other ? one : other;
+}
+
+static enum correlation_outcome by_baggage(struct request *request)
+{
+	const struct http_request_head *head = &request->head;
+	enum correlation_outcome outcome = CORRELATION_NOTHING;
+
+	if (!http_names_may_hold(head->names, request_baggage_name))
+		return outcome;
+	for (size_t i = 0; i < head->field_count; i++) {
+		if (request_is_baggage(&head->fields[i]))
+			outcome = larger(outcome, restore_tags(request, PROPAGATION_BAGGAGE,
+							       head->fields[i].value));
+	}
+	/* A further way may have the tags. */
+	size_t kept = outcome == CORRELATION_DECIDED ? 0 : tag_rules_count(request->rules);
+	for (size_t i = 0; i < head->field_count; i++) {
+		if (request_is_baggage(&head->fields[i]))
+			outcome = larger(outcome, restore_others(request, PROPAGATION_BAGGAGE,
+								 head->fields[i].value, kept));
 	}
 	return outcome;
 }
@@ -117,7 +148,7 @@ static enum correlation_outcome by_user_id(struct request *request)
 		outcome = CORRELATION_DECIDED;
 		if (decision->policy != LANETAG_POLICY_NONE)
 			add_field(request, tag_rules_header(rules, i),
-				  tag_rules_value(rules, i, decision->policy));
+				  tag_rules_value(rules, i, decision->policy), 0);
 	}
 	return outcome;
 }
@@ -147,8 +178,9 @@ static enum correlation_outcome take_cause(struct request *request, enum propaga
 		return CORRELATION_NOTHING;
 	/* There is room: see reserve_values in request.c. */
 	buffer_append(&request->values, tags->text, tags->length);
-	correlation_restore_baggage(request, way,
-				    (struct span){request->values.data + start, tags->length});
+	struct span baggage = {request->values.data + start, tags->length};
+	restore_tags(request, way, baggage);
+	restore_others(request, way, baggage, 0);
 	return CORRELATION_DECIDED;
 }
 

@@ -23,11 +23,3 @@ enum correlation_outcome {
  * source_labels and decision are known.
  */
 void correlation_restore_tags(struct request *request);
-
-/*
- * For ways that find tags as baggage text: gives each of its members back that travels by this way
- * and is not there yet. CORRELATION_DECIDED, if one is a tag of our rules; NOTHING, if none
- * travels. `baggage` must live as long as the request's edit, and have at most BAGGAGE_MAX_BYTES.
- */
-enum correlation_outcome correlation_restore_baggage(struct request *request,
-						     enum propagation_way way, struct span baggage);

@@ -249,14 +249,11 @@ static bool is_idempotent(struct span method)
 	return false;
 }
 
-/* Baggage has no place in trailers: there it can only be a way around the removal of tags. */
 static bool leaves_out_trailer(void *context, struct span name)
 {
 	struct exchange *exchange = context;
-	const struct tag_rules *rules = exchange->lease->configuration->tag_rules;
 
-	if (!span_equal_ignore_case(name, span_of("baggage")) &&
-	    !tag_rules_owns_header(rules, name))
+	if (!request_is_forged_trailer(exchange->lease->configuration->tag_rules, name))
 		return false;
 	statistics_count(&exchange->worker->statistics.forged_tags_removed);
 	return true;

@@ -7,8 +7,6 @@
 #include "proxy/correlation.h"
 #include "proxy/forwarding.h"
 
-static const struct span baggage_name = {REQUEST_BAGGAGE, sizeof(REQUEST_BAGGAGE) - 1};
-
 static const struct request_verdict all_is_well = {0, NULL};
 static const struct request_verdict too_many_fields = {431, "no room for another header field"};
 static const struct request_verdict no_memory = {503, "out of memory"};
@@ -17,104 +15,14 @@ static const struct request_verdict encoded_nul = {400, "%00 in the path"};
 /*
  * Spans of `values` stand in the edit, so it must not move once something was written to it: room
  * for all that one request can need is made first. Restored tags and members that are kept are no
- * longer than the baggage that came, or than BAGGAGE_MAX_BYTES where it was looked up, and so on.
+ * longer than the baggage that came, or than BAGGAGE_MAX_BYTES where it was looked up; a member is
+ * looked at decoded; a value encodes to three times its size at most; and so on.
  */
 static bool reserve_values(struct request *request)
 {
 	buffer_clear(&request->values);
 	return buffer_reserve(&request->values,
 			      4 * request->head.length + 5 * BAGGAGE_MAX_BYTES + 1024) != NULL;
-}
-
-/* The member's key as it stands, or decoded: an application may write it anew, decoded. */
-static bool is_tag_member(struct request *request, struct span key)
-{
-	size_t start = request->values.length;
-
-	if (!memchr(key.data, '%', key.length))
-		return request_owns_tag(request, key);
-	bool is_tag = baggage_decode(key, &request->values) == 0 &&
-		      request_owns_tag(request, (struct span){request->values.data + start,
-							      request->values.length - start});
-	request->values.length = start;
-	return is_tag;
-}
-
-/* True if a member of this baggage is a tag. */
-static bool baggage_has_tag(struct request *request, struct span baggage)
-{
-	struct baggage_member member;
-	int result;
-
-	while ((result = baggage_next(&baggage, &member))) {
-		if (result > 0 && is_tag_member(request, member.key))
-			return true;
-	}
-	return false;
-}
-
-static struct span text_since(const struct buffer *buffer, size_t start)
-{
-	return (struct span){buffer->data + start, buffer->length - start};
-}
-
-/* Appends a member behind what stands from `start` on. */
-static void append_member(struct buffer *out, size_t start, struct span member)
-{
-	if (out->length > start)
-		buffer_append_byte(out, ',');
-	buffer_append_span(out, member);
-}
-
-/* Takes a baggage field out; its members that are no tags go behind the text from `start` on. */
-static void remove_baggage_tags(struct request *request, size_t field, size_t start)
-{
-	struct span rest = request->head.fields[field].value;
-	struct baggage_member member;
-	int result;
-
-	while ((result = baggage_next(&rest, &member))) {
-		if (result < 0)
-			statistics_count(&request->statistics->baggage_malformed);
-		else if (is_tag_member(request, member.key))
-			statistics_count(&request->statistics->forged_tags_removed);
-		else
-			append_member(&request->values, start, member.whole);
-	}
-	http_edit_remove(&request->edit, field);
-}
-
-static bool may_have_tags(const struct request *request)
-{
-	uint64_t names = request->head.names;
-
-	return tag_rules_may_own(request->configuration->tag_rules, names) ||
-	       tag_rules_may_own(request->rules, names) || http_names_may_hold(names, baggage_name);
-}
-
-/* However many fields bear forged members, what is left of them is one: a head has room for it. */
-struct request_verdict request_remove_forged_tags(struct request *request)
-{
-	size_t start = request->values.length;
-
-	if (!may_have_tags(request))
-		return all_is_well;
-	for (size_t i = 0; i < request->head.field_count; i++) {
-		const struct http_field *field = &request->head.fields[i];
-
-		if (field->kind != HTTP_FIELD_OTHER)
-			continue;
-		if (request_owns_tag(request, field->name)) {
-			http_edit_remove(&request->edit, i);
-			statistics_count(&request->statistics->forged_tags_removed);
-		} else if (request_is_baggage(field) && baggage_has_tag(request, field->value)) {
-			remove_baggage_tags(request, i, start);
-		}
-	}
-	if (request->values.length > start &&
-	    http_edit_add(&request->edit, baggage_name, text_since(&request->values, start)))
-		return too_many_fields;
-	return all_is_well;
 }
 
 /* Whether kernel and agent say the same of a rule; LANETAG_POLICY_UNKNOWN says nothing. */
@@ -195,138 +103,6 @@ struct request_verdict request_inject_tags(struct request *request)
 				  tag_rules_value(rules, i, policy)))
 			return too_many_fields;
 	}
-	return all_is_well;
-}
-
-#define MAXIMUM_OWN_MEMBERS 64
-
-/* What propagates of one request: effective fields, each name once. */
-struct own_members {
-	size_t count;
-	const struct http_field *fields[MAXIMUM_OWN_MEMBERS];
-};
-
-static bool is_own_member(const struct own_members *own, struct span key)
-{
-	for (size_t i = 0; i < own->count; i++) {
-		if (span_equal_ignore_case(own->fields[i]->name, key))
-			return true;
-	}
-	return false;
-}
-
-static void collect_member(const struct request *request, const struct http_field *field,
-			   const struct labels *destination, struct own_members *own)
-{
-	if (own->count < MAXIMUM_OWN_MEMBERS && field->kind == HTTP_FIELD_OTHER &&
-	    propagation_matches(request->configuration->propagation, field->name, destination) &&
-	    !request_is_baggage(field) && !is_own_member(own, field->name))
-		own->fields[own->count++] = field;
-}
-
-static void collect_members(const struct request *request, const struct labels *destination,
-			    struct own_members *own)
-{
-	const struct http_edit *edit = &request->edit;
-
-	own->count = 0;
-	for (size_t i = 0; i < request->head.field_count; i++) {
-		if (!http_edit_is_removed(edit, i))
-			collect_member(request, &request->head.fields[i], destination, own);
-	}
-	for (size_t i = 0; i < edit->added_count; i++)
-		collect_member(request, &edit->added[i], destination, own);
-}
-
-/* Others' members, in order, into `out`; gives how many. */
-static size_t copy_members(const struct request *request, const struct own_members *own,
-			   struct span baggage, size_t start, struct buffer *out)
-{
-	struct baggage_member member;
-	size_t count = 0;
-	int result;
-
-	while ((result = baggage_next(&baggage, &member))) {
-		/* A hop has counted it where it looked for tags. */
-		if (result < 0 && request->listener->kind == MESH_LISTENER_GATEWAY)
-			statistics_count(&request->statistics->baggage_malformed);
-		if (result < 0 || is_own_member(own, member.key))
-			continue;
-		append_member(out, start, member.whole);
-		count++;
-	}
-	return count;
-}
-
-static size_t copy_others_members(const struct request *request, const struct own_members *own,
-				  size_t start, struct buffer *out)
-{
-	const struct http_edit *edit = &request->edit;
-	size_t count = 0;
-
-	for (size_t i = 0; i < request->head.field_count; i++) {
-		if (request_is_baggage(&request->head.fields[i]) && !http_edit_is_removed(edit, i))
-			count += copy_members(request, own, request->head.fields[i].value, start,
-					      out);
-	}
-	for (size_t i = 0; i < edit->added_count; i++) {
-		if (request_is_baggage(&edit->added[i]))
-			count += copy_members(request, own, edit->added[i].value, start, out);
-	}
-	return count;
-}
-
-static void append_own_member(struct buffer *out, size_t start, const struct http_field *field)
-{
-	if (out->length > start)
-		buffer_append_byte(out, ',');
-	for (size_t i = 0; i < field->name.length; i++)
-		buffer_append_byte(out, ascii_lower(field->name.data[i]));
-	buffer_append_byte(out, '=');
-	baggage_encode(field->value, out);
-}
-
-struct request_verdict request_propagate(struct request *request, const struct labels *destination)
-{
-	struct buffer *out = &request->values;
-	size_t start = out->length;
-	struct own_members own;
-
-	if (propagation_is_empty(request->configuration->propagation))
-		return all_is_well;
-	collect_members(request, destination, &own);
-	if (own.count == 0)
-		return all_is_well;
-	size_t members = copy_others_members(request, &own, start, out);
-	bool overflow = false;
-	for (size_t i = 0; i < own.count; i++) {
-		size_t before = out->length;
-
-		/*
-		 * A value encodes to at most three times its size: the room that was made holds it.
-		 */
-		if (out->length - start + own.fields[i]->name.length + 2 +
-			    3 * own.fields[i]->value.length >
-		    3 * BAGGAGE_MAX_BYTES) {
-			overflow = true;
-			continue;
-		}
-		append_own_member(out, start, own.fields[i]);
-		if (out->length - start > BAGGAGE_MAX_BYTES || members >= BAGGAGE_MAX_MEMBERS) {
-			out->length = before;
-			overflow = true;
-		} else {
-			members++;
-		}
-	}
-	if (out->failed)
-		return no_memory;
-	/* No request fails for what only later hops would need. */
-	if (request->edit.added_count >= HTTP_EDIT_MAX_ADDED ||
-	    http_edit_set(&request->edit, baggage_name, text_since(out, start)))
-		overflow = true;
-	if (overflow)
-		statistics_count(&request->statistics->baggage_overflows);
 	return all_is_well;
 }
 
@@ -427,10 +203,9 @@ struct request_verdict request_tag_and_route(struct request *request,
 	if (verdict.status)
 		return verdict;
 	if (request->listener->kind == MESH_LISTENER_GATEWAY) {
-		verdict = request_remove_forged_tags(request);
+		request_remove_forged_tags(request);
 		request_decide(request, mark);
-		if (!verdict.status)
-			verdict = request_inject_tags(request);
+		verdict = request_inject_tags(request);
 	} else {
 		find_caller(request);
 		tag_rules_decide_ids(request->rules, &request->ids, &request->decision);
@@ -488,10 +263,8 @@ struct request_verdict request_prepare(struct request *request)
 	const struct mesh_cluster *cluster = request->route.cluster;
 	const struct labels *destination =
 		cluster && cluster->endpoint_count ? cluster->endpoints[0].labels : NULL;
-	verdict = request_propagate(request, destination);
 
-	if (verdict.status)
-		return verdict;
+	request_propagate(request, destination);
 	if (http_edit_remove_hop_by_hop(&request->edit) || forwarding_add_fields(request))
 		return too_many_fields;
 	return request->values.failed ? no_memory : all_is_well;

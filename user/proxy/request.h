@@ -70,11 +70,26 @@ struct request_verdict request_tag_and_route(struct request *request,
  */
 struct request_verdict request_prepare(struct request *request);
 
-/* The steps, each on its own (tests). */
-struct request_verdict request_remove_forged_tags(struct request *request);
+/* The steps, each on its own. */
 void request_decide(struct request *request, const struct lanetag_mark *mark);
 struct request_verdict request_inject_tags(struct request *request);
-struct request_verdict request_propagate(struct request *request, const struct labels *destination);
+
+/*
+ * At the edge (forged_tags.c): takes out what a client sent that anything behind could take for a
+ * tag, and writes the baggage anew, as one field, from the members that are left: strictly valid
+ * ones of others, byte for byte and in their order. There is always room for it.
+ */
+void request_remove_forged_tags(struct request *request);
+/*
+ * True if what reads `text` as members of baggage may find a tag there (tag_rules_owns_member), by
+ * the rules in force or by those that this request is decided by.
+ */
+bool request_reads_as_tag(struct request *request, struct span text);
+/*
+ * Writes what propagates to a workload with these labels into the baggage (propagate.c): our tags,
+ * then other fields, then others' members. What has no room is counted; no request fails for it.
+ */
+void request_propagate(struct request *request, const struct labels *destination);
 
 /* A tag by the rules in force, or by those that this request is decided by. */
 static inline bool request_owns_tag(const struct request *request, struct span name)
@@ -85,11 +100,19 @@ static inline bool request_owns_tag(const struct request *request, struct span n
 	       (request->rules != in_force && tag_rules_owns_header(request->rules, name));
 }
 
+/*
+ * True of a client's trailer that must not pass the edge: tag headers in any spelling, and baggage,
+ * which has no place there.
+ */
+bool request_is_forged_trailer(const struct tag_rules *rules, struct span name);
+
 #define REQUEST_BAGGAGE "baggage"
+
+static const struct span request_baggage_name = {REQUEST_BAGGAGE, sizeof(REQUEST_BAGGAGE) - 1};
 
 static inline bool request_is_baggage_name(struct span name)
 {
-	return span_equal_ignore_case(name, (struct span){REQUEST_BAGGAGE, 7});
+	return span_equal_ignore_case(name, request_baggage_name);
 }
 
 static inline bool request_is_baggage(const struct http_field *field)

@@ -42,8 +42,9 @@ struct proxy_statistics {
 	uint64_t tags_dropped;	      /* on hops, where a head had no room for them */
 	uint64_t causes_ambiguous;    /* on hops, ids that several requests brought to the pod */
 	uint64_t propagated_by[PROPAGATION_WAYS + 1]; /* requests at hops; the last: by nothing */
-	uint64_t baggage_malformed; /* members dropped: broken escapes or bytes no field may hold */
-	uint64_t baggage_overflows; /* requests whose own members had no room */
+	uint64_t baggage_malformed; /* members dropped: not of the grammar, or not to be decoded */
+	uint64_t baggage_overflows; /* requests whose baggage had no room for some member */
+	uint64_t baggage_members_dropped; /* those members */
 	uint64_t no_host;
 	uint64_t no_match;
 	uint64_t no_endpoint;

@@ -100,25 +100,44 @@ def who_sends_two_ids_has_no_tags_of_either():
         assert hop().ask(*[f"x-user-id: {user}" for user in fields]).all("appver-a") == []
 
 
-def baggage_over_the_bytes_goes_on_without_the_tags():
+OURS = ["appver-a=v2", "appver-b=v3"]
+
+
+def a_member_over_the_bytes_leaves_the_tags_their_room():
     for way in (gateway, hop):
-        value = "k=" + "v" * 9000
-        seen, added = counted(lambda: way().ask(f"x-user-id: {TAGGED}", f"baggage: {value}"))
-        assert seen.all("appver-a") == ["v2"] and seen.members() == [value]
-        assert added("baggage_overflows") == 1
+        for size in (4095, 8190, 9000):
+            seen, added = counted(lambda: way().ask(f"x-user-id: {TAGGED}", f"baggage: a=1,k={'v' * size},z=2"))
+            assert seen.all("appver-a") == ["v2"] and seen.members() == OURS + ["a=1", "z=2"]
+            assert added("baggage_overflows") == 1 and added("baggage_members_dropped") == 1
 
 
-def baggage_over_the_members_goes_on_without_the_tags():
+def fields_over_the_bytes_leave_the_tags_their_room():
+    fields = [f"baggage: k{number}={'v' * 2500}" for number in range(4)]
+    for way in (gateway, hop):
+        seen, added = counted(lambda: way().ask(f"x-user-id: {TAGGED}", *fields))
+        assert seen.members()[:2] == OURS and len(seen.members()) == 5
+        assert added("baggage_overflows") == 1 and added("baggage_members_dropped") == 1
+
+
+def members_over_the_limit_are_others():
     for way in (gateway, hop):
         members = [f"k{number}=v" for number in range(200)]
         seen, added = counted(lambda: way().ask(f"x-user-id: {TAGGED}", "baggage: " + ",".join(members)))
-        assert seen.all("appver-a") == ["v2"] and seen.members() == members
-        assert added("baggage_overflows") == 1
+        assert seen.all("appver-a") == ["v2"] and seen.members() == OURS + members[:178]
+        assert added("baggage_overflows") == 1 and added("baggage_members_dropped") == 22
+
+
+def fields_that_propagate_come_behind_the_tags():
+    fields = [f"appver-x{number}: {'v' * 150}" for number in range(64)]
+    for way in (gateway, hop):
+        seen, added = counted(lambda: way().ask(f"x-user-id: {TAGGED}", *fields))
+        assert seen.all("appver-a") == ["v2"] and seen.members()[:2] == OURS
+        assert added("baggage_overflows") == 1 and added("baggage_members_dropped") == 66 - len(seen.members()) > 0
 
 
 def members_that_break_the_rules_are_dropped():
     seen, added = counted(lambda: gateway().ask(f"x-user-id: {TAGGED}", 'baggage: novalue,=v,a b=1,k="q",good=%20v'))
-    assert seen.members() == ["good=%20v", "appver-a=v2", "appver-b=v3"]
+    assert seen.members() == OURS + ["good=%20v"]
     assert added("baggage_malformed") == 4
 
 
@@ -133,7 +152,7 @@ def forged_members_in_every_field_are_removed():
     seen, added = counted(lambda: gateway().ask(
         f"x-user-id: {TAGGED}", *[f"baggage: k{number}=v,appver-a=evil" for number in range(98)]))
     assert seen.all("appver-a") == ["v2"]
-    assert seen.members() == [f"k{number}=v" for number in range(98)] + ["appver-a=v2", "appver-b=v3"]
+    assert seen.members() == OURS + [f"k{number}=v" for number in range(98)]
     assert added("forged_tags_removed") == 98
 
 
@@ -162,8 +181,9 @@ if __name__ == "__main__":
     proxy = Proxy(MANIFESTS, "head-bytes=131072")
     tests = Tests()
     for claim in (ids_of_every_length_are_decided_as_the_rules_say, an_id_that_is_too_long_counts_as_none,
-                  who_sends_two_ids_has_no_tags_of_either, baggage_over_the_bytes_goes_on_without_the_tags,
-                  baggage_over_the_members_goes_on_without_the_tags, members_that_break_the_rules_are_dropped,
+                  who_sends_two_ids_has_no_tags_of_either, a_member_over_the_bytes_leaves_the_tags_their_room,
+                  fields_over_the_bytes_leave_the_tags_their_room, members_over_the_limit_are_others,
+                  fields_that_propagate_come_behind_the_tags, members_that_break_the_rules_are_dropped,
                   a_tag_with_a_broken_escape_is_none, forged_members_in_every_field_are_removed,
                   tags_that_a_head_has_no_room_for_are_dropped, behind_all_that_the_connection_goes_on):
         tests.run(claim)

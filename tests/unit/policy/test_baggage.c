@@ -37,6 +37,31 @@ static void malformed_members_are_told_and_passed(void **state)
 	assert_true(span_equal(member.key, span_of("ok")));
 }
 
+static void strict_members_are_of_the_grammar_to_their_end(void **state)
+{
+	static const struct {
+		const char *member;
+		bool is_strict;
+	} rows[] = {
+		{"a=b", true},		 {"a=", true},	       {"a = b ; p ; q = r", true},
+		{"a=b=c", true},	 {"a=b;p=", true},     {"a=b;p==", true},
+		{"a=b;", false},	 {"a=b;;p", false},    {"a=b;p;", false},
+		{"a=b;=p", false},	 {"a=b;p q", false},   {"a=b;p=q r", false},
+		{"a=b;p=\"q\"", false},	 {"a=b;p=q\\", false}, {"a=b;p=\xa0", false},
+		{"a=b;\xc3\xa9", false}, {"a=b;p\x01", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct span rest = span_of(rows[i].member);
+		struct baggage_member member;
+
+		assert_int_equal(baggage_next(&rest, &member), 1);
+		if (baggage_is_strict(&member) != rows[i].is_strict)
+			fail_msg("%s", rows[i].member);
+	}
+}
+
 static void values_come_back_as_they_went(void **state)
 {
 	struct span value = span_of("a b,c;d=\"e\"\\%\xc3\xa9");
@@ -70,6 +95,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_are_stepped_through),
 		cmocka_unit_test(malformed_members_are_told_and_passed),
+		cmocka_unit_test(strict_members_are_of_the_grammar_to_their_end),
 		cmocka_unit_test(values_come_back_as_they_went),
 		cmocka_unit_test(what_no_field_may_hold_is_refused),
 	};

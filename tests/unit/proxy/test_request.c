@@ -39,6 +39,9 @@ static const char manifests[] =
 	"    headers: {request: {set: {x-forwarded-for: 10.0.0.7, via: mine}}}\n"
 	"    route: [{destination: {host: app},"
 	" headers: {request: {set: {x-forwarded-proto: https, x-request-id: '7'}}}}]\n"
+	"  - match: [{headers: {x-case: {exact: tags}}}]\n"
+	"    headers: {request: {remove: [appver-a], set: {appver-c: 'other,one'}}}\n"
+	"    route: [{destination: {host: app}}]\n"
 	"  - {route: [{destination: {host: app}}]}\n"
 	"---\n"
 	"apiVersion: v1\n"
@@ -101,11 +104,68 @@ static void forged_baggage_in_many_fields_fails_no_request(void **state)
 	buffer_append_byte(&fields, '\0');
 	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, fields.data).status, 0);
 	assert_lacks(stage, "evil");
-	assert_has(stage, "k0=v,k1=v,");
-	assert_has(stage, ",k97=v,appver-a=v2,appver-c=v3\r\n");
+	assert_has(stage, "baggage: appver-a=v2,appver-c=v3,k0=v,k1=v,");
+	assert_has(stage, ",k97=v\r\n");
 	assert_int_equal(stage->statistics.forged_tags_removed, 98);
 	assert_int_equal(stage->statistics.baggage_overflows, 0);
 	buffer_free(&fields);
+}
+
+static void others_members_pass_the_edge_byte_for_byte(void **state)
+{
+	struct stage *stage = *state;
+
+	run(stage, MESH_LISTENER_GATEWAY, NULL,
+	    "baggage: k = v ; p = 1;q , z=%zz,,k=2,appver=1\r\nbaggage: appver-a=evil\r\n"
+	    "BAGGAGE: a=b;appver-c=evil,x=%2Cy,a=b=c, caf%C3%A9=;r\r\n");
+	assert_has(stage,
+		   "baggage: k = v ; p = 1;q,z=%zz,k=2,appver=1,x=%2Cy,a=b=c,caf%C3%A9=;r\r\n");
+	assert_int_equal(stage->statistics.forged_tags_removed, 2);
+	assert_int_equal(stage->statistics.baggage_malformed, 0);
+	run(stage, MESH_LISTENER_GATEWAY, NULL, "baggage: ;x=y, novalue\r\n");
+	assert_lacks(stage, "baggage");
+	assert_int_equal(stage->statistics.baggage_malformed, 2);
+}
+
+static void field_names_that_servers_take_for_a_tag_are_removed(void **state)
+{
+	static const char *const names[] = {
+		"appver.c",  "appver~c",    "appver'c",	 "APPVER_C",	 "appver|c",
+		"appver%c",  "appver+c",    "appver!c",	 "appver%2Dc",	 "%61ppver-c",
+		"appver-c+", "appver-c%20", "+appver-c", "appver-c%3Dx", "%61ppver%252dc"};
+	struct stage *stage = *state;
+	char fields[100];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(fields, sizeof(fields), "x-user-id: 0001\r\n%s: evil\r\n", names[i]);
+		assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, fields).status, 0);
+		assert_lacks(stage, "evil");
+		assert_lacks(stage, "baggage");
+		assert_int_equal(stage->statistics.forged_tags_removed, 1);
+	}
+}
+
+static void fields_like_a_tag_stay_and_propagate(void **state)
+{
+	struct stage *stage = *state;
+
+	run(stage, MESH_LISTENER_GATEWAY, NULL,
+	    "x-user-id: 0001\r\nappver-color: blue\r\nappverc: 1\r\nx%20y: 2\r\n"
+	    "appver-x: a,appver-c=evil\r\n");
+	assert_has(stage, "appver-color: blue\r\nappverc: 1\r\nx%20y: 2\r\n");
+	/* A value that is a tag once decoded is nobody's. */
+	assert_has(stage, "baggage: appver-color=blue,appverc=1\r\n");
+	assert_int_equal(stage->statistics.forged_tags_removed, 1);
+}
+
+static void what_a_route_makes_of_a_tag_goes_into_the_baggage(void **state)
+{
+	struct stage *stage = *state;
+
+	run(stage, MESH_LISTENER_GATEWAY, NULL, "x-user-id: 0005\r\nx-case: tags\r\n");
+	assert_has(stage, "appver-c: other,one\r\n");
+	assert_has(stage, "baggage: appver-c=other%2Cone\r\n");
+	assert_lacks(stage, "appver-a");
 }
 
 static void malformed_members_of_clients_are_dropped_and_counted(void **state)
@@ -118,24 +178,47 @@ static void malformed_members_of_clients_are_dropped_and_counted(void **state)
 				 .status,
 			 0);
 	/* A broken escape of another's member is his. */
-	assert_has(stage, "baggage: k=v,z=%zz,appver-a=v2,appver-c=v3\r\n");
+	assert_has(stage, "baggage: appver-a=v2,appver-c=v3,k=v,z=%zz\r\n");
 	assert_int_equal(stage->statistics.baggage_malformed, 5);
 }
 
-static void members_beyond_the_limit_leave_no_room_for_tags(void **state)
+static void members_beyond_the_limit_are_others(void **state)
 {
 	struct stage *stage = *state;
 	struct buffer fields = {0};
 
 	buffer_append_text(&fields, "x-user-id: 0005\r\nbaggage: k0=v");
-	for (int i = 1; i < 179; i++)
+	for (int i = 1; i < 180; i++)
 		buffer_printf(&fields, ",k%d=v", i);
 	buffer_append_text(&fields, "\r\n");
 	buffer_append_byte(&fields, '\0');
 	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, fields.data).status, 0);
-	assert_has(stage, ",k178=v,appver-a=v2\r\n"); /* the 180th */
+	assert_has(stage, "baggage: appver-a=v2,appver-c=v3,k0=v,k1=v,");
+	assert_has(stage, ",k177=v\r\n"); /* the 180th */
 	assert_has(stage, "appver-c: v3\r\n");
 	assert_int_equal(stage->statistics.baggage_overflows, 1);
+	assert_int_equal(stage->statistics.baggage_members_dropped, 2);
+	buffer_free(&fields);
+}
+
+static void fields_beyond_the_limit_are_others(void **state)
+{
+	struct stage *stage = *state;
+	struct buffer fields = {0};
+
+	buffer_append_text(&fields, "x-user-id: 0005\r\n");
+	for (int i = 0; i < 90; i++)
+		buffer_printf(&fields, "appver-x%d: %080d\r\n", i, i);
+	buffer_append_byte(&fields, '\0');
+	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, fields.data).status, 0);
+	assert_has(stage, "appver-a: v2\r\n");
+	assert_has(stage, "appver-x89: 0");
+	assert_has(stage, "baggage: appver-a=v2,appver-c=v3,appver-x0=0");
+	assert_lacks(stage, "appver-x89=");
+	assert_int_equal(stage->statistics.baggage_overflows, 1);
+	/* "appver-a=v2,appver-c=v3" and of the others as many as 8192 bytes hold. */
+	assert_int_equal(stage->statistics.baggage_members_dropped,
+			 90 - 10 - (8192 - 23 - 910) / 92);
 	buffer_free(&fields);
 }
 
@@ -182,7 +265,7 @@ static void hops_restore_tags_from_the_baggage(void **state)
 			 0);
 	assert_has(stage, "appver-a: v 2\r\n");
 	assert_has(stage, "appver-c: v3\r\n");
-	assert_has(stage, "a=b,appver-a=v%202,appver-c=v3\r\n");
+	assert_has(stage, "appver-a=v%202,appver-c=v3,a=b\r\n");
 	assert_int_equal(stage->statistics.tags_restored, 2);
 }
 
@@ -213,18 +296,18 @@ static void baggage_that_would_break_the_head_is_dropped(void **state)
 	assert_int_equal(stage->statistics.tags_restored, 0);
 }
 
-static void baggage_without_room_stays_as_it_is(void **state)
+static void a_member_that_leaves_no_room_for_tags_goes(void **state)
 {
 	struct stage *stage = *state;
-	char fields[9000] = "x-user-id: 0005\r\nbaggage: k=";
+	char fields[9000] = "x-user-id: 0005\r\nbaggage: before=1,k=";
 
 	memset(fields + strlen(fields), 'v', 8180);
-	strcat(fields, "\r\n");
+	strcat(fields, ",behind=2\r\n");
 	assert_int_equal(run(stage, MESH_LISTENER_GATEWAY, NULL, fields).status, 0);
 	assert_has(stage, "appver-a: v2\r\n");
-	assert_lacks(stage, "appver-a=v2");
-	assert_has(stage, "vvvv\r\n");
+	assert_has(stage, "baggage: appver-a=v2,appver-c=v3,before=1,behind=2\r\n");
 	assert_int_equal(stage->statistics.baggage_overflows, 1);
+	assert_int_equal(stage->statistics.baggage_members_dropped, 1);
 }
 
 static void forwarding_fields_are_added(void **state)
@@ -278,13 +361,18 @@ int main(void)
 		CLAIM(users_get_the_seeds_tags),
 		CLAIM(clients_cant_choose_their_lane),
 		CLAIM(forged_baggage_in_many_fields_fails_no_request),
+		CLAIM(others_members_pass_the_edge_byte_for_byte),
+		CLAIM(field_names_that_servers_take_for_a_tag_are_removed),
+		CLAIM(fields_like_a_tag_stay_and_propagate),
+		CLAIM(what_a_route_makes_of_a_tag_goes_into_the_baggage),
 		CLAIM(malformed_members_of_clients_are_dropped_and_counted),
-		CLAIM(members_beyond_the_limit_leave_no_room_for_tags),
+		CLAIM(members_beyond_the_limit_are_others),
+		CLAIM(fields_beyond_the_limit_are_others),
 		CLAIM(the_kernels_mark_is_counted_by_whether_it_agrees),
 		CLAIM(hops_restore_tags_from_the_baggage),
 		CLAIM(a_tag_that_the_application_set_itself_is_kept),
 		CLAIM(baggage_that_would_break_the_head_is_dropped),
-		CLAIM(baggage_without_room_stays_as_it_is),
+		CLAIM(a_member_that_leaves_no_room_for_tags_goes),
 		CLAIM(forwarding_fields_are_added),
 		CLAIM(forwarding_fields_of_the_route_stay_as_it_wants_them),
 		CLAIM(a_head_without_room_for_the_tags_is_refused),
