@@ -67,7 +67,7 @@ start_app() { # APP VERSION
 
 start_agent() { # OPTION…
   start node agent "$build/lanetag" run --config "$manifests" --admin "$ADMIN" --pin-directory "$pins" \
-    --interface '*' "$@"
+    --interface '*' --control "$work/agent.sock" "$@"
 }
 
 apply() { # FILE…

@@ -72,7 +72,7 @@ class Party:
         kernel = ["--interface", "lo", "--pin-directory", f"/sys/fs/bpf/lanetag-bench-{os.getpid()}"] \
             if self.name == LANETAG_KERNEL else ["--no-kernel"]
         return [f"{BUILD}/lanetag", "run", "--config", self.configuration("lanetag.yaml"), "--workers", "1",
-                "--admin", "", "--log-level", "warning", *kernel]
+                "--admin", "", "--control", "", "--log-level", "warning", *kernel]
 
     def start(self):
         if self.name == DIRECT:

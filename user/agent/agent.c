@@ -18,10 +18,12 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/ports.h"
 #include "version.h"
 
 /* What the log held back is told after this time, even if nothing more happens. */
 #define LOG_REPORT_MS 5000
+#define REPAIR_MS 5000
 #define CONTROL_FIRST 4 /* of what the steering thread waits for */
 
 static void take_snapshot(void *context, struct admin_snapshot *snapshot)
@@ -76,7 +78,7 @@ static int start_proxy(struct agent *agent, struct configuration *configuration,
 {
 	struct proxy_options options = agent->options->proxy;
 
-	options.causes = &agent->kernel.causes;
+	options.causes = kernel_side_causes(&agent->kernel);
 	options.interception = agent->kernel.interception;
 	return proxy_start_with_sockets(&options, agent->kernel.tagger, configuration, inherited,
 					&agent->proxy);
@@ -90,21 +92,62 @@ int agent_open_admin(struct agent *agent)
 	return address[0] ? admin_server_start(address, &source, &agent->admin) : 0;
 }
 
+void agent_repair(struct agent *agent)
+{
+	const struct agent_options *options = agent->options;
+	bool impaired = false;
+
+	if (options->admin_address[0] && !agent->admin && agent_open_admin(agent))
+		impaired = true;
+	if (agent->control < 0 && control_open(agent))
+		impaired = true;
+	if (agent->kernel.released) {
+		if (kernel_side_take_back(&agent->kernel, agent->proxy))
+			impaired = true;
+		else
+			kernel_side_tell(&agent->kernel, agent->configuration);
+	}
+	if (impaired)
+		log_warning("after a takeover that failed not all is back",
+			    log_text("admin", agent->admin ? "yes" : "no"),
+			    log_text("control", agent->control >= 0 ? "yes" : "no"),
+			    log_text("kernel", agent->kernel.released ? "no" : "yes"),
+			    log_number("next_try_ms", REPAIR_MS));
+	else
+		log_info("as before the takeover that failed");
+	agent->impaired = impaired;
+	agent->repair_due_ns = clock_now_ns() + REPAIR_MS * UINT64_C(1000000);
+}
+
+/* Refuses to be the second on something before it changes anything. */
+static int check_alone(const struct agent *agent)
+{
+	int error = control_check(agent);
+
+	return error ? error
+		     : ports_check(&agent->options->proxy, agent->configuration->mesh, NULL);
+}
+
 static int start_serving(struct agent *agent, struct handover *handover)
 {
 	int error = control_ask_for_handover(agent, handover);
 
+	if (error == 0)
+		error = check_alone(agent);
+	if (error == 0)
+		error = kernel_side_open(&agent->kernel, agent->options);
 	if (error)
 		return error;
-	kernel_side_open(&agent->kernel, agent->options);
 	kernel_side_tell(&agent->kernel, agent->configuration);
 	error = start_proxy(agent, agent->configuration, &handover->sockets);
+	/* Another agent may have come to listen meanwhile. */
+	if (error == 0)
+		error = ports_check(&agent->proxy->options, agent->configuration->mesh, NULL);
 	if (error == 0)
 		error = agent_open_admin(agent);
-	if (error)
-		return error;
-	control_open(agent);
-	return handover_say_serving(handover);
+	if (error == 0)
+		error = handover_say_serving(handover);
+	return error ? error : control_open(agent);
 }
 
 static int start(struct agent *agent)
@@ -137,8 +180,14 @@ static int poll_timeout_ms(const struct agent *agent)
 {
 	uint64_t now = clock_now_ns(), due = now + LOG_REPORT_MS * 1000000ULL;
 
-	if (agent->changed_ns)
+	if (control_is_handing_over(agent)) {
+		if (handover_due_ns(&agent->heir) < due)
+			due = handover_due_ns(&agent->heir);
+	} else if (agent->changed_ns) {
 		due = agent->quiet_due_ns;
+	}
+	if (agent->impaired && agent->repair_due_ns < due)
+		due = agent->repair_due_ns;
 	if (kernel_side_sweep_due_ns(&agent->kernel) < due)
 		due = kernel_side_sweep_due_ns(&agent->kernel);
 	return due <= now ? 0 : (int)((due - now) / 1000000 + 1);
@@ -153,6 +202,16 @@ static void sweep(struct agent *agent)
 	pthread_mutex_lock(&agent->lock);
 	agent->arrivals_sweep = sweep;
 	pthread_mutex_unlock(&agent->lock);
+}
+
+static void change_configuration(struct agent *agent)
+{
+	if (agent->stopping || control_is_handing_over(agent))
+		return;
+	if (agent->hung_up || (agent->changed_ns && clock_now_ns() >= agent->quiet_due_ns))
+		reload_now(agent);
+	else if (agent->impaired && clock_now_ns() >= agent->repair_due_ns)
+		agent_repair(agent);
 }
 
 static void steer(struct agent *agent)
@@ -180,8 +239,7 @@ static void steer(struct agent *agent)
 		sweep(agent);
 		log_report_suppressed();
 		control_serve(agent, fds + CONTROL_FIRST);
-		if (agent->hung_up || (agent->changed_ns && clock_now_ns() >= agent->quiet_due_ns))
-			reload_now(agent);
+		change_configuration(agent);
 	}
 }
 
@@ -196,6 +254,20 @@ static void wait_for_stop_signal(struct agent *agent)
 		read_signals(agent);
 }
 
+/*
+ * A next agent that has what is single goes on alone when it hears that this one has gone. What it
+ * has left, if it ended before, goes with us.
+ */
+static void give_way_or_clean_up(struct agent *agent)
+{
+	if (control_is_handing_over(agent)) {
+		close(agent->heir.connection);
+		agent->heir.connection = -1;
+	} else if (agent->impaired && agent->kernel.released) {
+		kernel_side_take_back(&agent->kernel, agent->proxy);
+	}
+}
+
 static void stop(struct agent *agent)
 {
 	pthread_mutex_lock(&agent->lock);
@@ -203,6 +275,7 @@ static void stop(struct agent *agent)
 	pthread_mutex_unlock(&agent->lock);
 	/* The admin server reads the proxy: it goes first. */
 	admin_server_stop(agent->admin);
+	give_way_or_clean_up(agent);
 	if (agent->control >= 0)
 		unlink(agent->options->control_path);
 	control_close(agent);
@@ -222,7 +295,8 @@ static void stop(struct agent *agent)
 
 int agent_run(const struct agent_options *options)
 {
-	struct agent agent = {.options = options, .signals = -1, .control = -1};
+	struct agent agent = {
+		.options = options, .signals = -1, .control = -1, .heir = {.connection = -1}};
 
 	pthread_mutex_init(&agent.lock, NULL);
 	int error = start(&agent);

@@ -16,18 +16,42 @@
 #define RELOAD_COMMAND "reload " /* and the directory of manifests */
 #define MAX_ANSWER 500		 /* bytes; what a command reads */
 
-/* Without it the agent can't be taken over from; all else works. */
-void control_open(struct agent *agent)
+static void log_held(const char *path, pid_t holder)
+{
+	log_error("control socket is another agent's", log_text("path", path),
+		  log_number("pid", (uint64_t)holder),
+		  log_text("advice", "end it; or --takeover, or another --control"));
+}
+
+int control_check(const struct agent *agent)
 {
 	const char *path = agent->options->control_path;
+	pid_t holder;
+
+	if (!path[0] || !unix_socket_is_served(path, &holder))
+		return 0;
+	log_held(path, holder);
+	return -EADDRINUSE;
+}
+
+int control_open(struct agent *agent)
+{
+	const char *path = agent->options->control_path;
+	pid_t holder;
 
 	if (!path[0])
-		return;
+		return 0;
 	int fd = unix_socket_listen(path);
+	if (fd == -EADDRINUSE) {
+		unix_socket_is_served(path, &holder);
+		log_held(path, holder);
+		return fd;
+	}
 	if (fd < 0)
 		log_warning("control socket not opened", log_text("path", path), log_errno(fd));
 	else
 		agent->control = fd;
+	return 0;
 }
 
 void control_close(struct agent *agent)
@@ -56,6 +80,7 @@ int control_ask_for_handover(struct agent *agent, struct handover *handover)
 		 log_number("generation", handover->generation));
 	/* The old agent's marks are still on their way. */
 	configuration_set_generation(agent->configuration, handover->generation + 1);
+	agent->latest_generation = handover->generation + 1;
 	return 0;
 }
 
@@ -68,28 +93,62 @@ static void give_up_what_is_single(struct agent *agent)
 	kernel_side_release(&agent->kernel);
 }
 
+static void end_as_handed_over(struct agent *agent)
+{
+	log_info("handed over", log_number("generation", agent->configuration->generation));
+	agent->stopping = agent->handed_over = true;
+}
+
+/*
+ * The next agent has not come to serve. Its rules may stand in the kernel, under the generation
+ * behind ours: no later one of ours may be taken for it.
+ */
+static void take_back(struct agent *agent, int error)
+{
+	pid_t holder;
+
+	handover_take_back(&agent->heir);
+	agent->latest_generation++;
+	/* It opens the control socket last of all. */
+	if (unix_socket_is_served(agent->options->control_path, &holder)) {
+		end_as_handed_over(agent);
+		return;
+	}
+	log_warning("not taken over, going on", log_errno(error));
+	agent_repair(agent);
+}
+
+bool control_is_handing_over(const struct agent *agent)
+{
+	return agent->heir.connection >= 0;
+}
+
+static void hear_heir(struct agent *agent)
+{
+	int error = handover_hear(&agent->heir, clock_now_ns());
+
+	if (error == 0)
+		end_as_handed_over(agent);
+	else if (error != -EAGAIN)
+		take_back(agent, error);
+}
+
+/* Behind "yours" the connection is the heir's; before it, the caller's. */
 static int hand_over(struct agent *agent, int connection)
 {
 	struct proxy_sockets sockets = {0};
 	int error = proxy_share_sockets(agent->proxy, &sockets);
 
 	if (error == 0)
-		error = handover_offer(connection, agent->configuration->generation, &sockets);
+		error = handover_offer(connection, agent->latest_generation, &sockets);
 	proxy_sockets_free(&sockets);
 	if (error)
 		return error;
 	give_up_what_is_single(agent);
-	error = handover_yield(connection);
-	if (error) {
-		if (agent_open_admin(agent))
-			log_error("going on without the admin address",
-				  log_text("reason", "takeover"));
-		control_open(agent);
-		if (agent->kernel.tagger)
-			log_warning("going on without the kernel tagger",
-				    log_text("reason", "takeover"));
-	}
-	return error;
+	error = handover_yield(connection, clock_now_ns(), &agent->heir);
+	if (error)
+		take_back(agent, error);
+	return 0;
 }
 
 static bool serves(const struct agent *agent, const char *directory)
@@ -128,17 +187,15 @@ static int reload_and_tell(struct agent *agent, int connection, const char *dire
 	return error;
 }
 
+/* The connection goes over; what comes of it. */
 static int obey(struct agent *agent, int connection, const char *command)
 {
 	int error;
 
 	if (strcmp(command, HANDOVER_COMMAND) == 0) {
 		error = hand_over(agent, connection);
-		if (error == 0) {
-			log_info("handed over",
-				 log_number("generation", agent->configuration->generation));
-			agent->stopping = agent->handed_over = true;
-		}
+		if (error == 0)
+			return 0;
 	} else if (span_starts_with(span_of(command), span_of(RELOAD_COMMAND))) {
 		error = reload_and_tell(agent, connection, command + strlen(RELOAD_COMMAND));
 	} else if (strcmp(command, IN_FORCE_COMMAND) == 0) {
@@ -146,6 +203,7 @@ static int obey(struct agent *agent, int connection, const char *command)
 	} else {
 		error = unix_socket_write(connection, "error unknown command\n");
 	}
+	close(connection);
 	return error;
 }
 
@@ -162,7 +220,6 @@ static void hear(struct agent *agent, size_t place)
 
 	if (error == 0) {
 		error = obey(agent, connection, command);
-		close(connection);
 	} else if (error == -EAGAIN || error == -ECONNRESET) {
 		error = 0; /* the rest is to come; or somebody looked whether we are there */
 	}
@@ -183,14 +240,17 @@ static void accept_caller(struct agent *agent)
 void control_poll(const struct agent *agent, struct pollfd ret_fds[CONTROL_FDS])
 {
 	ret_fds[0] = (struct pollfd){.fd = agent->control, .events = POLLIN};
-	callers_poll(&agent->callers, ret_fds + 1);
+	ret_fds[1] = (struct pollfd){.fd = agent->heir.connection, .events = POLLIN};
+	callers_poll(&agent->callers, ret_fds + 2);
 }
 
 void control_serve(struct agent *agent, const struct pollfd fds[CONTROL_FDS])
 {
 	/* A hand-over closes the others' connections, and ends this agent or begins anew. */
+	if (control_is_handing_over(agent))
+		hear_heir(agent);
 	for (size_t i = 0; i < CALLERS_MAX && !agent->stopping; i++) {
-		if (fds[1 + i].revents && agent->callers.items[i])
+		if (fds[2 + i].revents && agent->callers.items[i])
 			hear(agent, i);
 	}
 	if (callers_end_late(&agent->callers, clock_now_ns()))

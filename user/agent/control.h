@@ -8,14 +8,21 @@
 #include "agent/state.h"
 #include "proxy/handover.h"
 
-/* Without it the agent can't be taken over from; all else works. */
-void control_open(struct agent *agent);
+/* Before anything is changed: -EADDRINUSE (logged) if another agent listens on the control socket. */
+int control_check(const struct agent *agent);
+/*
+ * Without it the agent can't be taken over from; all else works. So 0 (logged) where it cannot be
+ * had, and -EADDRINUSE only where another agent has it.
+ */
+int control_open(struct agent *agent);
 void control_close(struct agent *agent);
 
-#define CONTROL_FDS (1 + CALLERS_MAX)
+#define CONTROL_FDS (2 + CALLERS_MAX)
 
 /* What to wait for, and what to do then: commands that have come in full are obeyed. */
 void control_poll(const struct agent *agent, struct pollfd ret_fds[CONTROL_FDS]);
+/* A hand-over has begun, and its end is not known: nothing is to change meanwhile. */
+bool control_is_handing_over(const struct agent *agent);
 void control_serve(struct agent *agent, const struct pollfd fds[CONTROL_FDS]);
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "agent/kernel_side.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 /* Arrivals end by age: looked after this often. */
 #define SWEEP_MS 10000
+#define WORKERS_TIMEOUT_MS 1000
 
 /* The caller frees. */
 static uint16_t *listener_ports(const struct mesh *mesh, enum mesh_listener_kind kind,
@@ -129,25 +131,26 @@ void kernel_side_tell(struct kernel_side *kernel, const struct configuration *co
 		log_error("rules not given to the kernel", log_errno(error));
 }
 
-static void open_tagger(struct kernel_side *kernel)
+static int open_tagger(struct kernel_side *kernel)
 {
 	if (!kernel->options->use_kernel) {
 		log_info("kernel tagger off", log_text("reason", "--no-kernel"));
-		return;
+		return 0;
 	}
 	int error = tagger_open(&kernel->options->tagger, &kernel->tagger);
-	if (error)
+	if (error && error != -EBUSY)
 		log_warning("going on without the kernel tagger", log_errno(error));
+	return error;
 }
 
-static void open_arrivals(struct kernel_side *kernel)
+static int open_arrivals(struct kernel_side *kernel)
 {
 	const struct agent_options *options = kernel->options;
 	struct tagger_options arrivals = options->arrivals;
 	char directory[PATH_MAX];
 
 	if (!options->use_kernel || arrivals.interface_count == 0)
-		return;
+		return 0;
 	arrivals.purpose = TAGGER_ARRIVALS;
 	arrivals.deliveries = options->threads.program_count > 0;
 	/* Beside the tagger's: each has a directory that is its own. */
@@ -161,10 +164,11 @@ static void open_arrivals(struct kernel_side *kernel)
 			kernel->arrivals = NULL;
 		}
 	}
-	if (error)
+	if (error && error != -EBUSY)
 		log_warning("going on without the arrivals at pods", log_errno(error));
-	else if (arrivals.deliveries)
+	else if (error == 0 && arrivals.deliveries)
 		threads_open(kernel->arrivals, &options->threads, &kernel->threads);
+	return error;
 }
 
 static void open_interception(struct kernel_side *kernel)
@@ -186,14 +190,70 @@ static void open_interception(struct kernel_side *kernel)
 			 log_text("fail", interception.fail_closed ? "closed" : "open"));
 }
 
-void kernel_side_open(struct kernel_side *kernel, const struct agent_options *options)
+static void set_causes(struct kernel_side *kernel)
+{
+	kernel->causes_in_use = !kernel->causes_in_use;
+	kernel->causes[kernel->causes_in_use] = (struct causes){
+		kernel->arrivals, &kernel->options->arrivals_fields, kernel->threads};
+}
+
+const struct causes *kernel_side_causes(const struct kernel_side *kernel)
+{
+	return &kernel->causes[kernel->causes_in_use];
+}
+
+static int open_pinned(struct kernel_side *kernel)
+{
+	int error = open_tagger(kernel);
+
+	if (error != -EBUSY)
+		error = open_arrivals(kernel);
+	set_causes(kernel);
+	return error == -EBUSY ? error : 0;
+}
+
+static void close_pinned(struct kernel_side *kernel)
+{
+	tagger_close(kernel->tagger);
+	threads_close(kernel->threads);
+	tagger_close(kernel->arrivals);
+	kernel->tagger = kernel->arrivals = NULL;
+	kernel->threads = NULL;
+}
+
+int kernel_side_open(struct kernel_side *kernel, const struct agent_options *options)
 {
 	*kernel = (struct kernel_side){.options = options};
-	open_tagger(kernel);
-	open_arrivals(kernel);
-	open_interception(kernel);
-	kernel->causes =
-		(struct causes){kernel->arrivals, &options->arrivals_fields, kernel->threads};
+	int error = open_pinned(kernel);
+
+	if (error)
+		close_pinned(kernel);
+	else
+		open_interception(kernel);
+	return error;
+}
+
+int kernel_side_take_back(struct kernel_side *kernel, struct proxy *proxy)
+{
+	struct kernel_side before = *kernel;
+
+	kernel->tagger = kernel->arrivals = NULL;
+	kernel->threads = NULL;
+	int error = open_pinned(kernel);
+	if (error == 0 && (before.tagger != NULL) != (kernel->tagger != NULL))
+		error = -EAGAIN; /* what was possible before is so again later */
+	if (error) {
+		close_pinned(kernel);
+		*kernel = before;
+		return error;
+	}
+	kernel->released = false;
+	if (proxy)
+		proxy_set_kernel(proxy, kernel->tagger, kernel_side_causes(kernel));
+	/* A worker that hangs may still read what was there: better kept than freed. */
+	if (!proxy || proxy_wait_for_workers(proxy, WORKERS_TIMEOUT_MS))
+		close_pinned(&before);
+	return 0;
 }
 
 int kernel_side_event_fd(const struct kernel_side *kernel, const struct tagger *tagger)
@@ -226,8 +286,9 @@ static void read_tagger(struct tagger *tagger, struct admin_snapshot *snapshot)
 
 void kernel_side_read_counts(const struct kernel_side *kernel, struct admin_snapshot *snapshot)
 {
-	snapshot->kernel_active = kernel->tagger != NULL;
-	if (kernel->tagger)
+	/* What is released marks by another agent's rules, or by nobody's. */
+	snapshot->kernel_active = kernel->tagger && !kernel->released;
+	if (snapshot->kernel_active)
 		read_tagger(kernel->tagger, snapshot);
 	snapshot->arrivals_active = kernel->arrivals != NULL;
 	if (kernel->arrivals) {
@@ -258,9 +319,6 @@ void kernel_side_detach(struct kernel_side *kernel)
 
 void kernel_side_close(struct kernel_side *kernel)
 {
-	if (kernel->tagger)
-		tagger_close(kernel->tagger);
-	threads_close(kernel->threads);
-	tagger_close(kernel->arrivals);
+	close_pinned(kernel);
 	interception_close(kernel->interception);
 }

@@ -14,13 +14,19 @@ struct kernel_side {
 	struct tagger *arrivals;	   /* or NULL */
 	struct threads *threads;	   /* or NULL */
 	struct interception *interception; /* or NULL */
-	struct causes causes;		   /* for the proxy, which reads it */
-	bool released;			   /* to a next agent: ours only to read */
+	/* For the proxy, which reads the one in use; the other is for what comes in its place. */
+	struct causes causes[2];
+	unsigned causes_in_use;
+	bool released; /* to a next agent: ours only to read */
 	uint64_t sweep_due_ns;
 };
 
-/* `options` must outlive it. */
-void kernel_side_open(struct kernel_side *kernel, const struct agent_options *options);
+/*
+ * `options` must outlive it. 0, or -EBUSY (logged) if another agent holds a directory of pins; then
+ * nothing is open.
+ */
+int kernel_side_open(struct kernel_side *kernel, const struct agent_options *options);
+const struct causes *kernel_side_causes(const struct kernel_side *kernel);
 /* Rules, names and ports of this configuration are in force in the kernel from now on. */
 void kernel_side_tell(struct kernel_side *kernel, const struct configuration *configuration);
 
@@ -37,6 +43,11 @@ void kernel_side_read_counts(const struct kernel_side *kernel, struct admin_snap
 
 /* A next agent takes programs and maps over; ours can still be read. */
 void kernel_side_release(struct kernel_side *kernel);
+/*
+ * That agent has not come to serve: takes over what it may have left, and gives that to the proxy
+ * (NULL: there is none any more). 0, or a negative errno (logged): all stays released.
+ */
+int kernel_side_take_back(struct kernel_side *kernel, struct proxy *proxy);
 /* New calls go directly, or to the agent that took over; those that came are served. */
 void kernel_side_detach(struct kernel_side *kernel);
 void kernel_side_close(struct kernel_side *kernel);

@@ -96,8 +96,12 @@ static struct configuration *load(struct agent *agent, uint32_t generation, char
 void reload_now(struct agent *agent)
 {
 	uint64_t started_ns = clock_now_ns();
-	uint32_t generation = agent->configuration->generation + 1;
+	uint32_t generation = agent->latest_generation + 1;
+	uint32_t in_force = agent->configuration->generation;
 	char *reason = NULL;
+
+	if (agent->impaired)
+		agent_repair(agent);
 
 	if (agent->watch)
 		watch_changed(agent->watch); /* what is read now needs no second reload */
@@ -106,7 +110,7 @@ void reload_now(struct agent *agent)
 	agent->changed_ns = 0;
 	if (!configuration) {
 		log_outcome(LOG_LEVEL_ERROR, "configuration refused",
-			    log_number("in_force", generation - 1),
+			    log_number("in_force", in_force),
 			    log_text("reason", reason ? reason : "out of memory"));
 		publish_failure(agent, reason);
 		return;
@@ -116,12 +120,12 @@ void reload_now(struct agent *agent)
 	int error = proxy_apply(agent->proxy, configuration);
 	if (error) {
 		log_outcome(LOG_LEVEL_ERROR, "configuration refused",
-			    log_number("in_force", generation - 1),
-			    log_text("reason", strerror(-error)));
+			    log_number("in_force", in_force), log_text("reason", strerror(-error)));
 		publish_failure(agent, strdup(strerror(-error)));
 		configuration_drop(configuration);
 		return;
 	}
+	agent->latest_generation = generation;
 	kernel_side_tell(&agent->kernel, configuration);
 	publish(agent, configuration);
 	log_outcome(LOG_LEVEL_INFO, "configuration in force", log_number("generation", generation),
@@ -144,6 +148,7 @@ int reload_first(struct agent *agent)
 		free(reason);
 		return -EINVAL;
 	}
+	agent->latest_generation = configuration->generation;
 	publish(agent, configuration);
 	return 0;
 }

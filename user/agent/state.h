@@ -7,6 +7,7 @@
 #include "agent/callers.h"
 #include "agent/kernel_side.h"
 #include "config/watch.h"
+#include "proxy/handover.h"
 
 struct agent {
 	const struct agent_options *options;
@@ -17,12 +18,16 @@ struct agent {
 	struct admin_server *admin;
 	int control; /* listens for commands; -1: off */
 	struct callers callers;
+	struct heir heir; /* a next agent that has what is single, and does not serve yet */
 
 	bool stopping;
-	bool handed_over;      /* all, to a next agent */
-	bool hung_up;	       /* SIGHUP: reload */
-	uint64_t changed_ns;   /* when the first change not yet reloaded was seen; 0: none */
-	uint64_t quiet_due_ns; /* when to reload if nothing more changes */
+	bool handed_over; /* all, to a next agent */
+	bool impaired;	  /* after a hand-over that failed: something is still missing */
+	uint64_t repair_due_ns;
+	uint32_t latest_generation; /* of any agent that may have set marks */
+	bool hung_up;		    /* SIGHUP: reload */
+	uint64_t changed_ns;	    /* when the first change not yet reloaded was seen; 0: none */
+	uint64_t quiet_due_ns;	    /* when to reload if nothing more changes */
 
 	/* what the admin server's thread reads too */
 	pthread_mutex_t lock;
@@ -35,3 +40,5 @@ struct agent {
 
 /* The admin address, anew where a hand-over failed; logged. 0 or a negative errno. */
 int agent_open_admin(struct agent *agent);
+/* Gets what is missing after a hand-over that failed. */
+void agent_repair(struct agent *agent);

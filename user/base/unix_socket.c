@@ -15,6 +15,7 @@
 #include "base/clock.h"
 
 #define BACKLOG 128
+#define LONGEST_MS (3600 * 1000)
 
 static int fill_address(const char *path, struct sockaddr_un *ret_address)
 {
@@ -60,23 +61,29 @@ static int bind_and_rename(int fd, const char *path)
 	return error;
 }
 
-static bool is_served(const char *path)
+bool unix_socket_is_served(const char *path, pid_t *ret_pid)
 {
+	struct ucred peer = {0};
+	socklen_t length = sizeof(peer);
 	int fd = unix_socket_connect(path);
 
+	*ret_pid = 0;
 	if (fd < 0)
 		return fd != -ENOENT && fd != -ECONNREFUSED;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0)
+		*ret_pid = peer.pid;
 	close(fd);
 	return true;
 }
 
 int unix_socket_listen(const char *path)
 {
+	pid_t holder;
 	int error = make_directory(path);
 
 	if (error)
 		return error;
-	if (is_served(path))
+	if (unix_socket_is_served(path, &holder))
 		return -EADDRINUSE;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -89,9 +96,10 @@ int unix_socket_listen(const char *path)
 	return fd;
 }
 
-static void set_timeouts(int fd)
+static void set_timeouts(int fd, unsigned timeout_ms)
 {
-	const struct timeval timeout = {.tv_sec = UNIX_SOCKET_TIMEOUT_SECONDS};
+	const struct timeval timeout = {.tv_sec = timeout_ms / 1000,
+					.tv_usec = timeout_ms % 1000 * 1000};
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
@@ -117,7 +125,7 @@ int unix_socket_accept(int listener)
 		close(fd);
 		return -EACCES;
 	}
-	set_timeouts(fd);
+	set_timeouts(fd, UNIX_SOCKET_SERVER_TIMEOUT_MS);
 	return fd;
 }
 
@@ -131,7 +139,7 @@ int unix_socket_connect(const char *path)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	set_timeouts(fd);
+	set_timeouts(fd, UNIX_SOCKET_TIMEOUT_SECONDS * 1000);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		error = -errno;
 	else if (!peer_may(fd))
@@ -184,18 +192,38 @@ int unix_socket_read_on(int fd, char *line, size_t size, size_t *length)
 	return error == -EINPROGRESS ? -EMSGSIZE : error;
 }
 
-int unix_socket_read_line(int fd, char *ret_line, size_t size)
+int unix_socket_limit(int fd, uint64_t due_ns)
 {
-	uint64_t due_ns = clock_now_ns() + UNIX_SOCKET_TIMEOUT_SECONDS * 1000000000ULL;
+	uint64_t now = clock_now_ns();
+
+	if (now >= due_ns)
+		return -ETIMEDOUT;
+	uint64_t left_ms = (due_ns - now) / 1000000 + 1;
+	set_timeouts(fd, left_ms < LONGEST_MS ? (unsigned)left_ms : LONGEST_MS);
+	return 0;
+}
+
+int unix_socket_read_line_by(int fd, char *ret_line, size_t size, uint64_t due_ns)
+{
 	int error = -EINPROGRESS;
 
+	/* A byte now and then is no line either. */
 	for (size_t length = 0; error == -EINPROGRESS && length < size;) {
+		error = unix_socket_limit(fd, due_ns);
+		if (error)
+			return error;
 		error = read_byte(fd, 0, ret_line, &length);
-		/* A byte now and then is no line either. */
-		if (error == -EINPROGRESS && clock_now_ns() > due_ns)
-			return -ETIMEDOUT;
 	}
+	if (error == -EAGAIN)
+		return -ETIMEDOUT;
 	return error == -EINPROGRESS ? -EMSGSIZE : error;
+}
+
+int unix_socket_read_line(int fd, char *ret_line, size_t size)
+{
+	return unix_socket_read_line_by(fd, ret_line, size,
+					clock_now_ns() +
+						UNIX_SOCKET_TIMEOUT_SECONDS * UINT64_C(1000000000));
 }
 
 union control {

@@ -32,7 +32,7 @@ static struct request_verdict run_request_stage(struct worker *worker, struct se
 	request->configuration = session->exchange->lease->configuration;
 	request->listener = session->listener->mesh_listener;
 	request->connection = &session->peers;
-	request->causes = worker->proxy->options.causes;
+	request->causes = worker->proxy->causes;
 	request->position = position;
 	request->statistics = &worker->statistics;
 	request->random = &worker->random;

@@ -10,10 +10,10 @@
 #include "proxy/listener.h"
 #include "proxy/worker.h"
 
-bool interceptor_identity(const struct proxy *proxy, enum lanetag_address_family family,
+bool interceptor_identity(const struct proxy_options *options, enum lanetag_address_family family,
 			  struct mesh_listener *ret_identity)
 {
-	const struct interception *interception = proxy->options.interception;
+	const struct interception *interception = options->interception;
 
 	if (!interception || !interception_agent(interception, family)->port)
 		return false;

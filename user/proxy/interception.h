@@ -18,7 +18,7 @@ struct worker;
 /*
  * The agent's listener in this family: a kind of its own, none of the mesh's. False: there is none.
  */
-bool interceptor_identity(const struct proxy *proxy, enum lanetag_address_family family,
+bool interceptor_identity(const struct proxy_options *options, enum lanetag_address_family family,
 			  struct mesh_listener *ret_identity);
 
 /* What `configuration` wants intercepted, within the namespaces of `options`. 0 or -ENOMEM;

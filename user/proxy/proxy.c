@@ -14,6 +14,7 @@
 #include "proxy/access_log.h"
 #include "proxy/interception.h"
 #include "proxy/listener.h"
+#include "proxy/ports.h"
 #include "proxy/worker.h"
 
 #define DRAIN_STEP_MS 5
@@ -115,7 +116,8 @@ static int open_interceptors(const struct proxy *proxy, struct lease *lease,
 	for (int family = 0; family < LANETAG_FAMILIES; family++) {
 		struct mesh_listener identity;
 
-		if (!interceptor_identity(proxy, (enum lanetag_address_family)family, &identity))
+		if (!interceptor_identity(&proxy->options, (enum lanetag_address_family)family,
+					  &identity))
 			continue;
 		struct proxy_socket *socket =
 			ARRAY_APPEND(lease->extra_sockets, lease->extra_count);
@@ -198,10 +200,39 @@ int proxy_apply(struct proxy *proxy, struct configuration *configuration)
 {
 	struct proxy_sockets none = {0};
 
+	int error = ports_check(&proxy->options, configuration->mesh, proxy->configuration->mesh);
+
+	if (error)
+		return error;
 	interceptor_narrow(proxy, configuration);
-	int error = apply(proxy, configuration, &none);
+	error = apply(proxy, configuration, &none);
 	interceptor_widen(proxy, proxy->configuration); /* the old one, where that stays */
 	return error;
+}
+
+void proxy_set_kernel(struct proxy *proxy, struct tagger *tagger, const struct causes *causes)
+{
+	atomic_store(&proxy->tagger, tagger);
+	atomic_store(&proxy->causes, causes);
+}
+
+bool proxy_wait_for_workers(struct proxy *proxy, unsigned timeout_ms)
+{
+	const struct timespec step = {.tv_nsec = DRAIN_STEP_MS * 1000000L};
+	unsigned waited = 0;
+
+	for (unsigned i = 0; i < proxy->worker_count; i++) {
+		struct worker *worker = &proxy->workers[i];
+		uint64_t rounds = worker_rounds(worker);
+
+		worker_wake(worker);
+		for (; worker_rounds(worker) == rounds; waited += DRAIN_STEP_MS) {
+			if (waited >= timeout_ms)
+				return false;
+			nanosleep(&step, NULL);
+		}
+	}
+	return true;
 }
 
 int proxy_share_sockets(struct proxy *proxy, struct proxy_sockets *ret_sockets)
@@ -255,7 +286,7 @@ int proxy_start_with_sockets(const struct proxy_options *options, struct tagger 
 	proxy_options_fill(&proxy->options);
 	respect_descriptor_limit(&proxy->options, options->maximum_connections != 0);
 	set_limits(proxy);
-	proxy->tagger = tagger;
+	proxy_set_kernel(proxy, tagger, options->causes);
 	proxy->access_log_fd = -1;
 	if (options->access_log) {
 		error = proxy->access_log_fd = access_log_open(options->access_log);

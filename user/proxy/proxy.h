@@ -22,7 +22,8 @@ struct proxy {
 	struct proxy_options options; /* without zeroes where these stand for defaults */
 	struct http_limits request_limits;
 	struct http_limits response_limits;
-	struct tagger *tagger; /* or NULL */
+	struct tagger *_Atomic tagger;	     /* or NULL */
+	const struct causes *_Atomic causes; /* or NULL */
 	struct holds *holds;
 	struct configuration *configuration;
 	int access_log_fd; /* -1: none */
@@ -61,6 +62,14 @@ int proxy_share_sockets(struct proxy *proxy, struct proxy_sockets *ret_sockets);
  * negative errno: then the old configuration stays in force.
  */
 int proxy_apply(struct proxy *proxy, struct configuration *configuration);
+
+/*
+ * Puts other programs of the kernel in place of those of the start, while requests run; either may
+ * be NULL. What was there before may be freed once proxy_wait_for_workers says true.
+ */
+void proxy_set_kernel(struct proxy *proxy, struct tagger *tagger, const struct causes *causes);
+/* Waits until each worker has gone round its loop; false: not within `timeout_ms`. */
+bool proxy_wait_for_workers(struct proxy *proxy, unsigned timeout_ms);
 
 /* Sums over all workers, while they run. */
 void proxy_read_statistics(const struct proxy *proxy, struct proxy_statistics *ret_statistics);

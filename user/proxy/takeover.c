@@ -18,7 +18,7 @@ struct wire_socket {
 	uint8_t address[16];
 	uint16_t port;
 	uint8_t kind;
-	uint8_t reserved;
+	uint8_t hears_signs; /* of the first place alone; older versions send 0 and look at none */
 };
 
 /* One message: a batch and its descriptors. `more`: another one follows. */
@@ -44,6 +44,7 @@ static int send_batch(int unix_socket, const struct proxy_socket *sockets, size_
 	struct wire_batch batch = {.magic = MAGIC, .count = (uint16_t)count, .more = more};
 	int fds[BATCH];
 
+	batch.sockets[0].hears_signs = 1;
 	for (size_t i = 0; i < count; i++) {
 		memcpy(batch.sockets[i].address, sockets[i].identity.address, 16);
 		batch.sockets[i].port = sockets[i].identity.port;
@@ -53,15 +54,17 @@ static int send_batch(int unix_socket, const struct proxy_socket *sockets, size_
 	return unix_socket_send_descriptors(unix_socket, &batch, sizeof(batch), fds, count);
 }
 
-int takeover_send(int unix_socket, const struct proxy_sockets *sockets)
+int takeover_send(int unix_socket, const struct proxy_sockets *sockets, uint64_t due_ns)
 {
 	size_t done = 0;
 
 	do {
 		size_t count = sockets->count - done < BATCH ? sockets->count - done : BATCH;
-		int error = send_batch(unix_socket, sockets->items + done, count,
-				       done + count < sockets->count);
+		int error = unix_socket_limit(unix_socket, due_ns);
 
+		if (error == 0)
+			error = send_batch(unix_socket, sockets->items + done, count,
+					   done + count < sockets->count);
 		if (error)
 			return error;
 		done += count;
@@ -97,7 +100,8 @@ static bool is_listening_tcp_socket(int fd)
 	       protocol == IPPROTO_TCP;
 }
 
-static int receive_batch(int unix_socket, struct proxy_sockets *sockets, bool *ret_more)
+static int receive_batch(int unix_socket, struct proxy_sockets *sockets, bool *ret_more,
+			 bool *ret_hears_signs)
 {
 	struct wire_batch batch;
 	int fds[BATCH];
@@ -120,16 +124,17 @@ static int receive_batch(int unix_socket, struct proxy_sockets *sockets, bool *r
 			return -EPROTO;
 	}
 	*ret_more = batch.more;
+	*ret_hears_signs = batch.sockets[0].hears_signs;
 	return 0;
 }
 
-int takeover_receive(int unix_socket, struct proxy_sockets *ret_sockets)
+int takeover_receive(int unix_socket, struct proxy_sockets *ret_sockets, bool *ret_hears_signs)
 {
 	struct proxy_sockets sockets = {0};
 	bool more = true;
 
 	while (more) {
-		int error = receive_batch(unix_socket, &sockets, &more);
+		int error = receive_batch(unix_socket, &sockets, &more, ret_hears_signs);
 
 		if (error) {
 			proxy_sockets_free(&sockets);

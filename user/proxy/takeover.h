@@ -21,11 +21,12 @@ struct proxy_sockets {
 void proxy_sockets_free(struct proxy_sockets *sockets);
 
 /*
- * Sends them over a connected Unix stream socket (SCM_RIGHTS), which may block. The caller keeps
- * its own descriptors. 0 or a negative errno.
+ * Sends them over a connected Unix stream socket (SCM_RIGHTS), until `due_ns` (CLOCK_MONOTONIC) at
+ * most. The caller keeps its own descriptors. 0 or a negative errno.
  */
-int takeover_send(int unix_socket, const struct proxy_sockets *sockets);
+int takeover_send(int unix_socket, const struct proxy_sockets *sockets, uint64_t due_ns);
 /*
  * Receives what takeover_send sent. 0 and *ret_sockets, or a negative errno: -EPROTO for nonsense.
+ * *ret_hears_signs: the sender's version takes signs of life (proxy/handover.h).
  */
-int takeover_receive(int unix_socket, struct proxy_sockets *ret_sockets);
+int takeover_receive(int unix_socket, struct proxy_sockets *ret_sockets, bool *ret_hears_signs);

@@ -177,7 +177,7 @@ if __name__ == "__main__":
     if os.environ.get("LANETAG_SKIP_KERNEL") != "1":
         pins = f"/sys/fs/bpf/lanetag-bad-input-{os.getpid()}"
         os.environ["LANETAG_PROXY_COMMAND"] = (os.environ.get("LANETAG_BUILD", "build") + "/lanetag run --admin 127.0.0.1:15020 "
-                                               f"--interface lo --pin-directory {pins}")
+                                               f"--interface lo --pin-directory {pins} --control /tmp/lanetag-bad-input-{os.getpid()}.sock")
     proxy = Proxy(MANIFESTS, "head-bytes=131072")
     tests = Tests()
     for claim in (ids_of_every_length_are_decided_as_the_rules_say, an_id_that_is_too_long_counts_as_none,

@@ -94,7 +94,7 @@ def behind_an_empty_line_the_agent_decides_and_then_the_kernel_again():
 if __name__ == "__main__":
     command = os.environ.get("LANETAG_BUILD", "build") + "/lanetag run --admin 127.0.0.1:15020 --interface lo"
     pins = f"/sys/fs/bpf/lanetag-marks-{os.getpid()}"
-    os.environ["LANETAG_PROXY_COMMAND"] = f"{command} --pin-directory {pins}"
+    os.environ["LANETAG_PROXY_COMMAND"] = f"{command} --pin-directory {pins} --control /tmp/lanetag-marks-{os.getpid()}.sock"
     proxy = Proxy(one_app() + RULES)
     tests = Tests()
     for claim in (the_marks_of_keep_alive_requests_are_found, the_marks_of_pipelined_requests_are_found,

@@ -7,7 +7,7 @@ if [ -z "${LANETAG_IN_NAMESPACE:-}" ]; then
   exec env LANETAG_IN_NAMESPACE=1 unshare --net "tests/e2e/proxy/run.sh" "$@"
 fi
 ip link set lo up || exit 1
-export LANETAG_PROXY_COMMAND="${LANETAG_PROXY_COMMAND:-${LANETAG_BUILD:-build}/lanetag run --no-kernel --admin 127.0.0.1:15020}"
+export LANETAG_PROXY_COMMAND="${LANETAG_PROXY_COMMAND:-${LANETAG_BUILD:-build}/lanetag run --no-kernel --admin 127.0.0.1:15020 --control ${TMPDIR:-/tmp}/lanetag-$$.sock}"
 export PYTHONDONTWRITEBYTECODE=1
 # What hangs says where.
 seconds=$((${SOAK_SECONDS:-20} + 280))

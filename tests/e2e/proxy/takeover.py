@@ -80,11 +80,16 @@ class Place:
     def __init__(self, kernel=False):
         self.directory = tempfile.TemporaryDirectory(prefix="lanetag-takeover-")
         self.control = os.path.join(self.directory.name, "control.sock")
+        self.pins = f"/sys/fs/bpf/lanetag-takeover-{os.getpid()}"
         options = f" --control {self.control} --takeover --drain-timeout 5000"
         if kernel:
-            options += f" --interface lo --pin-directory /sys/fs/bpf/lanetag-takeover-{os.getpid()}"
+            options += f" --interface lo --pin-directory {self.pins}"
         command = COMMAND.replace(" --no-kernel", "") if kernel else COMMAND
         self.command = command + options
+
+    @staticmethod
+    def command_at(control):
+        return [*COMMAND.split(), "--control", control]
 
     def start(self, manifests=None, **others):
         os.environ["LANETAG_PROXY_COMMAND"] = self.command
@@ -229,18 +234,98 @@ def a_new_agent_that_dies_on_the_way_leaves_the_old_one_serving():
     assert new.stop() == 0
 
 
-def an_agent_beside_another_leaves_it_its_control_socket():
+def beside(place, **changes):
+    """The log of a second agent that differs so from the one at `place`, once it has refused to start."""
+    command = place.command.replace("--takeover ", "").split()
+    for name, value in changes.items():
+        command += [f"--{name}", value] if value is not None else [f"--{name}"]
+    with tempfile.TemporaryDirectory() as directory:
+        with open(os.path.join(directory, "m.yaml"), "w", encoding="utf-8") as file:
+            file.write(one_app())
+        started = time.monotonic()
+        ended = subprocess.run([*command, "--config", directory], capture_output=True, text=True, timeout=20,
+                               check=False)
+    assert ended.returncode == 1, ended
+    assert time.monotonic() - started < 10
+    return ended.stderr
+
+
+def a_second_agent_on_the_same_ports_refuses_to_start_and_names_the_first():
     place = Place()
     first = place.start()
-    beside = Place()
-    beside.command = (place.command.replace("--takeover ", "").replace(":15020", ":15021"))
-    other = beside.start()
-    assert "control socket not opened" in other.read_log(), other.read_log()
-    assert other.stop() == 0
-    assert os.path.exists(place.control)
+    other = os.path.join(place.directory.name, "other.sock")
+    clients = Clients()
+    for changes in ({"admin": "127.0.0.1:15021", "control": other}, {"admin": "", "control": other}, {"admin": "", "control": ""},
+                    {"admin": "127.0.0.1:15021", "control": other, "takeover": None}):
+        log = beside(place, **changes)
+        assert f"pid={first.process.pid} program=lanetag" in log and "port=8080" in log, log
+    assert not clients.stop()
+    assert status_of()["generation"] == 1
     assert "control command failed" not in first.read_log()
     following = place.follow(first)
     assert following.stop() == 0
+
+
+def a_held_control_socket_is_an_error_at_start():
+    place = Place()
+    first = place.start()
+    log = beside(place, admin="127.0.0.1:15021")
+    assert f"pid={first.process.pid}" in log and "control.sock" in log, log
+    assert os.path.exists(place.control)
+    assert first.stop() == 0
+
+
+def a_held_pin_directory_is_an_error_at_start():
+    place = Place(kernel=True)
+    first = place.start()
+    assert status_of()["kernelTagger"]
+    elsewhere = os.path.join(place.directory.name, "other.yaml")
+    with open(elsewhere, "w", encoding="utf-8") as file:
+        file.write(one_app().replace("number: 8080", "number: 8085"))
+    command = place.command.replace("--takeover ", "").replace(":15020", ":15021").replace("control.sock", "other.sock")
+    ended = subprocess.run([*command.split(), "--config", elsewhere], capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 1 and f"pid={first.process.pid}" in ended.stderr, ended
+    assert status_of()["kernelTagger"]
+    assert first.stop() == 0
+    assert not os.path.exists(place.pins)
+
+
+def the_same_ports_in_another_network_namespace_are_others():
+    place = Place()
+    first = place.start()
+    elsewhere = Place()
+    log = os.path.join(elsewhere.directory.name, "log")
+    with open(os.path.join(elsewhere.directory.name, "m.yaml"), "w", encoding="utf-8") as file:
+        file.write(one_app())
+    with open(log, "w", encoding="utf-8") as file:
+        other = subprocess.Popen(["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh",
+                                  *Place.command_at(elsewhere.control), "--config", elsewhere.directory.name + "/m.yaml"],
+                                 stderr=file)
+    wait_for(lambda: 'event="started"' in open(log, encoding="utf-8").read() or other.poll() is not None)
+    assert other.poll() is None, open(log, encoding="utf-8").read()
+    other.terminate()
+    assert other.wait(20) == 0
+    assert first.stop() == 0
+
+
+def a_reload_that_wants_another_agents_port_is_refused():
+    place = Place()
+    first = place.start()
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 8085))
+        held.listen()
+        both = one_app().replace("  - port: {number: 8080", "  - port: {number: 8085, name: other, protocol: HTTP}\n"
+                                 "    hosts: ['*']\n  - port: {number: 8080")
+        first.write(both)
+        wait_for(lambda: "configuration refused" in first.read_log())
+        assert f"pid={os.getpid()}" in first.read_log(), first.read_log()
+    first.reload()
+    wait_for(lambda: status_of()["generation"] == 2)
+    with Client(8085) as client:
+        assert client.ask("/").status == 200
+    assert first.stop() == 0
 
 
 def others_may_not_use_the_control_socket():
@@ -270,7 +355,10 @@ if __name__ == "__main__":
                   an_agent_that_was_taken_over_may_wait_for_its_end,
                   a_new_agent_whose_configuration_is_refused_leaves_the_old_one_serving,
                   a_new_agent_that_dies_on_the_way_leaves_the_old_one_serving,
-                  an_agent_beside_another_leaves_it_its_control_socket,
+                  a_second_agent_on_the_same_ports_refuses_to_start_and_names_the_first,
+                  a_held_control_socket_is_an_error_at_start, a_held_pin_directory_is_an_error_at_start,
+                  the_same_ports_in_another_network_namespace_are_others,
+                  a_reload_that_wants_another_agents_port_is_refused,
                   others_may_not_use_the_control_socket):
         tests.run(claim)
     sys.exit(tests.end())

@@ -49,12 +49,14 @@ static struct proxy_sockets make_sockets(size_t count)
 static void hand_over(size_t count)
 {
 	struct proxy_sockets sent = make_sockets(count), received;
+	bool hears_signs = false;
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	assert_int_equal(takeover_send(pair[0], &sent), 0);
-	assert_int_equal(takeover_receive(pair[1], &received), 0);
+	assert_int_equal(takeover_send(pair[0], &sent, UINT64_MAX), 0);
+	assert_int_equal(takeover_receive(pair[1], &received, &hears_signs), 0);
 	assert_int_equal(received.count, count);
+	assert_true(hears_signs);
 	for (size_t i = 0; i < count; i++) {
 		const struct mesh_listener *identity = &received.items[i].identity;
 
@@ -82,6 +84,7 @@ static void sockets_arrive_with_what_they_are_however_many(void **state)
 static void nonsense_is_refused_and_leaks_nothing(void **state)
 {
 	struct proxy_sockets sockets = make_sockets(1), received = {0};
+	bool hears_signs;
 	int pair[2];
 	char noise[4096];
 
@@ -89,7 +92,7 @@ static void nonsense_is_refused_and_leaks_nothing(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	memset(noise, 'x', sizeof(noise));
 	assert_int_equal(write(pair[0], noise, sizeof(noise)), sizeof(noise));
-	assert_int_equal(takeover_receive(pair[1], &received), -EPROTO);
+	assert_int_equal(takeover_receive(pair[1], &received, &hears_signs), -EPROTO);
 	close(pair[0]);
 	close(pair[1]);
 
@@ -98,15 +101,15 @@ static void nonsense_is_refused_and_leaks_nothing(void **state)
 	close(sockets.items[0].fd);
 	sockets.items[0].fd = socket(AF_INET, SOCK_STREAM, 0);
 	int before = dup(0);
-	assert_int_equal(takeover_send(pair[0], &sockets), 0);
-	assert_int_equal(takeover_receive(pair[1], &received), -EPROTO);
+	assert_int_equal(takeover_send(pair[0], &sockets, UINT64_MAX), 0);
+	assert_int_equal(takeover_receive(pair[1], &received, &hears_signs), -EPROTO);
 	close(before);
 	assert_int_equal(dup(0), before); /* the lowest free number is what it was */
 	close(before);
 
 	/* An agent that ends in between. */
 	close(pair[0]);
-	assert_int_equal(takeover_receive(pair[1], &received), -EPROTO);
+	assert_int_equal(takeover_receive(pair[1], &received, &hears_signs), -EPROTO);
 	close(pair[1]);
 	proxy_sockets_free(&sockets);
 }
