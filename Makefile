@@ -5,6 +5,7 @@
 # make demo       the tutorial on this machine; make playground: the same by hand, docs/tutorial.md
 #
 # make test-kernels   the BPF tests on Debian's 5.10, 6.1 and 6.12 kernels, in QEMU
+# make test-distributions   build, unit and BPF tests on the other of Debian 12 and 13
 # make bench          lanetag beside HAProxy and nginx, also in a chain of applications: docs/benchmark.md
 # make bench-tagger   what the kernel program costs; bench-arrivals: the one at the pods
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
@@ -113,6 +114,13 @@ test-e2e: $(BUILD)/lanetag $(TEST_TOOLS)
 test-kernels: setup
 	$(Q)$(MAKE) --no-print-directory build $(KERNEL_TESTS)
 	$(Q)scripts/kernel-matrix.sh $(KERNEL_TESTS)
+
+# Build, unit and BPF tests with the packages of the other Debian release, in a root of its own in build/distributions.
+.PHONY: test-distributions test-programs
+test-distributions: setup
+	$(Q)scripts/test-distributions.sh
+
+test-programs: $(UNIT_TESTS) $(KERNEL_TESTS)
 
 test: setup
 	$(Q)$(MAKE) --no-print-directory test-all
@@ -226,4 +234,4 @@ clean:
 help:
 	$(Q)sed -n '/^# make /,/^$$/s/^# \{0,1\}//p' Makefile
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) \( -path $(BUILD)/distributions -o -path $(BUILD)/kernels \) -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -12,10 +12,10 @@ tests_and_demo=(
   libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 python3-yaml libcap2-bin
   wrk nginx-light haproxy nodejs golang-go golang-opentelemetry-otel-dev default-jdk-headless socat systemd groff-base python3-jsonschema prometheus
 )
-other_kernels=(qemu-system-x86 busybox-static cpio xz-utils)
+other_systems=(qemu-system-x86 busybox-static cpio xz-utils debootstrap)
 
 packages=("${build[@]}")
-[ "${1:-}" = --build ] || packages+=("${tests_and_demo[@]}" "${other_kernels[@]}")
+[ "${1:-}" = --build ] || packages+=("${tests_and_demo[@]}" "${other_systems[@]}")
 
 # Where kubectl came from elsewhere, Debian's would be in its way.
 command -v kubectl >/dev/null || [ "${1:-}" = --build ] || packages+=(kubernetes-client)

@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 #include <cmocka.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <poll.h>
 #include <signal.h>
