@@ -8,6 +8,7 @@
 # make test-distributions   build, unit and BPF tests on the other of Debian 12 and 13
 # make bench          lanetag beside HAProxy and nginx, also in a chain of applications: docs/benchmark.md
 # make bench-tagger   what the kernel program costs; bench-arrivals: the one at the pods
+# make bench-growth   how cost grows with work, in instructions
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
 # make fuzz           all that reads what others wrote, under libFuzzer, FUZZ_SECONDS each
 # make format, lint   the sources' form; the house's rules
@@ -53,7 +54,8 @@ SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SOURCES))
 
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/test_*.c tests/unit/test_*.c))
 KERNEL_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kernel/test_*.c))
-TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/apps/*.c tests/bench/*.c))
+GROWTH := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/growth/*.c))
+TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/apps/*.c tests/bench/*.c)) $(GROWTH)
 E2E_TESTS := $(sort $(wildcard tests/e2e/test_*.sh))
 SHELL_SCRIPTS := $(wildcard scripts/*.sh tests/e2e/*.sh tests/*.sh .ci/run)
 FORMATTED := $(wildcard include/*/*.h bpf/*.[ch] user/*.[ch] user/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
@@ -140,6 +142,11 @@ SOAK_SECONDS ?= 600
 soak: setup
 	$(Q)$(MAKE) --no-print-directory build
 	$(Q)LANETAG_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) tests/e2e/test_proxy_soak.sh
+
+# How cost grows with work, in instructions: tests/growth/growth.h.
+.PHONY: bench-growth
+bench-growth: $(GROWTH)
+	$(Q)for program in $(GROWTH); do python3 tests/growth/growth.py table $$program || exit 1; done
 
 .PHONY: bench-arrivals
 bench-arrivals: $(BUILD)/tests/bench/bench_arrivals

@@ -9,7 +9,7 @@ build=(
   libbpf-dev libelf-dev zlib1g-dev libyaml-dev libpcre2-dev libmicrohttpd-dev libjansson-dev
 )
 tests_and_demo=(
-  libcmocka-dev libxxhash-dev iproute2 jq curl procps python3 python3-yaml libcap2-bin
+  libcmocka-dev libxxhash-dev valgrind iproute2 jq curl procps python3 python3-yaml libcap2-bin
   wrk nginx-light haproxy nodejs golang-go golang-opentelemetry-otel-dev default-jdk-headless socat systemd groff-base python3-jsonschema prometheus
 )
 other_systems=(qemu-system-x86 busybox-static cpio xz-utils debootstrap)

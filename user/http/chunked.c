@@ -74,36 +74,96 @@ static enum state take(struct http_chunked *chunked, char byte)
 	}
 }
 
-void http_chunked_spliced(struct http_chunked *chunked, uint64_t length)
+/*
+ * A size line, with the CRLF of the chunk before it, as far as it is plain: digits and CRLF, as
+ * nearly all are written. Gives its bytes; what stands behind them is for take.
+ */
+static inline size_t take_plain_line(struct http_chunked *chunked, const char *data, size_t length)
+{
+	const char *at = data, *end = data + length;
+	uint64_t size = 0;
+	int digit;
+
+	if (chunked->state == STATE_DATA_CR && length >= 2 && at[0] == '\r' && at[1] == '\n')
+		at += 2;
+	else if (chunked->state != STATE_SIZE || chunked->digits)
+		return 0;
+	/* Chunks of a few bytes are nothing but lines. */
+	if (end - at >= 3 && at[1] == '\r' && at[2] == '\n' && (digit = http_hex_digit(*at)) > 0) {
+		chunked->data_left = (unsigned)digit;
+		chunked->state = STATE_DATA;
+		return (size_t)(at + 3 - data);
+	}
+	/* One digit less than may be: none of these sizes is too large. */
+	const char *first = at;
+	while (at < end && at - first < MAXIMUM_SIZE_DIGITS - 1 &&
+	       (digit = http_hex_digit(*at)) >= 0) {
+		size = size << 4 | (unsigned)digit;
+		at++;
+	}
+	if (at > first && end - at >= 2 && at[0] == '\r' && at[1] == '\n') {
+		chunked->data_left = size;
+		chunked->state = size ? STATE_DATA : STATE_TRAILERS;
+		return (size_t)(at + 2 - data);
+	}
+	chunked->state = STATE_SIZE;
+	chunked->size = size;
+	chunked->digits = (uint8_t)(at - first);
+	return (size_t)(at - data);
+}
+
+/* The rest of a size line byte by byte; gives where it ends within the data. */
+static __attribute__((noinline)) size_t take_bytes(struct http_chunked *chunked, const char *data,
+						   size_t length, size_t taken)
+{
+	while (taken < length && chunked->state != STATE_DATA && chunked->state != STATE_TRAILERS &&
+	       chunked->state != STATE_INVALID) {
+		chunked->state = (uint8_t)take(chunked, data[taken]);
+		taken++;
+	}
+	return taken;
+}
+
+static inline void pass_data(struct http_chunked *chunked, uint64_t length)
 {
 	chunked->data_left -= length;
 	if (chunked->data_left == 0)
 		chunked->state = STATE_DATA_CR;
 }
 
-enum http_chunk_piece http_chunked_next(struct http_chunked *chunked, const char *data,
-					size_t length, size_t *ret_length)
+void http_chunked_spliced(struct http_chunked *chunked, uint64_t length)
 {
-	size_t taken = 0;
+	pass_data(chunked, length);
+}
 
-	*ret_length = 0;
+static inline enum http_chunk_piece next_piece(struct http_chunked *chunked, const char *data,
+					       size_t length, size_t *ret_length)
+{
+	size_t taken;
+
 	if (chunked->state == STATE_DATA && length) {
 		taken = length < chunked->data_left ? length : (size_t)chunked->data_left;
-		http_chunked_spliced(chunked, taken);
+		pass_data(chunked, taken);
 		*ret_length = taken;
 		return HTTP_CHUNK_DATA;
 	}
-	while (taken < length && chunked->state != STATE_DATA && chunked->state != STATE_TRAILERS &&
-	       chunked->state != STATE_INVALID) {
-		chunked->state = (uint8_t)take(chunked, data[taken]);
-		taken++;
-	}
-	if (chunked->state == STATE_INVALID)
-		return HTTP_CHUNK_INVALID;
+	taken = take_plain_line(chunked, data, length);
+	if (chunked->state != STATE_DATA)
+		taken = take_bytes(chunked, data, length, taken);
 	*ret_length = taken;
+	if (chunked->state == STATE_INVALID) {
+		*ret_length = 0;
+		return HTTP_CHUNK_INVALID;
+	}
 	if (taken)
 		return HTTP_CHUNK_FRAMING;
 	return chunked->state == STATE_TRAILERS ? HTTP_CHUNK_TRAILERS : HTTP_CHUNK_MORE;
+}
+
+enum http_chunk_piece http_chunked_next(struct http_chunked *chunked, const char *data,
+					size_t length, size_t *ret_length)
+{
+	return next_piece(chunked, data, length, ret_length);
 }
 
 enum http_chunk_piece http_chunked_scan(struct http_chunked *chunked, const char *data,
@@ -113,7 +173,7 @@ enum http_chunk_piece http_chunked_scan(struct http_chunked *chunked, const char
 	size_t total = 0, taken;
 
 	do {
-		piece = http_chunked_next(chunked, data + total, length - total, &taken);
+		piece = next_piece(chunked, data + total, length - total, &taken);
 		total += taken;
 	} while (piece == HTTP_CHUNK_FRAMING || piece == HTTP_CHUNK_DATA);
 	*ret_length = total;

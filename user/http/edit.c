@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "http/field_index.h"
 #include "http/values.h"
 
 static const struct http_field *fields_of(const struct http_edit *edit, size_t *ret_count)
@@ -188,7 +189,45 @@ bool http_edit_find(const struct http_edit *edit, struct span name, struct span 
 	return false;
 }
 
-static void remove_listed(struct http_edit *edit, struct span list)
+/* Look-ups by name, of which few are expected: from some number on by an index. */
+struct look_ups {
+	size_t count;
+	struct http_field_index index; /* built with the first of those */
+};
+
+#define LOOK_UPS_WITHOUT_INDEX 4
+
+static void remove_by_index(struct http_edit *edit, struct span name,
+			    const struct http_field_index *index)
+{
+	struct http_field_search search;
+	size_t field;
+
+	if (!http_names_may_hold(received_names(edit), name))
+		return;
+	http_field_index_start(index, name, &search);
+	while (http_field_index_next(index, &search, &field))
+		http_edit_remove(edit, field);
+}
+
+static void look_up_and_remove(struct http_edit *edit, struct span name, struct look_ups *look_ups)
+{
+	size_t count;
+	const struct http_field *fields = fields_of(edit, &count);
+
+	if (look_ups->count < LOOK_UPS_WITHOUT_INDEX) {
+		look_ups->count++;
+		remove_received(edit, name);
+		return;
+	}
+	if (look_ups->count == LOOK_UPS_WITHOUT_INDEX) {
+		look_ups->count++;
+		http_field_index_build(&look_ups->index, fields, count);
+	}
+	remove_by_index(edit, name, &look_ups->index);
+}
+
+static void remove_listed(struct http_edit *edit, struct span list, struct look_ups *look_ups)
 {
 	struct span name;
 
@@ -202,7 +241,7 @@ static void remove_listed(struct http_edit *edit, struct span list)
 		case HTTP_FIELD_UPGRADE:
 			break; /* goes anyway */
 		default:
-			remove_received(edit, name);
+			look_up_and_remove(edit, name, look_ups);
 		}
 	}
 }
@@ -276,12 +315,15 @@ int http_edit_remove_hop_by_hop(struct http_edit *edit)
 	size_t count, i;
 	const struct http_field *fields = fields_of(edit, &count);
 	struct http_field_set known = edit->head ? edit->head->known : edit->response->known;
+	struct look_ups look_ups;
 	int result = 0;
+
+	look_ups.count = 0;
 
 	while (http_field_set_take(&known, &i)) {
 		switch (fields[i].kind) {
 		case HTTP_FIELD_CONNECTION:
-			remove_listed(edit, fields[i].value);
+			remove_listed(edit, fields[i].value, &look_ups);
 			/* fallthrough */
 		case HTTP_FIELD_KEEP_ALIVE:
 		case HTTP_FIELD_PROXY_CONNECTION:

@@ -44,12 +44,12 @@ bool http_query_next(struct span *rest, struct http_parameter *ret_parameter)
 	return false;
 }
 
-bool http_query_parameter(struct span query, struct span name, size_t index, struct span *ret_value)
+bool http_query_parameter(struct span query, struct span name, struct span *ret_value)
 {
 	struct http_parameter parameter;
 
 	while (http_query_next(&query, &parameter)) {
-		if (span_equal(parameter.name, name) && index-- == 0) {
+		if (span_equal(parameter.name, name)) {
 			*ret_value = parameter.value;
 			return true;
 		}
@@ -57,7 +57,7 @@ bool http_query_parameter(struct span query, struct span name, size_t index, str
 	return false;
 }
 
-bool http_cookie_next(struct span *rest, struct http_parameter *ret_cookie)
+static bool next_pair(struct span *rest, struct http_parameter *ret_cookie)
 {
 	while (rest->length) {
 		struct span pair, name, value;
@@ -71,21 +71,37 @@ bool http_cookie_next(struct span *rest, struct http_parameter *ret_cookie)
 	return false;
 }
 
-bool http_cookie(const struct http_request_head *head, struct span name, size_t index,
-		 struct span *ret_value)
+void http_cookies_start(struct http_cookies *cookies, const struct http_request_head *head)
 {
+	*cookies = (struct http_cookies){.head = head, .fields = head->known};
+}
+
+bool http_cookies_next(struct http_cookies *cookies, struct http_parameter *ret_cookie)
+{
+	while (!next_pair(&cookies->rest, ret_cookie)) {
+		const struct http_field *field;
+		size_t index;
+
+		do {
+			if (!http_field_set_take(&cookies->fields, &index))
+				return false;
+			field = &cookies->head->fields[index];
+		} while (field->kind != HTTP_FIELD_COOKIE);
+		cookies->rest = field->value;
+	}
+	return true;
+}
+
+bool http_cookie(const struct http_request_head *head, struct span name, struct span *ret_value)
+{
+	struct http_cookies cookies;
 	struct http_parameter cookie;
 
-	for (size_t i = 0; i < head->field_count; i++) {
-		struct span rest = head->fields[i].value;
-
-		if (head->fields[i].kind != HTTP_FIELD_COOKIE)
-			continue;
-		while (http_cookie_next(&rest, &cookie)) {
-			if (span_equal(cookie.name, name) && index-- == 0) {
-				*ret_value = cookie.value;
-				return true;
-			}
+	http_cookies_start(&cookies, head);
+	while (http_cookies_next(&cookies, &cookie)) {
+		if (span_equal(cookie.name, name)) {
+			*ret_value = cookie.value;
+			return true;
 		}
 	}
 	return false;

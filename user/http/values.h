@@ -22,22 +22,24 @@ struct http_parameter {
 
 /* The parameters of a query ("a=1&b=2"), as sent; empty ones passed over. False at the end. */
 bool http_query_next(struct span *rest, struct http_parameter *ret_parameter);
-/*
- * The index-th parameter of this name (case-sensitive, compared as sent); false if there is none.
- */
-bool http_query_parameter(struct span query, struct span name, size_t index,
-			  struct span *ret_value);
+/* The first parameter of this name (case-sensitive, compared as sent); false if there is none. */
+bool http_query_parameter(struct span query, struct span name, struct span *ret_value);
+
+/* Where a way through the cookies of a head stands. */
+struct http_cookies {
+	const struct http_request_head *head;
+	struct http_field_set fields; /* still to be looked at */
+	struct span rest;
+};
 
 /*
- * The pairs of a Cookie field's value (RFC 6265 4.2.1), split at ';', trimmed, as sent: quotes
- * around a value are part of it. A pair without '=' is passed over. False at the end.
+ * The pairs of all Cookie fields (RFC 6265 4.2.1), split at ';', trimmed, as sent: quotes around a
+ * value are part of it. A pair without '=' is passed over. False at the end.
  */
-bool http_cookie_next(struct span *rest, struct http_parameter *ret_cookie);
-/*
- * The index-th cookie of this name (case-sensitive) over all Cookie fields; false if there is none.
- */
-bool http_cookie(const struct http_request_head *head, struct span name, size_t index,
-		 struct span *ret_value);
+void http_cookies_start(struct http_cookies *cookies, const struct http_request_head *head);
+bool http_cookies_next(struct http_cookies *cookies, struct http_parameter *ret_cookie);
+/* The first cookie of this name (case-sensitive); false if there is none. */
+bool http_cookie(const struct http_request_head *head, struct span name, struct span *ret_value);
 
 /*
  * Appends `text` with %XX decoded ('+' stays); false and nothing appended if an escape is broken.

@@ -72,10 +72,10 @@ bool mesh_balance_hash(const struct mesh_cluster_policy *policy, const struct ht
 		found = http_edit_get(request, policy->hash_name, &value);
 		break;
 	case MESH_HASH_COOKIE:
-		found = http_cookie(request->head, policy->hash_name, 0, &value);
+		found = http_cookie(request->head, policy->hash_name, &value);
 		break;
 	case MESH_HASH_QUERY_PARAMETER:
-		found = http_query_parameter(request->head->query, policy->hash_name, 0, &value);
+		found = http_query_parameter(request->head->query, policy->hash_name, &value);
 		break;
 	case MESH_HASH_SOURCE_IP:
 		value = (struct span){(const char *)source_address, 16};

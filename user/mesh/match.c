@@ -109,7 +109,7 @@ static bool query_params_hold(const struct http_match *match, struct match_reque
 		const struct query_match *parameter = &match->query_params[i];
 		struct span value;
 
-		if (!http_query_parameter(request->query->request->head->query, parameter->name, 0,
+		if (!http_query_parameter(request->query->request->head->query, parameter->name,
 					  &value))
 			return false;
 		if (!value.data)

@@ -272,7 +272,7 @@ static bool subject_text(const struct rule_subject *subject, struct match_reques
 		return match_request_header(subject->header, request, ret_text);
 	default:
 		if (!head->query.length ||
-		    !http_query_parameter(head->query, subject->name, 0, ret_text))
+		    !http_query_parameter(head->query, subject->name, ret_text))
 			return false;
 		if (!ret_text->data)
 			*ret_text = span_of("");

@@ -119,13 +119,27 @@ static void find_in_fields(const struct http_request_head *head, struct span nam
 	}
 }
 
-static void find_in_cookies(const struct http_request_head *head, struct span name,
-			    enum tag_id_state *state, struct span *id)
+static bool is_source(const struct lanetag_source *source, enum lanetag_source_kind kind,
+		      struct span name)
 {
-	struct span value;
+	return source->kind == kind &&
+	       span_equal(name, (struct span){source->name, source->name_length});
+}
 
-	for (size_t i = 0; http_cookie(head, name, i, &value); i++)
-		note_id(value, state, id);
+/* Once through the cookies, for all sources. */
+static void find_in_cookies(const struct lanetag_ruleset *ruleset,
+			    const struct http_request_head *head, struct tag_ids *found)
+{
+	struct http_parameter cookie;
+	struct http_cookies cookies;
+
+	http_cookies_start(&cookies, head);
+	while (http_cookies_next(&cookies, &cookie)) {
+		for (size_t i = 0; i < ruleset->source_count; i++) {
+			if (is_source(&ruleset->sources[i], LANETAG_SOURCE_COOKIE, cookie.name))
+				note_id(cookie.value, &found->states[i], &found->ids[i]);
+		}
+	}
 }
 
 /* Decodes into `room`; a value without escapes, or too long for the room, stays as it is. */
@@ -136,17 +150,30 @@ static struct span decode(struct span value, char room[LANETAG_MAX_VALUE])
 	return (struct span){room, http_percent_decode_loosely(value, room)};
 }
 
-static void find_in_query(const struct lanetag_source *source, struct span query,
-			  char room[LANETAG_MAX_VALUE], enum tag_id_state *state, struct span *id)
+static void note_parameter(struct tag_ids *found, size_t source, struct span value)
 {
-	struct span name = {source->name, source->name_length}, value;
 	char other[LANETAG_MAX_VALUE];
 
-	for (size_t i = 0; query.data && http_query_parameter(query, name, i, &value); i++) {
-		if (value.length == 0)
-			continue;
-		/* the first value's room must outlive the comparison with the others */
-		note_id(decode(value, *state == TAG_ID_MISSING ? room : other), state, id);
+	if (value.length == 0)
+		return;
+	/* the first value's room must outlive the comparison with the others */
+	bool is_first = found->states[source] == TAG_ID_MISSING;
+	note_id(decode(value, is_first ? found->decoded[source] : other), &found->states[source],
+		&found->ids[source]);
+}
+
+/* Once through the query, for all sources. */
+static void find_in_query(const struct lanetag_ruleset *ruleset, struct span query,
+			  struct tag_ids *found)
+{
+	struct http_parameter parameter;
+
+	while (http_query_next(&query, &parameter)) {
+		for (size_t i = 0; i < ruleset->source_count; i++) {
+			if (is_source(&ruleset->sources[i], LANETAG_SOURCE_QUERY_PARAM,
+				      parameter.name))
+				note_parameter(found, i, parameter.value);
+		}
 	}
 }
 
@@ -154,20 +181,23 @@ void tag_rules_find_ids(const struct tag_rules *rules, const struct http_request
 			struct tag_ids *found)
 {
 	const struct lanetag_ruleset *ruleset = &rules->ruleset;
+	bool cookies = false, query = false;
 
 	for (size_t i = 0; i < ruleset->source_count; i++) {
 		const struct lanetag_source *source = &ruleset->sources[i];
-		struct span name = {source->name, source->name_length}, *id = &found->ids[i];
-		enum tag_id_state *state = &found->states[i];
+		struct span name = {source->name, source->name_length};
 
-		*state = TAG_ID_MISSING;
+		found->states[i] = TAG_ID_MISSING;
+		cookies |= source->kind == LANETAG_SOURCE_COOKIE;
+		query |= source->kind == LANETAG_SOURCE_QUERY_PARAM;
 		if (source->kind == LANETAG_SOURCE_HEADER)
-			find_in_fields(head, name, rules->source_hashes[i], state, id);
-		else if (source->kind == LANETAG_SOURCE_COOKIE)
-			find_in_cookies(head, name, state, id);
-		else
-			find_in_query(source, head->query, found->decoded[i], state, id);
+			find_in_fields(head, name, rules->source_hashes[i], &found->states[i],
+				       &found->ids[i]);
 	}
+	if (cookies)
+		find_in_cookies(ruleset, head, found);
+	if (query)
+		find_in_query(ruleset, head->query, found);
 }
 
 static uint64_t hash_id(const struct lanetag_draw *draw, struct span id)

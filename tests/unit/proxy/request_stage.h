@@ -15,7 +15,7 @@ struct stage {
 	struct proxy_statistics statistics;
 	struct lanetag_connection connection;
 	struct random_numbers random;
-	char written[32768];
+	char written[8 * 65536];
 };
 
 /* With these manifests, as generation 3. */
@@ -68,20 +68,17 @@ static const struct mesh_listener *listener_of(const struct stage *stage,
 	return NULL;
 }
 
-/* Sends a head through the whole stage; the result stands in stage->written. */
-static struct request_verdict run(struct stage *stage, enum mesh_listener_kind kind,
-				  const struct lanetag_mark *mark, const char *fields)
+/* Sends a whole head through the stage; the result stands in stage->written. */
+static struct request_verdict stage_send(struct stage *stage, enum mesh_listener_kind kind,
+					 const struct lanetag_mark *mark, struct span head)
 {
-	static char text[20000];
 	struct http_refusal refusal;
-	int length = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: app\r\n%s\r\n", fields);
 
-	assert_true(length < (int)sizeof(text));
 	memset(&stage->statistics, 0, sizeof(stage->statistics));
 	stage->request.listener = listener_of(stage, kind);
-	assert_int_equal(http_request_parse(text, (size_t)length, 0, &http_default_limits,
-					    &stage->request.head, &refusal),
-			 HTTP_PARSE_COMPLETE);
+	if (http_request_parse(head.data, head.length, 0, &http_default_limits,
+			       &stage->request.head, &refusal) != HTTP_PARSE_COMPLETE)
+		fail_msg("refused: %s", refusal.reason);
 	stage->request.rules = stage->configuration->tag_rules;
 	tag_rules_find_ids(stage->request.rules, &stage->request.head, &stage->request.ids);
 	struct request_verdict verdict = request_tag_and_route(&stage->request, mark);
@@ -94,6 +91,17 @@ static struct request_verdict run(struct stage *stage, enum mesh_listener_kind k
 		stage->written[written] = '\0';
 	}
 	return verdict;
+}
+
+/* Sends a head with these lines of fields. */
+static struct request_verdict run(struct stage *stage, enum mesh_listener_kind kind,
+				  const struct lanetag_mark *mark, const char *fields)
+{
+	static char text[20000];
+	int length = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: app\r\n%s\r\n", fields);
+
+	assert_true(length < (int)sizeof(text));
+	return stage_send(stage, kind, mark, (struct span){text, (size_t)length});
 }
 
 static void assert_has(const struct stage *stage, const char *line)

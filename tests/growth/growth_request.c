@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A whole request, from its head's bytes to the head that the upstream gets, with every source of ids, every kind of
+ * condition and every way of propagation in force: whatever a client makes much of, the request costs in proportion.
+ */
+#include "growth/growth.h"
+#include "proxy/log_ids.h"
+
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include "unit/proxy/request_stage.h"
+
+#define ROUTES                                                                             \
+	"  http:\n"                                                                        \
+	"  - match: [{queryParams: {w: {exact: '1'}}}, {headers: {cookie: {exact: w}}}]\n" \
+	"    redirect: {uri: /}\n"                                                         \
+	"  - {rewrite: {uri: /new}, route: [{destination: {host: app}}]}\n"
+
+static const char manifests[] =
+	"apiVersion: extensions.istio.io/v1alpha1\n"
+	"kind: WasmPlugin\n"
+	"metadata: {name: tags}\n"
+	"spec:\n"
+	"  pluginConfig:\n"
+	"    rules:\n"
+	"    - {header: x-user-id, modulo: 100, tagHeader: appver-a,"
+	" policies: [{range: 10, tagValue: v2}]}\n"
+	"    - {cookie: sid, modulo: 100, tagHeader: appver-b,"
+	" policies: [{range: 50, tagValue: v2}]}\n"
+	"    - {cookie: other, modulo: 100, tagHeader: appver-c,"
+	" policies: [{range: 50, tagValue: v2}]}\n"
+	"    - {queryParam: u, modulo: 100, tagHeader: appver-d,"
+	" policies: [{range: 50, tagValue: v2}]}\n"
+	"    - {queryParam: v, modulo: 100, tagHeader: appver-e,"
+	" policies: [{range: 50, tagValue: v2}]}\n"
+	"---\n"
+	"apiVersion: istio.alibabacloud.com/v1beta1\n"
+	"kind: ASMHeaderPropagation\n"
+	"metadata: {name: all}\n"
+	"spec: {headerPrefixes: [appver, x-]}\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: Gateway\n"
+	"metadata: {name: edge}\n"
+	"spec: {servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}]}\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: VirtualService\n"
+	"metadata: {name: edge}\n"
+	"spec:\n"
+	"  hosts: ['*']\n"
+	"  gateways: [edge]\n" ROUTES "---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: VirtualService\n"
+	"metadata: {name: app}\n"
+	"spec:\n"
+	"  hosts: [app]\n" ROUTES "---\n"
+	"apiVersion: v1\n"
+	"kind: Service\n"
+	"metadata: {name: app}\n"
+	"spec: {clusterIP: 10.96.0.1, selector: {app: app}, ports: [{port: 80, name: http}]}\n"
+	"---\n"
+	"apiVersion: networking.istio.io/v1\n"
+	"kind: VirtualService\n"
+	"metadata: {name: suffixes}\n"
+	"spec: {hosts: ['*.example.com', '*.test'], gateways: [edge, mesh],"
+	" http: [{route: [{destination: {host: app}}]}]}\n"
+	"---\n"
+	"apiVersion: v1\n"
+	"kind: Pod\n"
+	"metadata: {name: app-1, labels: {app: app}}\n"
+	"spec: {containers: [{name: app, image: app}]}\n"
+	"status: {podIP: 10.0.0.1}\n";
+
+/* A head that is `before`, `unit` so many times (with its number for %d), and `behind`. */
+struct head_shape {
+	enum mesh_listener_kind kind;
+	const char *before, *unit, *behind;
+};
+
+struct head_work {
+	struct stage *stage;
+	struct buffer head, target, log;
+	enum mesh_listener_kind kind;
+};
+
+static void release_head(void *work)
+{
+	struct head_work *head = work;
+	void *stage = head->stage;
+
+	stop(&stage);
+	buffer_free(&head->head);
+	buffer_free(&head->target);
+	buffer_free(&head->log);
+	free(head);
+}
+
+static void *prepare_head(const struct growth_curve *curve, size_t size)
+{
+	const struct head_shape *shape = curve->shape;
+	struct head_work *work = calloc(1, sizeof(*work));
+
+	work->stage = stage_start(manifests);
+	work->kind = shape->kind;
+	buffer_append_text(&work->head, shape->before);
+	for (size_t i = 0; i < size; i++)
+		buffer_printf(&work->head, shape->unit, (int)i);
+	buffer_append_text(&work->head, shape->behind);
+	return work;
+}
+
+static bool run_head(void *context)
+{
+	struct head_work *work = context;
+	struct request *request = &work->stage->request;
+
+	if (stage_send(work->stage, work->kind, NULL, buffer_span(&work->head)).status)
+		return false;
+	buffer_clear(&work->log);
+	log_ids_append(request, false, &work->log);
+	return log_ids_target(request, &work->target).length > 0;
+}
+
+#define GET "GET / HTTP/1.1\r\nHost: app\r\n"
+#define HEAD(title, count, before, unit, behind)                                                  \
+	{                                                                                         \
+		.name = "gateway: " title,                                                        \
+		.prepare = prepare_head,                                                          \
+		.run = run_head,                                                                  \
+		.release = release_head,                                                          \
+		.small = (count),                                                                 \
+		.order = GROWTH_LINEAR,                                                           \
+		.shape = &(const struct head_shape){MESH_LISTENER_GATEWAY, before, unit, behind}, \
+	},                                                                                        \
+	{                                                                                         \
+		.name = "hop: " title, .prepare = prepare_head, .run = run_head,                  \
+		.release = release_head, .small = (count), .order = GROWTH_LINEAR,                \
+		.shape = &(const struct head_shape){MESH_LISTENER_SERVICE, before, unit, behind}, \
+	}
+
+static const struct growth_curve curves[] = {
+	HEAD("a cookie named again and again without a value", 1000, GET "Cookie: ", "sid=;",
+	     "\r\n\r\n"),
+	HEAD("a cookie named again and again", 1000, GET "Cookie: ", "sid=1; ", "\r\n\r\n"),
+	HEAD("cookies of other names", 1000, GET "Cookie: ", "c%d=1;", "sid=1\r\n\r\n"),
+	HEAD("cookies without a value", 1000, GET "Cookie: ", "sid;", "\r\n\r\n"),
+	HEAD("fields of cookies", 45, GET, "Cookie: sid=1; other=2; a; b=3\r\n", "\r\n"),
+	HEAD("a parameter named again and again", 1000, "GET /?", "u&",
+	     " HTTP/1.1\r\nHost: app\r\n\r\n"),
+	HEAD("a parameter with a value", 1000, "GET /?", "v=1&", " HTTP/1.1\r\nHost: app\r\n\r\n"),
+	HEAD("an escaped parameter", 400, "GET /?", "u=%%31%%32&",
+	     " HTTP/1.1\r\nHost: app\r\n\r\n"),
+	HEAD("escapes in one parameter", 1000, "GET /?u=", "%%31",
+	     " HTTP/1.1\r\nHost: app\r\n\r\n"),
+	HEAD("empty parameters", 4000, "GET /?", "&", " HTTP/1.1\r\nHost: app\r\n\r\n"),
+	HEAD("parts of one parameter", 1500, "GET /?a", ";u", " HTTP/1.1\r\nHost: app\r\n\r\n"),
+	HEAD("a header's fields", 45, GET, "x-user-id: 1\r\n", "\r\n"),
+	HEAD("a long id", 15000, GET "x-user-id: ", "1", "\r\n\r\n"),
+	HEAD("fields with one hash", 45, GET, "x-%08d-id: 1\r\n", "\r\n"),
+	HEAD("fields that are like tags", 45, GET, "appver_%d: 1\r\n", "\r\n"),
+	HEAD("members of the baggage", 2500, GET "baggage: ", "k%d=v,", "appver-a=1\r\n\r\n"),
+	HEAD("members that are like tags", 2500, GET "baggage: ", "appver-a=v,", "k=v\r\n\r\n"),
+	HEAD("members with one hash", 1500, GET "baggage: ", "x-%06d-id=v,", "k=v\r\n\r\n"),
+	HEAD("escaped members", 2000, GET "baggage: ", "a%%41=%%42,", "k=v\r\n\r\n"),
+	HEAD("empty members", 15000, GET "baggage: ", " ,", "\r\n\r\n"),
+	HEAD("properties of a member", 8000, GET "baggage: appver-a=1", ";a", "\r\n\r\n"),
+	HEAD("fields of baggage", 45, GET, "baggage: a%d=1, appver-a=2\r\n", "\r\n"),
+	HEAD("names that Connection lists", 3500,
+	     GET "x-000001-id: 1\r\nx-000002-id: 1\r\nConnection: ", "x-zz-id,", "\r\n\r\n"),
+	HEAD("fields of forwarding addresses", 45, GET, "X-Forwarded-For: 10.0.0.1\r\n", "\r\n"),
+	HEAD("bytes of the path", 3500, "GET /", "a", " HTTP/1.1\r\nHost: app\r\n\r\n"),
+	HEAD("segments of the path", 1000, "GET /", "a/q/", " HTTP/1.1\r\nHost: app\r\n\r\n"),
+	HEAD("dots in the path", 800, "GET /", "a/../", " HTTP/1.1\r\nHost: app\r\n\r\n"),
+	HEAD("slashes in the path", 3500, "GET /", "/", " HTTP/1.1\r\nHost: app\r\n\r\n"),
+	HEAD("labels of the host", 55, "GET / HTTP/1.1\r\nHost: ", "a.", "example.com\r\n\r\n"),
+	HEAD("bytes of the host", 110, "GET / HTTP/1.1\r\nHost: ", "a", ".test\r\n\r\n"),
+	HEAD("bytes of a value that a regular expression looks at", 25000, GET "User-Agent: ", "a",
+	     "\r\n\r\n"),
+	HEAD("parts of a value that a regular expression looks at", 5000,
+	     GET "User-Agent: ", "bot-c", "\r\n\r\n"),
+};
+
+int main(int argc, char **argv)
+{
+	return growth_main(curves, sizeof(curves) / sizeof(curves[0]), argc, argv);
+}
