@@ -24,6 +24,7 @@
 /* What the log held back is told after this time, even if nothing more happens. */
 #define LOG_REPORT_MS 5000
 #define REPAIR_MS 5000
+#define RECLAIM_MS 100	/* between looks for configurations that nobody uses any more */
 #define CONTROL_FIRST 4 /* of what the steering thread waits for */
 
 static void take_snapshot(void *context, struct admin_snapshot *snapshot)
@@ -188,6 +189,8 @@ static int poll_timeout_ms(const struct agent *agent)
 	}
 	if (agent->impaired && agent->repair_due_ns < due)
 		due = agent->repair_due_ns;
+	if (agent->retired_count && now + RECLAIM_MS * 1000000ULL < due)
+		due = now + RECLAIM_MS * 1000000ULL;
 	if (kernel_side_sweep_due_ns(&agent->kernel) < due)
 		due = kernel_side_sweep_due_ns(&agent->kernel);
 	return due <= now ? 0 : (int)((due - now) / 1000000 + 1);
@@ -240,6 +243,7 @@ static void steer(struct agent *agent)
 		log_report_suppressed();
 		control_serve(agent, fds + CONTROL_FIRST);
 		change_configuration(agent);
+		reload_reclaim(agent);
 	}
 }
 
@@ -285,6 +289,9 @@ static void stop(struct agent *agent)
 	kernel_side_close(&agent->kernel);
 	watch_close(agent->watch);
 	configuration_drop(agent->configuration);
+	for (size_t i = 0; i < agent->retired_count; i++)
+		configuration_drop(agent->retired[i]);
+	free(agent->retired);
 	if (agent->handed_over && agent->options->waits_after_handover)
 		wait_for_stop_signal(agent);
 	free(agent->last_reload_error);

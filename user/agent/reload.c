@@ -6,9 +6,11 @@
 #include "agent/reload.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -56,6 +58,35 @@ static void log_diagnostics(const struct diagnostics *diagnostics)
 	}
 }
 
+static void retire(struct agent *agent, struct configuration *previous)
+{
+	struct configuration **slot =
+		previous ? ARRAY_APPEND(agent->retired, agent->retired_count) : NULL;
+
+	if (slot)
+		*slot = previous;
+	else
+		configuration_drop(previous);
+}
+
+bool reload_reclaim(struct agent *agent)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < agent->retired_count; i++) {
+		struct configuration *configuration = agent->retired[i];
+
+		if (configuration_is_sole(configuration))
+			configuration_drop(configuration);
+		else
+			agent->retired[kept++] = configuration;
+	}
+	if (kept < agent->retired_count)
+		malloc_trim(0);
+	agent->retired_count = kept;
+	return kept;
+}
+
 static void publish(struct agent *agent, struct configuration *configuration)
 {
 	pthread_mutex_lock(&agent->lock);
@@ -66,7 +97,7 @@ static void publish(struct agent *agent, struct configuration *configuration)
 	if (previous)
 		agent->reloads_succeeded++;
 	pthread_mutex_unlock(&agent->lock);
-	configuration_drop(previous);
+	retire(agent, previous);
 }
 
 /* Takes over `reason`. */

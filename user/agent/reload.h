@@ -6,6 +6,11 @@
 /* The first configuration, published but not yet served. 0, or a negative errno; logged. */
 int reload_first(struct agent *agent);
 /* A burst of changes is reloaded once: sets agent->quiet_due_ns. */
+/*
+ * Frees replaced configurations that nobody uses any more, and gives their pages back to the system:
+ * here, so that no worker has to. False: there is none left.
+ */
+bool reload_reclaim(struct agent *agent);
 void reload_note_change(struct agent *agent);
 /* Reads the manifests and puts them in force; where that fails, all stays, and it is said. */
 void reload_now(struct agent *agent);

@@ -20,6 +20,9 @@ struct agent {
 	struct callers callers;
 	struct heir heir; /* a next agent that has what is single, and does not serve yet */
 
+	struct configuration **retired; /* replaced, but still in use somewhere; reload.c */
+	size_t retired_count;
+
 	bool stopping;
 	bool handed_over; /* all, to a next agent */
 	bool impaired;	  /* after a hand-over that failed: something is still missing */

@@ -4,21 +4,45 @@
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 /* Blocks double, so that a small thing costs little and a large one few blocks. */
 #define ARENA_FIRST_BLOCK_BYTES ((size_t)1024)
-#define ARENA_LAST_BLOCK_BYTES ((size_t)64 * 1024)
+#define ARENA_LAST_BLOCK_BYTES ((size_t)256 * 1024)
+/* From here on blocks are mapped by themselves: their pages go back to the system when they go. */
+#define ARENA_MAPPED_BYTES ((size_t)64 * 1024)
 
 struct arena_block {
 	struct arena_block *next;
+	size_t mapped_bytes; /* 0: of the heap */
 	max_align_t data[];
 };
+
+static struct arena_block *map_block(size_t size)
+{
+	struct arena_block *block =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (block == MAP_FAILED)
+		return NULL;
+	block->mapped_bytes = size;
+	return block;
+}
+
+static void free_block(struct arena_block *block)
+{
+	if (block->mapped_bytes)
+		munmap(block, block->mapped_bytes);
+	else
+		free(block);
+}
 
 static char *arena_add_block(struct arena *arena, size_t size)
 {
 	if (size > SIZE_MAX - sizeof(struct arena_block))
 		return NULL;
-	struct arena_block *block = calloc(1, sizeof(*block) + size);
+	struct arena_block *block = size < ARENA_MAPPED_BYTES ? calloc(1, sizeof(*block) + size)
+							      : map_block(sizeof(*block) + size);
 
 	if (!block)
 		return NULL;
@@ -75,7 +99,7 @@ void arena_free(struct arena *arena)
 	while (arena->blocks) {
 		struct arena_block *next = arena->blocks->next;
 
-		free(arena->blocks);
+		free_block(arena->blocks);
 		arena->blocks = next;
 	}
 	*arena = (struct arena){0};

@@ -6,10 +6,18 @@
 
 #include "base/address.h"
 
-static void configuration_free(struct configuration *configuration)
+static void free_all_but_rules(struct configuration *configuration)
 {
 	mesh_free(configuration->mesh);
 	propagation_free(configuration->propagation);
+	manifest_set_free_all_but_rules(&configuration->manifests);
+	configuration->mesh = NULL;
+	configuration->propagation = NULL;
+}
+
+static void configuration_free(struct configuration *configuration)
+{
+	free_all_but_rules(configuration);
 	tag_rules_free(configuration->tag_rules);
 	manifest_set_free(&configuration->manifests);
 	free(configuration);
@@ -39,6 +47,7 @@ static struct configuration *start(uint32_t generation, struct diagnostics *diag
 	}
 	configuration->generation = generation;
 	configuration->references = 1;
+	configuration->rule_references = 1;
 	return configuration;
 }
 
@@ -123,6 +132,26 @@ void configuration_drop(struct configuration *configuration)
 {
 	if (!configuration)
 		return;
-	if (atomic_fetch_sub_explicit(&configuration->references, 1, memory_order_acq_rel) == 1)
+	if (atomic_fetch_sub_explicit(&configuration->references, 1, memory_order_acq_rel) != 1)
+		return;
+	free_all_but_rules(configuration);
+	configuration_drop_rules(configuration);
+}
+
+bool configuration_is_sole(const struct configuration *configuration)
+{
+	return atomic_load_explicit(&configuration->references, memory_order_acquire) == 1;
+}
+
+struct configuration *configuration_take_rules(struct configuration *configuration)
+{
+	atomic_fetch_add_explicit(&configuration->rule_references, 1, memory_order_relaxed);
+	return configuration;
+}
+
+void configuration_drop_rules(struct configuration *configuration)
+{
+	if (configuration && atomic_fetch_sub_explicit(&configuration->rule_references, 1,
+						       memory_order_acq_rel) == 1)
 		configuration_free(configuration);
 }

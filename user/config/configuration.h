@@ -2,7 +2,8 @@
 #pragma once
 /*
  * A configuration is a value: manifests read, checked as a whole and compiled, under one
- * generation. Never changed after configuration_load; shared by reference count.
+ * generation. Never changed after configuration_load; shared by reference count. Its rules can
+ * outlive it: old requests are decided by them, but not routed.
  */
 #include "mesh/mesh.h"
 #include "policy/propagation.h"
@@ -15,6 +16,7 @@ struct configuration {
 	struct mesh *mesh;
 	struct manifest_set manifests; /* what the above points into */
 	_Atomic unsigned references;
+	_Atomic unsigned rule_references; /* the references above together count as one */
 };
 
 /*
@@ -42,3 +44,8 @@ struct configuration *configuration_load_files(const struct manifest_file *files
 void configuration_set_generation(struct configuration *configuration, uint32_t generation);
 struct configuration *configuration_take(struct configuration *configuration);
 void configuration_drop(struct configuration *configuration); /* NULL is fine */
+/* True: the caller has the only reference. */
+bool configuration_is_sole(const struct configuration *configuration);
+/* The same of the rules and the generation alone; mesh, propagation and manifests may be gone. */
+struct configuration *configuration_take_rules(struct configuration *configuration);
+void configuration_drop_rules(struct configuration *configuration); /* NULL is fine */

@@ -78,3 +78,5 @@ void manifest_set_read_files(const struct manifest_file *files, size_t file_coun
 			     unsigned subjects, struct diagnostics *diagnostics,
 			     struct manifest_set *set);
 void manifest_set_free(struct manifest_set *set);
+/* Leaves the wasm_plugins; the files that their places name are gone. */
+void manifest_set_free_all_but_rules(struct manifest_set *set);

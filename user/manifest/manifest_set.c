@@ -400,9 +400,14 @@ void manifest_files_free(struct manifest_file *files, size_t count)
 		free(array);                         \
 	} while (0)
 
-void manifest_set_free(struct manifest_set *set)
+void manifest_set_free_all_but_rules(struct manifest_set *set)
 {
-	FREE_MANIFESTS(wasm_plugin_free, set->wasm_plugins, set->wasm_plugin_count);
+	struct manifest_set rules = {
+		.wasm_plugins = set->wasm_plugins,
+		.wasm_plugin_count = set->wasm_plugin_count,
+		.subjects = set->subjects,
+	};
+
 	FREE_MANIFESTS(header_propagation_free, set->header_propagations,
 		       set->header_propagation_count);
 	FREE_MANIFESTS(gateway_free, set->gateways, set->gateway_count);
@@ -416,5 +421,12 @@ void manifest_set_free(struct manifest_set *set)
 	}
 	free(set->passed_over);
 	manifest_files_free(set->files, set->file_count);
+	*set = rules;
+}
+
+void manifest_set_free(struct manifest_set *set)
+{
+	manifest_set_free_all_but_rules(set);
+	FREE_MANIFESTS(wasm_plugin_free, set->wasm_plugins, set->wasm_plugin_count);
 	*set = (struct manifest_set){0};
 }

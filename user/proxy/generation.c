@@ -8,7 +8,7 @@ static void drop(struct worker *worker, size_t index)
 {
 	if (!worker->kept[index])
 		return;
-	configuration_drop(worker->kept[index]);
+	configuration_drop_rules(worker->kept[index]);
 	worker->kept[index] = NULL;
 	worker->kept_count--;
 }
@@ -18,7 +18,7 @@ void generation_keep(struct worker *worker, struct configuration *configuration)
 	size_t index = configuration->generation % HOLDS_GENERATIONS;
 
 	drop(worker, index);
-	worker->kept[index] = configuration_take(configuration);
+	worker->kept[index] = configuration_take_rules(configuration);
 	worker->kept_count++;
 }
 

@@ -12,7 +12,7 @@ struct worker;
  */
 void generation_choose(struct worker *worker, struct request *request, struct hold *ret_hold);
 
-/* The worker keeps the configurations of which holds_keeps says so. */
+/* The worker keeps the rules of the configurations of which holds_keeps says so. */
 struct configuration;
 void generation_keep(struct worker *worker, struct configuration *configuration);
 /* Drops those that are no longer kept; gives when to come again (ms from now), or -1. */

@@ -66,7 +66,7 @@ struct worker {
 	struct lease *old_leases;
 	struct lease *leaving_leases; /* that nobody uses any more; lease_move_step */
 	bool leases_move;	      /* lease_move_step has something to do */
-	struct configuration *kept[HOLDS_GENERATIONS]; /* replaced ones; generation.c */
+	struct configuration *kept[HOLDS_GENERATIONS]; /* rules of replaced ones; generation.c */
 	size_t kept_count;
 	struct listener *listeners;
 	struct session *sessions;

@@ -106,11 +106,46 @@ static void with_routes_all_is_read(void **state)
 	diagnostics_free(&diagnostics);
 }
 
+static void rules_outlive_what_they_were_loaded_with(void **state)
+{
+	static const char yaml[] = TAGS EDGE(HTTP_SERVER);
+	struct diagnostics diagnostics = {0};
+	struct tag_decision decision;
+	char path[64];
+	const char *paths[] = {path};
+
+	(void)state;
+	fixture_write_file(yaml, strlen(yaml), path);
+	struct configuration *configuration = configuration_load(paths, 1, 7, &diagnostics);
+	fixture_remove_file(path);
+	assert_non_null(configuration);
+	assert_true(configuration_is_sole(configuration));
+	configuration_take(configuration);
+	assert_false(configuration_is_sole(configuration));
+	struct configuration *rules = configuration_take_rules(configuration);
+	configuration_drop(configuration);
+	assert_non_null(rules->mesh);
+	configuration_drop(configuration);
+	/* All that grows with hosts, routes and endpoints is gone. */
+	assert_null(rules->mesh);
+	assert_null(rules->propagation);
+	assert_null(rules->manifests.files);
+	assert_null(rules->manifests.gateways);
+	assert_int_equal(rules->generation, 7);
+	tag_rules_decide_id(rules->tag_rules, span_of("user-1"), &decision);
+	assert_true(decision.rules[0].has_remainder);
+	assert_string_equal(tag_rules_header(rules->tag_rules, 0).data, "appver-a");
+	assert_string_equal(tag_rules_source_name(rules->tag_rules, 0).data, "x-user-id");
+	configuration_drop_rules(rules);
+	diagnostics_free(&diagnostics);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(another_meshs_manifests_are_not_looked_into),
 		cmocka_unit_test(with_routes_all_is_read),
+		cmocka_unit_test(rules_outlive_what_they_were_loaded_with),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
