@@ -8,6 +8,10 @@
 #include "base/array.h"
 #include "cli/explanation.h"
 #include "cli/output.h"
+#include "mesh/name_table.h"
+
+#define RULE_STAYS UINT32_MAX		    /* no change: the policies give the same tag */
+#define POLICIES (LANETAG_MAX_POLICIES + 1) /* the last one stands for no tag */
 
 /* What a change is a change of. */
 enum subject { SUBJECT_RULE, SUBJECT_HOST };
@@ -19,6 +23,7 @@ struct change {
 	struct span from, to; /* tag values or subsets; data NULL: none */
 	bool moves_back;
 	uint64_t users;
+	char *key;	 /* owned */
 	char **examples; /* owned, as are the texts */
 	size_t *example_lengths;
 	size_t example_count;
@@ -48,6 +53,10 @@ struct comparison {
 	size_t before_of_after[LANETAG_MAX_RULES];
 	struct change *changes;
 	size_t change_count;
+	struct name_table changes_by_key;
+	struct buffer key;
+	/* Of a rule, by the policies of before and after: the change + 1, or 0: none yet. */
+	uint32_t (*rule_changes)[POLICIES][POLICIES];
 	struct user_view old, new;
 	struct user_view old_untagged, new_untagged; /* the same but for the tags */
 	struct side *tagged_sides; /* where tags lead in `after`, and nothing else */
@@ -156,10 +165,12 @@ struct comparison *comparison_new(const struct configuration *before,
 	comparison->has_routes =
 		mesh_explain_count(before->mesh) > 0 && mesh_explain_count(after->mesh) > 0;
 	comparison->maximum_examples = examples;
+	comparison->rule_changes =
+		calloc(tag_rules_count(before->tag_rules) + 1, sizeof(*comparison->rule_changes));
 	match_rules(before->tag_rules, after->tag_rules, comparison->after_of_before);
 	match_rules(after->tag_rules, before->tag_rules, comparison->before_of_after);
-	if (start_view(&comparison->old, before) || start_view(&comparison->new, after) ||
-	    start_view(&comparison->old_untagged, before) ||
+	if (!comparison->rule_changes || start_view(&comparison->old, before) ||
+	    start_view(&comparison->new, after) || start_view(&comparison->old_untagged, before) ||
 	    start_view(&comparison->new_untagged, after) || find_tagged_sides(comparison)) {
 		comparison_free(comparison);
 		return NULL;
@@ -177,8 +188,12 @@ void comparison_free(struct comparison *comparison)
 		for (size_t j = 0; j < change->example_count; j++)
 			free(change->examples[j]);
 		free(change->examples);
+		free(change->key);
 		free(change->example_lengths);
 	}
+	name_table_free(&comparison->changes_by_key);
+	buffer_free(&comparison->key);
+	free(comparison->rule_changes);
 	free(comparison->changes);
 	free(comparison->old.sides);
 	free(comparison->new.sides);
@@ -205,25 +220,55 @@ static int keep_example(struct change *change, struct span id)
 	return 0;
 }
 
-/* One user more goes this way. */
-static int count_change(struct comparison *comparison, const struct change *like, struct span id)
+static void append_part(struct buffer *key, struct span part)
 {
-	struct change *change = NULL;
+	const uint64_t length = part.data ? part.length : UINT64_MAX;
 
-	for (size_t i = 0; i < comparison->change_count && !change; i++) {
-		struct change *other = &comparison->changes[i];
+	buffer_append(key, (const char *)&length, sizeof(length));
+	if (part.data)
+		buffer_append_span(key, part);
+}
 
-		if (other->subject == like->subject && other->moves_back == like->moves_back &&
-		    same(other->name, like->name) && same(other->from, like->from) &&
-		    same(other->to, like->to))
-			change = other;
-	}
-	if (!change) {
-		change = ARRAY_APPEND(comparison->changes, comparison->change_count);
-		if (!change)
-			return -1;
-		*change = *like;
-	}
+/* All that tells one change from another, in bytes. */
+static struct span change_key(struct buffer *key, const struct change *change)
+{
+	buffer_clear(key);
+	buffer_append_byte(key, (char)change->subject);
+	buffer_append_byte(key, (char)change->moves_back);
+	append_part(key, change->name);
+	append_part(key, change->from);
+	append_part(key, change->to);
+	return buffer_span(key);
+}
+
+/* Its number + 1, in the order in which changes were seen first; 0 when memory is short. */
+static uint32_t find_or_add_change(struct comparison *comparison, const struct change *like)
+{
+	struct span key = change_key(&comparison->key, like);
+
+	if (comparison->key.failed)
+		return 0;
+	uintptr_t number = (uintptr_t)name_table_get(&comparison->changes_by_key, 0, key);
+	if (number)
+		return (uint32_t)number;
+	struct change *change = ARRAY_APPEND(comparison->changes, comparison->change_count);
+	if (!change)
+		return 0;
+	*change = *like;
+	change->key = span_copy(key);
+	number = comparison->change_count;
+	if (!change->key || name_table_put(&comparison->changes_by_key, 0,
+					   (struct span){change->key, key.length}, (void *)number))
+		return 0;
+	return (uint32_t)number;
+}
+
+/* One user more goes this way. */
+static int count_change(struct comparison *comparison, uint32_t number, struct span id)
+{
+	if (!number)
+		return -1;
+	struct change *change = &comparison->changes[number - 1];
 	change->users++;
 	return change->example_count < comparison->maximum_examples ? keep_example(change, id) : 0;
 }
@@ -244,44 +289,69 @@ struct moves {
 	int error;
 };
 
-static void add_change(struct comparison *comparison, const struct change *change, struct span id,
-		       struct moves *moves)
+static void note_change(struct comparison *comparison, uint32_t number, struct span id,
+			struct moves *moves)
 {
-	if (same(change->from, change->to))
-		return;
 	moves->any = true;
-	moves->back |= change->moves_back;
-	if (count_change(comparison, change, id))
+	if (count_change(comparison, number, id))
 		moves->error = -1;
+	else
+		moves->back |= comparison->changes[number - 1].moves_back;
+}
+
+static uint8_t policy_of(const struct user_view *view, size_t rule)
+{
+	uint8_t policy =
+		rule == NO_RULE ? LANETAG_POLICY_NONE : view->explained.decision.rules[rule].policy;
+
+	return policy == LANETAG_POLICY_NONE ? LANETAG_MAX_POLICIES : policy;
+}
+
+/* `before` and `after`: the rule's number on either side, or NO_RULE. */
+static struct change rule_change(const struct comparison *comparison, size_t before, size_t after)
+{
+	struct change change = {
+		.subject = SUBJECT_RULE,
+		.name = before != NO_RULE ? tag_rules_header(comparison->before->tag_rules, before)
+					  : tag_rules_header(comparison->after->tag_rules, after),
+		.from = tag_value(&comparison->old, before),
+		.to = tag_value(&comparison->new, after),
+	};
+
+	change.moves_back = change.from.data && !change.to.data &&
+			    (after != NO_RULE || !comparison->has_routes);
+	return change;
+}
+
+/* A rule of the first configuration: the policies say all, so each pair is looked at once. */
+static void compare_rule(struct comparison *comparison, size_t rule, struct span id,
+			 struct moves *moves)
+{
+	size_t other = comparison->after_of_before[rule];
+	uint32_t *known = &comparison->rule_changes[rule][policy_of(&comparison->old, rule)]
+						   [policy_of(&comparison->new, other)];
+
+	if (!*known) {
+		const struct change change = rule_change(comparison, rule, other);
+
+		*known = same(change.from, change.to) ? RULE_STAYS
+						      : find_or_add_change(comparison, &change);
+	}
+	if (*known != RULE_STAYS)
+		note_change(comparison, *known, id, moves);
 }
 
 static void compare_rules(struct comparison *comparison, struct span id, struct moves *moves)
 {
-	const struct tag_rules *before = comparison->before->tag_rules;
 	const struct tag_rules *after = comparison->after->tag_rules;
 
-	for (size_t i = 0; i < tag_rules_count(before); i++) {
-		size_t other = comparison->after_of_before[i];
-		struct change change = {
-			.subject = SUBJECT_RULE,
-			.name = tag_rules_header(before, i),
-			.from = tag_value(&comparison->old, i),
-			.to = tag_value(&comparison->new, other),
-		};
-
-		change.moves_back = change.from.data && !change.to.data &&
-				    (other != NO_RULE || !comparison->has_routes);
-		add_change(comparison, &change, id, moves);
-	}
+	for (size_t i = 0; i < tag_rules_count(comparison->before->tag_rules); i++)
+		compare_rule(comparison, i, id, moves);
 	for (size_t i = 0; i < tag_rules_count(after); i++) {
-		struct change change = {
-			.subject = SUBJECT_RULE,
-			.name = tag_rules_header(after, i),
-			.to = tag_value(&comparison->new, i),
-		};
+		const struct change change = rule_change(comparison, NO_RULE, i);
 
-		if (comparison->before_of_after[i] == NO_RULE)
-			add_change(comparison, &change, id, moves);
+		if (comparison->before_of_after[i] == NO_RULE && change.to.data)
+			note_change(comparison, find_or_add_change(comparison, &change), id, moves);
 	}
 }
 
@@ -325,10 +395,12 @@ static void compare_hosts(struct comparison *comparison, struct span id, struct 
 			.name = span_of(host),
 			.from = span_of(old->sides[i].subset),
 			.to = span_of(now->subset),
-			.moves_back = moves_back(comparison, &old->sides[i], now),
 		};
 
-		add_change(comparison, &change, id, moves);
+		if (same(change.from, change.to))
+			continue;
+		change.moves_back = moves_back(comparison, &old->sides[i], now);
+		note_change(comparison, find_or_add_change(comparison, &change), id, moves);
 	}
 }
 
@@ -336,8 +408,17 @@ int comparison_add(struct comparison *comparison, struct span id)
 {
 	struct moves moves = {0};
 
-	explanation_start(&comparison->old.explained, comparison->before, id, true);
-	explanation_start(&comparison->new.explained, comparison->after, id, true);
+	comparison->old.explained.configuration = comparison->before;
+	comparison->new.explained.configuration = comparison->after;
+	if (!comparison->has_routes) {
+		tag_rules_decide_id(comparison->before->tag_rules, id,
+				    &comparison->old.explained.decision);
+		tag_rules_decide_id(comparison->after->tag_rules, id,
+				    &comparison->new.explained.decision);
+	} else {
+		explanation_start(&comparison->old.explained, comparison->before, id, true);
+		explanation_start(&comparison->new.explained, comparison->after, id, true);
+	}
 	compare_rules(comparison, id, &moves);
 	if (comparison->has_routes) {
 		explanation_start(&comparison->old_untagged.explained, comparison->before, id,
