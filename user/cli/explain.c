@@ -133,6 +133,7 @@ struct explain_work {
 	struct buffer target_room;
 	bool json;
 	struct buffer out;
+	struct explained_words *words; /* of JSON */
 };
 
 static bool explain_user(struct explain_work *work, struct span id)
@@ -141,7 +142,7 @@ static bool explain_user(struct explain_work *work, struct span id)
 
 	buffer_clear(out);
 	if (work->json)
-		explanation_write_json(work->configuration, id, &work->target, out);
+		explanation_write_json(work->configuration, work->words, id, &work->target, out);
 	else
 		explanation_write_text(work->configuration, id, &work->target, out);
 	if (out->failed)
@@ -225,8 +226,12 @@ static int explain(const struct explain_arguments *arguments)
 	if (!configuration)
 		return EXIT_NEGATIVE;
 	work.configuration = configuration;
-	if (read_target(arguments, &work) == 0)
+	work.words = explained_words_new(configuration);
+	if (!work.words)
+		fprintf(stderr, "lanetag explain: out of memory\n");
+	else if (read_target(arguments, &work) == 0)
 		status = explain_all(arguments, &work);
+	explained_words_free(work.words);
 	buffer_free(&work.out);
 	buffer_free(&work.target_room);
 	configuration_drop(configuration);

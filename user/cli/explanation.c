@@ -249,25 +249,80 @@ static void write_member(const char *name, struct span value, struct buffer *out
 		buffer_append_text(out, "null");
 }
 
-static void write_rule_json(const struct explained *explained, size_t rule, struct buffer *out)
-{
-	const struct tag_rules *rules = explained->configuration->tag_rules;
-	const struct tag_rule_decision *decision = &explained->decision.rules[rule];
-	struct span tag = {0};
+#define TAG_NONE LANETAG_MAX_POLICIES
 
-	if (decision->policy != LANETAG_POLICY_NONE)
-		tag = tag_rules_value(rules, rule, decision->policy);
-	buffer_append_byte(out, '{');
-	write_member("tagHeader", tag_rules_header(rules, rule), out);
-	buffer_append_byte(out, ',');
-	write_member(tag_rules_source_kind(rules, rule), tag_rules_source_name(rules, rule), out);
-	if (decision->has_remainder)
-		buffer_printf(out, ",\"hash\":%" PRIu64 ",\"remainder\":%" PRIu32 ",",
-			      decision->hash, decision->remainder);
-	else
+struct explained_words {
+	struct buffer before[LANETAG_MAX_RULES];
+	struct buffer tags[LANETAG_MAX_RULES][LANETAG_MAX_POLICIES + 1]; /* the last: none */
+};
+
+static void write_words(struct explained_words *words, const struct tag_rules *rules, size_t rule)
+{
+	struct buffer *before = &words->before[rule];
+
+	buffer_append_byte(before, '{');
+	write_member("tagHeader", tag_rules_header(rules, rule), before);
+	buffer_append_byte(before, ',');
+	write_member(tag_rules_source_kind(rules, rule), tag_rules_source_name(rules, rule),
+		     before);
+	for (uint8_t i = 0; i <= TAG_NONE; i++) {
+		struct span value = {0};
+
+		if (i < tag_rules_ruleset(rules)->rules[rule].policy_count)
+			value = tag_rules_value(rules, rule, i);
+		write_member("tagValue", value, &words->tags[rule][i]);
+		buffer_append_byte(&words->tags[rule][i], '}');
+	}
+}
+
+struct explained_words *explained_words_new(const struct configuration *configuration)
+{
+	struct explained_words *words = calloc(1, sizeof(*words));
+
+	for (size_t i = 0; words && i < tag_rules_count(configuration->tag_rules); i++)
+		write_words(words, configuration->tag_rules, i);
+	return words;
+}
+
+void explained_words_free(struct explained_words *words)
+{
+	for (size_t i = 0; words && i < LANETAG_MAX_RULES; i++) {
+		buffer_free(&words->before[i]);
+		for (size_t j = 0; j <= TAG_NONE; j++)
+			buffer_free(&words->tags[i][j]);
+	}
+	free(words);
+}
+
+static void write_number(uint64_t number, struct buffer *out)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	buffer_append(out, digits + at, sizeof(digits) - at);
+}
+
+static void write_rule_json(const struct explained *explained, const struct explained_words *words,
+			    size_t rule, struct buffer *out)
+{
+	const struct tag_rule_decision *decision = &explained->decision.rules[rule];
+	size_t tag = decision->policy == LANETAG_POLICY_NONE ? TAG_NONE : decision->policy;
+
+	buffer_append_span(out, buffer_span(&words->before[rule]));
+	if (decision->has_remainder) {
+		buffer_append_text(out, ",\"hash\":");
+		write_number(decision->hash, out);
+		buffer_append_text(out, ",\"remainder\":");
+		write_number(decision->remainder, out);
+		buffer_append_byte(out, ',');
+	} else {
 		buffer_append_text(out, ",\"hash\":null,\"remainder\":null,");
-	write_member("tagValue", tag, out);
-	buffer_append_byte(out, '}');
+	}
+	buffer_append_span(out, buffer_span(&words->tags[rule][tag]));
 }
 
 static void write_route_json(const struct route_result *result, struct buffer *out)
@@ -286,7 +341,8 @@ static void write_route_json(const struct route_result *result, struct buffer *o
 	buffer_append_byte(out, '}');
 }
 
-void explanation_write_json(const struct configuration *configuration, struct span id,
+void explanation_write_json(const struct configuration *configuration,
+			    const struct explained_words *words, struct span id,
 			    const struct explained_target *target, struct buffer *out)
 {
 	struct explained explained;
@@ -306,7 +362,7 @@ void explanation_write_json(const struct configuration *configuration, struct sp
 	for (size_t i = 0; i < tag_rules_count(configuration->tag_rules); i++) {
 		if (i)
 			buffer_append_byte(out, ',');
-		write_rule_json(&explained, i, out);
+		write_rule_json(&explained, words, i, out);
 	}
 	buffer_append_text(out, "],\"routes\":[");
 	for (size_t i = 0; i < mesh_explain_count(configuration->mesh); i++) {

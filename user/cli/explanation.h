@@ -36,5 +36,11 @@ int explained_target_read(struct span text, enum http_path_normalization way, st
 /* Append to `out`. `id` is a field value. Text: several lines; JSON: one object in one line. */
 void explanation_write_text(const struct configuration *configuration, struct span id,
 			    const struct explained_target *target, struct buffer *out);
-void explanation_write_json(const struct configuration *configuration, struct span id,
+/* What of a rule's JSON is the same for all users: before its numbers, and its tag value. */
+struct explained_words;
+struct explained_words *
+explained_words_new(const struct configuration *configuration); /* or NULL */
+void explained_words_free(struct explained_words *words);
+void explanation_write_json(const struct configuration *configuration,
+			    const struct explained_words *words, struct span id,
 			    const struct explained_target *target, struct buffer *out);
