@@ -116,11 +116,14 @@ static void remove_added(struct http_edit *edit, struct span name)
 
 	if (!http_names_may_hold(edit->added_names, name))
 		return;
+	const uint8_t hash = http_name_hash(name);
+
 	for (size_t i = 0; i < edit->added_count; i++) {
-		if (span_equal_ignore_case(edit->added[i].name, name))
+		if (edit->added[i].hash == hash &&
+		    span_equal_ignore_case(edit->added[i].name, name))
 			edit->added_bytes -= field_size(&edit->added[i]);
-		else
-			edit->added[kept++] = edit->added[i];
+		else if (kept++ != i)
+			edit->added[kept - 1] = edit->added[i];
 	}
 	edit->added_count = kept;
 }

@@ -33,7 +33,11 @@ struct span tag_rules_source_name(const struct tag_rules *rules, size_t rule); /
 const char *tag_rules_source_kind(const struct tag_rules *rules, size_t rule);
 /* The tag value of a policy index that a decision gave. */
 struct span tag_rules_value(const struct tag_rules *rules, size_t rule, uint8_t policy);
-/* The tag as a member of baggage: header in lower case, '=', value encoded. */
+/*
+ * The tag as a member of baggage: header in lower case, '=', value encoded. TAG_MEMBER_PADDING
+ * bytes from its start on may be read, however short it is.
+ */
+#define TAG_MEMBER_PADDING 32
 struct span tag_rules_member(const struct tag_rules *rules, size_t rule, uint8_t policy);
 /* The rule as written. */
 const struct tag_rule_manifest *tag_rules_manifest(const struct tag_rules *rules, size_t rule);

@@ -184,6 +184,7 @@ static void write_members(const struct compiler *compiler)
 {
 	struct tag_rules *rules = compiler->rules;
 	struct buffer *text = &rules->members_text;
+	static const char padding[TAG_MEMBER_PADDING];
 	const char *at;
 
 	for (size_t i = 0; i < rules->ruleset.rule_count; i++) {
@@ -194,6 +195,7 @@ static void write_members(const struct compiler *compiler)
 			rules->members[i][j].length = text->length - before;
 		}
 	}
+	buffer_append(text, padding, sizeof(padding));
 	if (text->failed)
 		complain(compiler, (struct source_place){0}, NULL, "out of memory");
 	at = text->data;

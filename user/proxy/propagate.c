@@ -80,7 +80,9 @@ static size_t room(const struct writer *writer)
 	return writer->count < BAGGAGE_MAX_MEMBERS ? BAGGAGE_MAX_BYTES - used : 0;
 }
 
-static bool write_member(struct writer *writer, struct span member)
+/* There is memory: see reserve_values in request.c. In line: 64 tags are written in a loop. */
+static inline __attribute__((always_inline)) bool write_member(struct writer *writer,
+							       struct span member, bool is_padded)
 {
 	size_t comma = writer->count > 0;
 	char *at = writer->out->data + writer->out->length;
@@ -91,7 +93,10 @@ static bool write_member(struct writer *writer, struct span member)
 	}
 	if (comma)
 		*at++ = ',';
-	memcpy(at, member.data, member.length); /* there is room: see reserve_values in request.c */
+	if (is_padded && member.length <= TAG_MEMBER_PADDING)
+		memcpy(at, member.data, TAG_MEMBER_PADDING); /* no call: most tags are short */
+	else
+		memcpy(at, member.data, member.length);
 	writer->out->length += comma + member.length;
 	writer->count++;
 	return true;
@@ -179,7 +184,7 @@ static void take_added(struct writer *writer)
 		}
 		uint8_t policy = request->decision.rules[rule].policy;
 		if (travelling >> rule & 1 &&
-		    write_member(writer, tag_rules_member(rules, rule, policy)))
+		    write_member(writer, tag_rules_member(rules, rule, policy), true))
 			add_name(&writer->own, field->name);
 		rule++;
 	}
@@ -210,7 +215,7 @@ static void write_others(struct writer *writer, struct span baggage)
 		if (result < 0 && request->listener->kind == MESH_LISTENER_GATEWAY)
 			statistics_count(&request->statistics->baggage_malformed);
 		if (result > 0 && !has_name(&writer->own, member.key))
-			write_member(writer, member.whole);
+			write_member(writer, member.whole, false);
 	}
 }
 
@@ -218,13 +223,14 @@ static void write_others_members(struct writer *writer)
 {
 	struct request *request = writer->request;
 	const struct http_edit *edit = &request->edit;
+	const uint8_t hash = http_name_hash(request_baggage_name);
 
 	for (size_t i = 0; i < request->head.field_count; i++) {
 		if (request_is_baggage(&request->head.fields[i]) && !http_edit_is_removed(edit, i))
 			write_others(writer, request->head.fields[i].value);
 	}
 	for (size_t i = 0; i < edit->added_count; i++) {
-		if (request_is_baggage(&edit->added[i]))
+		if (edit->added[i].hash == hash && request_is_baggage(&edit->added[i]))
 			write_others(writer, edit->added[i].value);
 	}
 }
