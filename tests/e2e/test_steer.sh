@@ -67,17 +67,20 @@ rolls_back() {
   promoted=$(digest "$folder")
   steer rollback
   claim_equal "rollback is only shown without --yes" "$(digest "$folder")" "$promoted"
-  steer rollback --yes
+  claim_equal "and says that users would move back, and how to let them" \
+    "$(grep -c BACK "$work/out") $(tail -1 "$work/out")" '1 not applied: --yes --allow-back does'
+  claim_refused "a rollback by which users move back" 'users would move back \(--allow-back lets them\)' rollback --yes
+  steer rollback --yes --allow-back
   claim_equal "rollback gives the manifests back byte by byte" "$(digest "$folder")" "$before"
   claim "and tells who moves back" grep -q BACK "$work/out"
   steer rollback --list -o json
   claim_equal "the history tells what ended each configuration" "$(jq -c '[.history[] | [.n, .before]]' "$work/out")" \
     '[[1,"rollback"],[2,"promote app-c v3"]]'
-  steer rollback --yes 1
+  steer rollback --yes --allow-back 1
   claim_equal "a rollback can be rolled back" "$(digest "$folder")" "$promoted"
   claim_refused "a configuration that is not kept" 'nothing changed: .* 3 are kept' rollback --yes 4
   printf 'kind: [\n' >"$folder/broken.yaml"
-  steer rollback --yes 1
+  steer rollback --yes --allow-back 1
   claim_equal "one rolls back from manifests with errors; files that were not there go" "$? $(digest "$folder")" "0 $before"
   for share in $(seq 51 74); do steer ramp --yes --allow-back appver-a "$share"; done
   claim_equal "twenty configurations are kept" "$(ls "$folder/.lanetag/history" | wc -l)" 20
@@ -132,8 +135,9 @@ END
 one_at_a_time() {
   make_folder locked
   steer ramp --yes appver-c 60
-  local before
+  local before pods
   before=$(digest "$folder")
+  pods=$("$lanetag" check "$folder" | grep -o '[0-9]* Pod' | cut -d' ' -f1)
   flock "$folder/.lanetag/lock" sleep 30 &
   local holder=$!
   until ! flock -n "$folder/.lanetag/lock" true; do sleep 0.05; done
@@ -148,6 +152,10 @@ one_at_a_time() {
   : >"$folder/.lanetag/pending/Pod.default.app-c-v3.yaml.removed"
   steer ramp appver-c 80
   claim_equal "without --yes an interrupted change stays as it is" "$(digest "$folder")" "$before"
+  claim "but it is what is in force: the diff is to it" grep -q '^- .*range: 69 ' "$work/out"
+  claim_equal "and what every command reads" \
+    "$("$lanetag" check -o json "$folder" | jq -c '.rules[] | select(.tagHeader == "appver-c") | .policies[0].slots') $("$lanetag" check "$folder" | grep -o '[0-9]* Pod')" \
+    "[[0,70]] $((pods - 1)) Pod"
   steer ramp --yes appver-c 80
   claim_equal "the next command finishes an interrupted change first" \
     "$? $(grep -c 'finished a change' "$work/err") $(grep -c '^-.*range: 69' "$work/out") $(ls "$folder/Pod.default.app-c-v3.yaml" "$folder/.lanetag/pending" 2>/dev/null)" \
@@ -167,7 +175,7 @@ what_the_agent_refuses_is_taken_back() {
   before=$(digest "$manifests")
   history=$(ls "$manifests/.lanetag/history")
   generation=$(metric lanetag_configuration_generation)
-  steer rollback --yes 1 -o json # to what has this manifest, too
+  steer rollback --yes --allow-back 1 -o json # to what has this manifest, too
   claim_equal "what the agent refuses is taken back: status 1" \
     "$? $(jq -c '[.applied, .agent]' "$work/out") $(digest "$manifests")" "1 [false,\"refused\"] $before"
   claim "and it is said why" grep -q 'VirtualService.default.app-c.yaml:.*VirtualService/app-c' "$work/out"
@@ -175,7 +183,7 @@ what_the_agent_refuses_is_taken_back() {
   wait_for_configuration "$generation"
   claim_equal "and the agent goes on with what was there" \
     "$(metric lanetag_configuration_last_reload_successful) $(ask 0001)" "1 $(expected_line 3 0001)"
-  steer rollback --yes 1
+  steer rollback --yes --allow-back 1
   claim "people are told, too" grep -q '^taken back, nothing changed; agent: refused: error ' "$work/out"
 }
 
@@ -195,7 +203,7 @@ with_an_agent() {
   generation=$(jq -r '.answer | ltrimstr("ok ")' "$work/out")
   claim_equal "and tells the generation" "$(metric lanetag_configuration_generation)" "$generation"
   claim_equal "user 0001 meets app-c v3 at once" "$(ask 0001)" "$(expected_line 4 0001)"
-  steer rollback --yes
+  steer rollback --yes --allow-back
   claim_equal "after a rollback user 0001 meets app-c v2 at once" "$(ask 0001)" "$(expected_line 3 0001)"
   read -r total failed < <(stop_background_clients)
   claim "requests went on meanwhile ($total)" [ "$total" -gt 0 ]

@@ -34,7 +34,7 @@ each_form_is_edited_in_place() {
     steer promote --yes app-c v3
     claim_equal "$name: promoted" "$? $(cat "$work/err")" '0 '
     claim "$name: only what must change has changed" diff "$forms/$name.after.${file##*.}" "$file"
-    steer rollback --yes
+    steer rollback --yes --allow-back
     claim "$name: a rollback gives it back byte by byte" cmp "$forms/$name.before.${file##*.}" "$file"
     steer ramp --yes appver-c 75
     claim_equal "$name: ramped, one value differs" \
@@ -51,7 +51,7 @@ line_ends_stay() {
   steer promote --yes app-c v3
   claim_equal "lines that end in CR LF still do" "$? $(grep -vc $'\r$' "$folder/form.yaml")" '0 0'
   claim "and hold what others do" diff <(sed 's/$/\r/' "$forms/$name.after.yaml") "$folder/form.yaml"
-  steer rollback --yes
+  steer rollback --yes --allow-back
   claim "and come back byte by byte" cmp "$work/crlf.before" "$folder/form.yaml"
   make_folder crlf-dashes dashes
   sed -i 's/$/\r/' "$folder/form.yaml"
@@ -140,14 +140,18 @@ make_two_files() { # NAME: routes and rules apart
   sed -i '/^---$/,$d' "$folder/form.yaml"
 }
 
+in_force() { # what an agent that starts now would do with users on both sides
+  printf '%s\n' 0001 0002 0003 0004 0005 | "$lanetag" explain --config "$1" --users - -o json | sha256sum
+}
+
 # Killed at its N-th step the command leaves all or nothing, or what the next one finishes.
 killed_at_every_step() {
-  local before after step status states=0
+  local before after step status in_force_before in_force_after states=0 wholes=0 afters=0
   gcc -shared -fPIC -o "$work/die.so" "$forms/die.c" || give_up "die.c compiles"
   make_two_files whole
-  before=$(digest)
+  before=$(digest) in_force_before=$(in_force "$folder")
   steer promote --yes app-c v3
-  after=$(digest)
+  after=$(digest) in_force_after=$(in_force "$folder")
   for ((step = 1; step < 100; step++)); do
     rm -rf "$work/killed"
     make_two_files killed
@@ -155,6 +159,10 @@ killed_at_every_step() {
     status=$(bash -c '"$@" >&2; echo $?' - \
       env DIE_AT="$step" LD_PRELOAD="$work/die.so" ASAN_OPTIONS=verify_asan_link_order=0 "$lanetag" promote --config "$folder" -n 10 --control '' --yes app-c v3 2>/dev/null)
     [ "$status" -eq 137 ] || break
+    case $(in_force "$folder") in
+      "$in_force_before") wholes=$((wholes + 1)) ;;
+      "$in_force_after") wholes=$((wholes + 1)) afters=$((afters + 1)) ;;
+    esac
     if [ -d "$folder/.lanetag/pending" ]; then
       states=$((states + 1))
     elif [ "$(digest)" != "$before" ] && [ "$(digest)" != "$after" ]; then
@@ -162,12 +170,15 @@ killed_at_every_step() {
     fi
     steer promote --yes app-c v3
     [ "$? $(digest)" = "0 $after" ] || claim_equal "the next command after a kill at step $step" "$(digest)" "$after"
-    steer rollback --yes
+    steer rollback --yes --allow-back
     [ "$? $(digest)" = "0 $before" ] || claim_equal "the rollback after a kill at step $step" "$(digest)" "$before"
     [ -z "$(find "$folder/.lanetag" -name '*new*' -o -name settling -o -name pending)" ] ||
       claim_equal "what is left over after step $step" "$(find "$folder/.lanetag")" nothing
   done
   claim "killed at each of $((step - 1)) steps it left all, nothing, or what the next command finished" [ "$step" -gt 15 ]
+  claim_equal "at each of them what is in force is all of the change or nothing" "$wholes" $((step - 1))
+  claim "and from the decision on it is all of it ($afters)" [ "$afters" -ge "$states" ]
+  claim "the change is another than what was before" [ "$in_force_before" != "$in_force_after" ]
   claim_equal "then it came through" "$status $(digest)" "0 $after"
   claim "some of them were in the midst of the change ($states)" [ "$states" -ge 4 ]
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "cli/changes.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,55 +10,9 @@
 
 #include "base/array.h"
 #include "cli/flow_text.h"
+#include "cli/owned_files.h"
 #include "cli/text_diff.h"
-
-#define MAX_FILE_BYTES ((size_t)64 * 1024 * 1024) /* what the manifests' reader takes */
-
-int is_manifest_file_name(const char *name)
-{
-	static const char *const suffixes[] = {".yaml", ".yml", ".json"};
-
-	if (name[0] == '.')
-		return 0;
-	for (size_t i = 0; i < ARRAY_LENGTH(suffixes); i++) {
-		if (span_ends_with_ignore_case(span_of(name), span_of(suffixes[i])))
-			return 1;
-	}
-	return 0;
-}
-
-static int read_all(int fd, struct buffer *out)
-{
-	struct stat status;
-	ssize_t length;
-
-	if (fstat(fd, &status))
-		return -errno;
-	if (!S_ISREG(status.st_mode))
-		return -EINVAL;
-	do {
-		char *room = buffer_reserve(out, 65536);
-
-		if (!room)
-			return -ENOMEM;
-		length = read(fd, room, 65536);
-		if (length < 0)
-			return -errno;
-		out->length += (size_t)length;
-	} while (length > 0 && out->length <= MAX_FILE_BYTES);
-	return length > 0 ? -EFBIG : 0;
-}
-
-int read_whole_file(int directory, const char *name, struct buffer *out)
-{
-	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		return -errno;
-	int error = read_all(fd, out);
-	close(fd);
-	return error;
-}
+#include "manifest/directory.h"
 
 struct changed_file *changes_file(struct changes *changes, const char *name)
 {
@@ -78,14 +31,28 @@ struct changed_file *changes_file(struct changes *changes, const char *name)
 	return file;
 }
 
-static int add_old_file(struct changes *changes, int directory, const char *name)
+static int add_old_file(struct changes *changes, const struct manifest_directory *directory,
+			const char *name)
 {
-	struct changed_file *file = changes_file(changes, name);
+	struct stat status = {0};
+	int holder, fd = manifest_directory_open_file(directory, name, &holder);
 
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
+		close(fd);
+		return 0;
+	}
+	struct changed_file *file = changes_file(changes, name);
+	int error = file ? owned_read_manifest(fd, holder, name, &file->old, &status) : -ENOMEM;
+	close(fd);
 	if (!file)
-		return -ENOMEM;
+		return error;
 	file->was = file->is = true;
-	return read_whole_file(directory, name, &file->old);
+	file->like = status;
+	if (fstatat(holder, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+		file->is_link = S_ISLNK(status.st_mode);
+	return error;
 }
 
 static int compare_files(const void *left, const void *right)
@@ -97,27 +64,19 @@ static int compare_files(const void *left, const void *right)
 
 int changes_open(const char *command, const char *directory, struct changes *ret_changes)
 {
-	DIR *stream = opendir(directory);
+	struct manifest_directory manifests;
 	const char *at = directory;
-	struct dirent *entry;
-	int error = stream ? 0 : -errno;
+	int error = manifest_directory_open(directory, &manifests);
 
 	*ret_changes = (struct changes){.directory = directory};
-	while (!error && (entry = readdir(stream))) {
-		struct stat status;
-
-		if (!is_manifest_file_name(entry->d_name) ||
-		    (fstatat(dirfd(stream), entry->d_name, &status, 0) == 0 &&
-		     S_ISDIR(status.st_mode)))
-			continue;
-		error = add_old_file(ret_changes, dirfd(stream), entry->d_name);
+	for (size_t i = 0; i < manifests.count && !error; i++) {
+		error = add_old_file(ret_changes, &manifests, manifests.names[i]);
 		if (error)
-			at = entry->d_name;
+			at = manifests.names[i];
 	}
 	if (error)
-		fprintf(stderr, "lanetag %s: %s: %s\n", command, at, strerror(-error));
-	if (stream)
-		closedir(stream);
+		fprintf(stderr, "lanetag %s: %s: %s\n", command, at, owned_error(error));
+	manifest_directory_close(&manifests);
 	if (ret_changes->file_count)
 		qsort(ret_changes->files, ret_changes->file_count, sizeof(*ret_changes->files),
 		      compare_files);

@@ -4,6 +4,7 @@
  * What a command would make of a directory of manifests: each file's text before and after. Texts
  * are edited where something stands, not written anew, so that comments and form stay.
  */
+#include <sys/stat.h>
 #include "base/buffer.h"
 #include "manifest/diagnostics.h"
 
@@ -18,6 +19,8 @@ struct changed_file {
 	struct buffer old, new;
 	struct text_edit *edits; /* in any order; one within another goes with it */
 	size_t edit_count;
+	bool is_link;	  /* before: the file is elsewhere and is not replaced */
+	struct stat like; /* mode and owner of the file before; of a recalled one, its mode */
 	bool is_recalled; /* `new` is what it shall be; else it is made of the edits */
 };
 
@@ -53,8 +56,3 @@ int changes_refuse(struct buffer *says, struct source_place place, const char *w
 bool changed_file_differs(const struct changed_file *file);
 /* Unified diff of all files that differ. */
 void changes_diff(const struct changes *changes, struct buffer *out);
-
-/* Reads a file that is no manifest perhaps; 0 or a negative errno. */
-int read_whole_file(int directory, const char *name, struct buffer *out);
-/* 1: a name that manifests have. */
-int is_manifest_file_name(const char *name);

@@ -28,6 +28,7 @@
 #define COMMON_OPTIONS                                                                             \
 	"  -c, --config DIR     the directory of manifests\n"                                      \
 	"      --yes            apply it; without, it is only shown\n"                             \
+	"      --allow-back     let users move back\n"                                             \
 	"      --users FILE     ids to tell of who changes sides, one a line; '-' is standard "    \
 	"input\n"                                                                                  \
 	"  -n, --count N        made-up ids in their place (default: 20000)\n"                     \
@@ -39,6 +40,9 @@
 	"in\n"                                                                                     \
 	"force is kept in DIR/.lanetag/history (20 configurations). An agent that serves DIR is\n" \
 	"told to reload, and its answer is waited for.\n"                                          \
+	"\n"                                                                                       \
+	"A change by which users move back (the diff says BACK) is applied only with "             \
+	"--allow-back.\n"                                                                          \
 	"\n"                                                                                       \
 	"exit status: 0 shown, or in force; 1 refused, and nothing changed (unknown names, "       \
 	"another\n"                                                                                \
@@ -60,8 +64,7 @@ static const char ramp_usage[] =
 	"\n"
 	"Gives the policy of a rule another share. RULE is TAGHEADER or TAGHEADER/TAGVALUE, with\n"
 	"PLUGIN/ in front where that is needed. Who is in stays in: a smaller share is refused.\n"
-	"\n" COMMON_OPTIONS "      --allow-back     let users move back all the same\n"
-	"\n"
+	"\n" COMMON_OPTIONS "\n"
 	"examples: lanetag ramp --config /etc/lanetag/manifests appver-c 75\n"
 	"          lanetag ramp --config /etc/lanetag/manifests --yes appver-c/v3 75\n";
 
@@ -76,7 +79,7 @@ static const char rollback_usage[] =
 	"      --list           the configurations that are kept, newest first\n"
 	"\n"
 	"examples: lanetag rollback --config /etc/lanetag/manifests --list\n"
-	"          lanetag rollback --config /etc/lanetag/manifests --yes 1\n";
+	"          lanetag rollback --config /etc/lanetag/manifests --yes --allow-back 1\n";
 
 enum { OPTION_YES = 256, OPTION_USERS, OPTION_CONTROL, OPTION_ALLOW_BACK, OPTION_LIST };
 
@@ -137,7 +140,7 @@ static int parse_option(struct steer *steer, int option)
 		return 0;
 	case OPTION_ALLOW_BACK:
 		steer->allow_back = true;
-		return strcmp(steer->command, "ramp") == 0 ? 0 : -1;
+		return 0;
 	case OPTION_LIST:
 		steer->list = true;
 		return strcmp(steer->command, "rollback") == 0 ? 0 : -1;
@@ -173,26 +176,11 @@ static int parse_arguments(struct steer *steer, int argc, char **argv, const cha
 	return error;
 }
 
-/* A candidate's files are named as those that they are to replace. */
-static void name_files_below(struct diagnostics *diagnostics, const char *directory)
-{
-	struct span prefix = span_of(directory);
-
-	for (size_t i = 0; i < diagnostics->count; i++) {
-		char *file = diagnostics->items[i].file;
-
-		if (file && span_starts_with(span_of(file), prefix))
-			memmove(file, file + prefix.length + 1, strlen(file) - prefix.length);
-	}
-}
-
-static struct configuration *load(const char *directory, bool is_candidate)
+static struct configuration *load(const char *directory)
 {
 	struct diagnostics diagnostics = {0};
 	struct configuration *configuration = configuration_load(&directory, 1, 1, &diagnostics);
 
-	if (is_candidate)
-		name_files_below(&diagnostics, directory);
 	if (!configuration)
 		diagnostics_print(&diagnostics, stderr);
 	diagnostics_free(&diagnostics);
@@ -230,57 +218,39 @@ static int refuse(struct steer *steer)
 	return EXIT_NEGATIVE;
 }
 
-static int write_candidate(const char *directory, const struct changed_file *file)
+static int compare_names(const void *left, const void *right)
 {
-	struct buffer path = {0};
+	const struct manifest_file *a = left, *b = right;
 
-	buffer_printf(&path, "%s/%s", directory, file->name);
-	FILE *stream = buffer_text(&path) ? fopen(path.data, "wxe") : NULL;
-	int error = stream ? 0 : -1;
-
-	if (stream) {
-		fwrite(file->new.data, 1, file->new.length, stream);
-		error = ferror(stream) ? -1 : 0;
-		error |= fclose(stream);
-	}
-	buffer_free(&path);
-	return error;
+	return strcmp(a->name, b->name);
 }
 
-static void remove_candidates(const char *directory, const struct changes *changes)
-{
-	for (size_t i = 0; i < changes->file_count; i++) {
-		struct buffer path = {0};
-
-		buffer_printf(&path, "%s/%s", directory, changes->files[i].name);
-		if (buffer_text(&path))
-			unlink(path.data);
-		buffer_free(&path);
-	}
-	rmdir(directory);
-}
-
-/* The result is read as the agent will, before any of it is in place. */
+/* The result is read as the agent will, before any of it is in place, and nowhere but in memory. */
 static struct configuration *load_result(const struct steer *steer)
 {
-	const char *place = getenv("TMPDIR");
+	const struct changes *changes = &steer->changes;
+	struct manifest_file *files = calloc(changes->file_count + 1, sizeof(*files));
 	struct configuration *configuration = NULL;
-	char directory[PATH_MAX];
-	int error = snprintf(directory, sizeof(directory), "%s/lanetag-result-XXXXXX",
-			     place && place[0] ? place : "/tmp") >= PATH_MAX ||
-				    !mkdtemp(directory)
-			    ? -1
-			    : 0;
+	struct diagnostics diagnostics = {0};
+	size_t count = 0;
 
-	for (size_t i = 0; i < steer->changes.file_count && !error; i++) {
-		if (steer->changes.files[i].is)
-			error = write_candidate(directory, &steer->changes.files[i]);
+	if (!files) {
+		fprintf(stderr, "lanetag %s: out of memory\n", steer->command);
+		return NULL;
 	}
-	if (error)
-		fprintf(stderr, "lanetag %s: %s: %s\n", steer->command, directory, strerror(errno));
-	else
-		configuration = load(directory, true);
-	remove_candidates(directory, &steer->changes);
+	for (size_t i = 0; i < changes->file_count; i++) {
+		const struct changed_file *file = &changes->files[i];
+
+		if (file->is)
+			files[count++] = (struct manifest_file){
+				file->name, file->new.data ? file->new.data : "", file->new.length};
+	}
+	qsort(files, count, sizeof(*files), compare_names);
+	configuration = configuration_load_files(files, count, MANIFEST_ALL, 1, &diagnostics);
+	if (!configuration)
+		diagnostics_print(&diagnostics, stderr);
+	diagnostics_free(&diagnostics);
+	free(files);
 	return configuration;
 }
 
@@ -374,6 +344,17 @@ static int apply(struct steer *steer)
 	return status;
 }
 
+static bool is_ramp(const struct steer *steer)
+{
+	return strcmp(steer->command, "ramp") == 0;
+}
+
+/* Users would, and it was not said that they may. */
+static bool moves_back(const struct steer *steer)
+{
+	return steer->comparison && !steer->allow_back && comparison_moves_back(steer->comparison);
+}
+
 static int print_json(const struct steer *steer)
 {
 	json_t *files = json_array();
@@ -408,7 +389,7 @@ static void print_text(const struct steer *steer)
 		       steer->taken_back ? "taken back, nothing changed" : "applied", steer->agent,
 		       steer->answer[0] ? ": " : "", steer->answer);
 	else if (steer->diff.length)
-		puts("not applied: --yes does");
+		printf("not applied: --yes%s does\n", moves_back(steer) ? " --allow-back" : "");
 }
 
 /* Checks, compares, applies and tells. An exit status. */
@@ -426,10 +407,10 @@ static int carry_out(struct steer *steer)
 		}
 		if (steer->before)
 			status = compare(steer);
-		if (!status && steer->comparison && strcmp(steer->command, "ramp") == 0 &&
-		    !steer->allow_back && comparison_moves_back(steer->comparison)) {
+		if (!status && moves_back(steer) && (steer->yes || is_ramp(steer))) {
 			buffer_clear(&steer->says);
-			buffer_append_text(&steer->says, "users would move back");
+			buffer_append_text(&steer->says,
+					   "users would move back (--allow-back lets them)");
 			return refuse(steer);
 		}
 		if (!status && steer->yes)
@@ -448,7 +429,7 @@ static int carry_out(struct steer *steer)
 
 static int load_before(struct steer *steer)
 {
-	steer->before = load(steer->config, false);
+	steer->before = load(steer->config);
 	if (steer->before)
 		return 0;
 	buffer_append_text(&steer->says, "the manifests have errors");
@@ -545,7 +526,7 @@ static int recall(struct steer *steer, const struct history_entry *entries, size
 	}
 	if (store_recall(&steer->store, steer->command, &entries[number - 1], &steer->changes))
 		return EXIT_USAGE;
-	steer->before = load(steer->config, false); /* broken ones are what one rolls back from */
+	steer->before = load(steer->config); /* broken ones are what one rolls back from */
 	return carry_out(steer);
 }
 
@@ -574,7 +555,7 @@ static int run(int argc, char **argv, const char *usage, int minimum, int maximu
 		.command = argv[0],
 		.control = DEFAULT_CONTROL_PATH,
 		.count = DEFAULT_COUNT,
-		.store = {-1, -1, -1},
+		.store = {.directory = -1, .own = -1, .lock = -1},
 	};
 	int error = parse_arguments(&steer, argc, argv, usage, minimum, maximum);
 

@@ -12,59 +12,37 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "cli/owned_files.h"
+#include "manifest/directory.h"
 
-#define OWN_DIRECTORY ".lanetag"
-#define REMOVED_SUFFIX ".removed" /* of an empty file in pending/: this manifest goes */
+#define OWN_DIRECTORY MANIFEST_OWN_DIRECTORY
+
+/*
+ * The agent looks into .lanetag for a change that is decided, maybe as another user: it may pass
+ * through. Its history and lock are for those alone who made them.
+ */
+#define OWN_MODE 0711
+#define WHY_MODE 0644 /* within a directory that is closed to others */
 
 static int say(const char *command, const char *what, int error)
 {
-	fprintf(stderr, "lanetag %s: %s: %s\n", command, what, strerror(-error));
+	fprintf(stderr, "lanetag %s: %s: %s\n", command, what, owned_error(error));
 	return -1;
 }
 
-static int write_file(int directory, const char *name, struct span text, mode_t mode)
+/* What others wrote must not steer a terminal. */
+static void make_printable(char *text)
 {
-	int fd = openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-			mode);
-	int error = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (text.length && !error) {
-		ssize_t length = write(fd, text.data, text.length);
-
-		if (length < 0) {
-			error = errno == EINTR ? 0 : -errno;
-			continue;
-		}
-		text.data += length;
-		text.length -= (size_t)length;
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
 	}
-	if (!error && (fchmod(fd, mode) || fsync(fd)))
-		error = -errno;
-	if (close(fd) && !error)
-		error = -errno;
-	return error;
-}
-
-static int open_directory(int at, const char *name)
-{
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static int make_directory(int at, const char *name)
-{
-	if (mkdirat(at, name, 0700) && errno != EEXIST)
-		return -errno;
-	return open_directory(at, name);
 }
 
 /* A directory of files, with it. */
-static int remove_directory(int at, const char *name)
+static int remove_directory(const struct store *store, int at, const char *name)
 {
-	int fd = open_directory(at, name);
+	int fd = owned_open_directory(at, name, store->owner);
 
 	if (fd == -ENOENT)
 		return 0;
@@ -86,7 +64,7 @@ static int remove_directory(int at, const char *name)
  */
 static int settle_file(const struct store *store, int pending, const char *name)
 {
-	struct span text = span_of(name), suffix = span_of(REMOVED_SUFFIX);
+	struct span text = span_of(name), suffix = span_of(MANIFEST_REMOVED_SUFFIX);
 
 	if (span_ends_with_ignore_case(text, suffix)) {
 		char *manifest = span_copy((struct span){name, text.length - suffix.length});
@@ -102,13 +80,14 @@ static int settle_file(const struct store *store, int pending, const char *name)
 	if (linkat(pending, name, store->own, "settling", 0) ||
 	    renameat(store->own, "settling", store->directory, name))
 		return -errno;
-	return 0;
+	/* Where it was in its place already, rename leaves both names. */
+	return unlinkat(store->own, "settling", 0) && errno != ENOENT ? -errno : 0;
 }
 
 /* Of a change that is decided; nothing to do where there is none. */
 static int settle(const struct store *store)
 {
-	int pending = open_directory(store->own, "pending");
+	int pending = owned_open_directory(store->own, MANIFEST_PENDING, store->owner);
 	int error = 0;
 
 	if (pending == -ENOENT)
@@ -126,20 +105,21 @@ static int settle(const struct store *store)
 	closedir(stream);
 	if (!error && fsync(store->directory))
 		error = -errno;
-	return error ? error : remove_directory(store->own, "pending");
+	return error ? error : remove_directory(store, store->own, MANIFEST_PENDING);
 }
 
 static int take_lock(struct store *store, const char *command)
 {
 	char holder[200] = "";
 
-	store->lock = openat(store->own, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	store->lock = owned_open_file(store->own, "lock", O_RDWR | O_CREAT, store->owner);
 	if (store->lock < 0)
-		return say(command, "lock", -errno);
+		return say(command, OWN_DIRECTORY "/lock", store->lock);
 	if (flock(store->lock, LOCK_EX | LOCK_NB)) {
 		ssize_t length = pread(store->lock, holder, sizeof(holder) - 1, 0);
 
 		holder[length > 0 ? length : 0] = '\0';
+		make_printable(holder);
 		fprintf(stderr, "lanetag %s: nothing changed: another command works here: %s\n",
 			command, holder[0] ? holder : strerror(errno));
 		return 1;
@@ -151,30 +131,46 @@ static int take_lock(struct store *store, const char *command)
 	return 0;
 }
 
+static int open_own(struct store *store, bool make)
+{
+	struct stat status;
+
+	if (fstat(store->directory, &status))
+		return -errno;
+	store->owner = status.st_uid;
+	if (!make)
+		return owned_open_directory(store->directory, OWN_DIRECTORY, store->owner);
+	int own = owned_make_directory(store->directory, OWN_DIRECTORY, OWN_MODE, store->owner);
+	if (own >= 0 && fstat(own, &status) == 0 && (status.st_mode & 0777) != OWN_MODE)
+		fchmod(own, OWN_MODE); /* another user's stays as it is */
+	return own;
+}
+
 int store_open(const char *command, const char *directory, bool make, struct store *ret_store)
 {
 	struct store *store = ret_store;
 
-	*store = (struct store){-1, -1, -1};
+	*store = (struct store){.directory = -1, .own = -1, .lock = -1};
 	store->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (store->directory < 0)
 		return say(command, directory, -errno);
-	store->own = make ? make_directory(store->directory, OWN_DIRECTORY)
-			  : open_directory(store->directory, OWN_DIRECTORY);
+	store->own = open_own(store, make);
 	if (store->own == -ENOENT && !make)
 		return 0;
+	if (store->own == OWNED_FOREIGN || store->own == -ELOOP)
+		return say(command, OWN_DIRECTORY, store->own);
 	if (store->own < 0)
 		return say(command, directory, store->own);
 	int locked = take_lock(store, command);
 	if (locked)
 		return locked;
-	if (faccessat(store->own, "pending", F_OK, 0))
+	if (faccessat(store->own, MANIFEST_PENDING, F_OK, AT_SYMLINK_NOFOLLOW))
 		return 0;
 	if (!make) {
 		fprintf(stderr,
-			"lanetag %s: an earlier command was interrupted while it changed files; "
-			"the "
-			"next with --yes finishes that first\n",
+			"lanetag %s: an earlier command was interrupted while it changed files: "
+			"its change is in force, and the next with --yes puts all files in their "
+			"places first\n",
 			command);
 		return 0;
 	}
@@ -193,7 +189,7 @@ void store_close(struct store *store)
 		close(store->own);
 	if (store->directory >= 0)
 		close(store->directory);
-	*store = (struct store){-1, -1, -1};
+	*store = (struct store){.directory = -1, .own = -1, .lock = -1};
 }
 
 static int compare_entries(const void *left, const void *right)
@@ -203,7 +199,8 @@ static int compare_entries(const void *left, const void *right)
 	return a->number > b->number ? -1 : a->number < b->number;
 }
 
-static int add_entry(int history, const char *name, struct history_entry **entries, size_t *count)
+static int add_entry(const struct store *store, int history, const char *name,
+		     struct history_entry **entries, size_t *count)
 {
 	struct buffer why = {0};
 	struct stat status;
@@ -213,24 +210,33 @@ static int add_entry(int history, const char *name, struct history_entry **entri
 	if (sscanf(name, "%8u%c", &number, &behind) != 1 ||
 	    fstatat(history, name, &status, AT_SYMLINK_NOFOLLOW))
 		return 0;
-	struct history_entry *entry = ARRAY_APPEND(*entries, *count);
-	if (!entry)
-		return -ENOMEM;
-	*entry = (struct history_entry){.number = number, .time = (long)status.st_mtime};
-	int directory = open_directory(history, name);
-	if (directory >= 0) {
-		read_whole_file(directory, "why", &why);
-		close(directory);
+	int directory = owned_open_directory(history, name, store->owner);
+	if (directory < 0)
+		return directory;
+	int fd = owned_open_file(directory, "why", O_RDONLY, store->owner);
+	int error = owned_read(fd, &why, NULL);
+	close(directory);
+	struct history_entry *entry = NULL;
+	if (!error || error == -ENOENT)
+		entry = ARRAY_APPEND(*entries, *count);
+	if (entry) {
+		*entry = (struct history_entry){.number = number, .time = (long)status.st_mtime};
+		entry->why = span_copy(span_trim(buffer_span(&why)));
+		error = entry->why ? 0 : -ENOMEM;
+	} else if (!error || error == -ENOENT) {
+		error = -ENOMEM;
 	}
-	entry->why = span_copy(span_trim(buffer_span(&why)));
+	if (entry && entry->why)
+		make_printable(entry->why);
 	buffer_free(&why);
-	return entry->why ? 0 : -ENOMEM;
+	return error;
 }
 
 int store_history(struct store *store, const char *command, struct history_entry **ret_entries,
 		  size_t *ret_count)
 {
-	int fd = store->own < 0 ? -ENOENT : open_directory(store->own, "history");
+	int fd = store->own < 0 ? -ENOENT
+				: owned_open_directory(store->own, "history", store->owner);
 	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
 	int error = 0;
 
@@ -244,7 +250,7 @@ int store_history(struct store *store, const char *command, struct history_entry
 		return say(command, "history", fd < 0 ? fd : -ENOMEM);
 	}
 	for (struct dirent *entry; !error && (entry = readdir(stream));)
-		error = add_entry(dirfd(stream), entry->d_name, ret_entries, ret_count);
+		error = add_entry(store, dirfd(stream), entry->d_name, ret_entries, ret_count);
 	closedir(stream);
 	if (*ret_count)
 		qsort(*ret_entries, *ret_count, sizeof(**ret_entries), compare_entries);
@@ -258,44 +264,83 @@ void history_free(struct history_entry *entries, size_t count)
 	free(entries);
 }
 
+/* Histories of earlier versions keep no modes: "why" tells, which only these make so. */
+static bool keeps_modes(int entry)
+{
+	struct stat status;
+
+	return fstatat(entry, "why", &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       (status.st_mode & 0777) == WHY_MODE;
+}
+
+static int recall_file(const struct store *store, int entry, const char *name,
+		       struct changes *changes)
+{
+	struct changed_file *file = changes_file(changes, name);
+	struct stat status;
+
+	if (!file)
+		return -ENOMEM;
+	int error = owned_read(owned_open_file(entry, name, O_RDONLY, store->owner), &file->new,
+			       &status);
+	if (error)
+		return error;
+	file->is = file->is_recalled = true;
+	if (file->was)
+		return 0;
+	file->like = (struct stat){.st_uid = geteuid(), .st_gid = getegid(), .st_mode = 0644};
+	if (keeps_modes(entry))
+		file->like.st_mode = status.st_mode;
+	return 0;
+}
+
+static int recall_files(const struct store *store, int entry, struct changes *changes)
+{
+	DIR *stream = fdopendir(entry);
+	int error = 0;
+
+	if (!stream) {
+		close(entry);
+		return -ENOMEM;
+	}
+	for (struct dirent *item; !error && (item = readdir(stream));) {
+		if (is_manifest_name(item->d_name))
+			error = recall_file(store, dirfd(stream), item->d_name, changes);
+	}
+	closedir(stream);
+	return error;
+}
+
 int store_recall(struct store *store, const char *command, const struct history_entry *entry,
 		 struct changes *changes)
 {
-	char path[64];
-	int error = 0;
+	char name[32];
+	int history = owned_open_directory(store->own, "history", store->owner);
 
-	snprintf(path, sizeof(path), "history/%08u", entry->number);
-	int fd = open_directory(store->own, path);
-	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-	if (!stream) {
-		if (fd >= 0)
-			close(fd);
-		return say(command, path, fd < 0 ? fd : -ENOMEM);
-	}
+	snprintf(name, sizeof(name), "%08u", entry->number);
+	int fd = history < 0 ? history : owned_open_directory(history, name, store->owner);
+	if (history >= 0)
+		close(history);
+	/* What is a link was never kept. */
 	for (size_t i = 0; i < changes->file_count; i++)
-		changes->files[i].is = false;
-	for (struct dirent *item; !error && (item = readdir(stream));) {
-		if (!is_manifest_file_name(item->d_name))
-			continue;
-		struct changed_file *file = changes_file(changes, item->d_name);
-
-		if (file)
-			file->is = file->is_recalled = true;
-		error = file ? read_whole_file(dirfd(stream), item->d_name, &file->new) : -ENOMEM;
-	}
-	closedir(stream);
-	return error ? say(command, path, error) : 0;
+		changes->files[i].is = changes->files[i].is_link;
+	int error = fd < 0 ? fd : recall_files(store, fd, changes);
+	return error ? say(command, "the history", error) : 0;
 }
 
 static int write_old_files(int directory, const struct changes *changes, const char *why)
 {
-	int error = write_file(directory, "why", span_of(why), 0600);
+	struct stat like = {.st_uid = geteuid(), .st_gid = getegid(), .st_mode = WHY_MODE};
+	int error = owned_write_new(directory, "why", span_of(why), &like);
 
 	for (size_t i = 0; i < changes->file_count && !error; i++) {
 		const struct changed_file *file = &changes->files[i];
 
-		if (file->was)
-			error = write_file(directory, file->name, buffer_span(&file->old), 0600);
+		like.st_mode = file->like.st_mode;
+		/* The text behind a link is another's: given back later it would be published. */
+		if (file->was && !file->is_link)
+			error = owned_write_new(directory, file->name, buffer_span(&file->old),
+						&like);
 	}
 	if (!error && fsync(directory))
 		error = -errno;
@@ -313,8 +358,8 @@ static int remember(struct store *store, int history, const struct changes *chan
 	if (store_history(store, "history", &entries, &count))
 		return -EIO;
 	snprintf(name, sizeof(name), "%08u", count ? entries[0].number + 1 : 1);
-	int error = remove_directory(history, "new");
-	int directory = error ? error : make_directory(history, "new");
+	int error = remove_directory(store, history, "new");
+	int directory = error ? error : owned_make_new_directory(history, "new");
 	error = directory < 0 ? directory : write_old_files(directory, changes, why);
 	if (directory >= 0)
 		close(directory);
@@ -322,7 +367,7 @@ static int remember(struct store *store, int history, const struct changes *chan
 		error = -errno;
 	for (size_t i = STORE_HISTORY - 1; i < count && !error; i++) {
 		snprintf(name, sizeof(name), "%08u", entries[i].number);
-		error = remove_directory(history, name);
+		error = remove_directory(store, history, name);
 	}
 	history_free(entries, count);
 	return error;
@@ -335,26 +380,26 @@ static int write_side(const struct store *store, int pending, const struct chang
 		      enum side side)
 {
 	bool stays = side == SIDE_NEW ? file->is : file->was;
-	struct stat status = {.st_mode = 0644};
+	struct stat status;
 	struct buffer name = {0};
 
 	if (file->was && fstatat(store->directory, file->name, &status, AT_SYMLINK_NOFOLLOW) &&
 	    (side == SIDE_NEW || errno != ENOENT))
 		return -errno;
-	if (S_ISLNK(status.st_mode))
+	if (file->is_link)
 		return -EMLINK; /* a mounted ConfigMap: its source is to be changed */
-	buffer_printf(&name, "%s%s", file->name, stays ? "" : REMOVED_SUFFIX);
+	buffer_printf(&name, "%s%s", file->name, stays ? "" : MANIFEST_REMOVED_SUFFIX);
 	const char *text = buffer_text(&name);
 	struct span content = buffer_span(side == SIDE_NEW ? &file->new : &file->old);
-	int error = text ? write_file(pending, text, content, status.st_mode & 0777) : -ENOMEM;
+	int error = text ? owned_write_new(pending, text, content, &file->like) : -ENOMEM;
 	buffer_free(&name);
 	return error;
 }
 
 static int decide(struct store *store, const struct changes *changes, enum side side)
 {
-	int error = remove_directory(store->own, "pending.new");
-	int pending = error ? error : make_directory(store->own, "pending.new");
+	int error = remove_directory(store, store->own, "pending.new");
+	int pending = error ? error : owned_make_new_directory(store->own, "pending.new");
 
 	if (pending < 0)
 		return pending;
@@ -362,12 +407,13 @@ static int decide(struct store *store, const struct changes *changes, enum side 
 		if (changed_file_differs(&changes->files[i]))
 			error = write_side(store, pending, &changes->files[i], side);
 	}
-	if (!error && fsync(pending))
+	/* Others may read it: the agent. Its files have the modes of the manifests. */
+	if (!error && (fchmod(pending, 0755) || fsync(pending)))
 		error = -errno;
 	close(pending);
 	/* From here on the change is decided. */
-	if (!error &&
-	    (renameat(store->own, "pending.new", store->own, "pending") || fsync(store->own)))
+	if (!error && (renameat(store->own, "pending.new", store->own, MANIFEST_PENDING) ||
+		       fsync(store->own)))
 		error = -errno;
 	return error;
 }
@@ -375,7 +421,7 @@ static int decide(struct store *store, const struct changes *changes, enum side 
 int store_apply(struct store *store, const char *command, const struct changes *changes,
 		const char *why)
 {
-	int history = make_directory(store->own, "history");
+	int history = owned_make_directory(store->own, "history", 0700, store->owner);
 	int error = history < 0 ? history : remember(store, history, changes, why);
 
 	if (history >= 0)
@@ -401,13 +447,17 @@ static int forget_newest(struct store *store)
 {
 	struct history_entry *entries;
 	size_t count;
-	char path[32];
+	char name[32];
 
 	if (store_history(store, "history", &entries, &count))
 		return -EIO;
-	snprintf(path, sizeof(path), "history/%08u", count ? entries[0].number : 0);
+	snprintf(name, sizeof(name), "%08u", count ? entries[0].number : 0);
 	history_free(entries, count);
-	return count ? remove_directory(store->own, path) : 0;
+	int history = owned_open_directory(store->own, "history", store->owner);
+	int error = history < 0 ? history : remove_directory(store, history, name);
+	if (history >= 0)
+		close(history);
+	return error;
 }
 
 int store_undo(struct store *store, const char *command, const struct changes *changes)

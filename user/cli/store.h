@@ -2,10 +2,13 @@
 #pragma once
 /*
  * Changing a directory of manifests, one command at a time and wholly or not at all. Beside the
- * manifests, in DIRECTORY/.lanetag (which the agent doesn't read):
+ * manifests, in DIRECTORY/.lanetag:
  *   lock       held while a command works; says which
  *   history/   the configurations before each change, N the newest the highest
- *   pending/   a change that is decided: the next command finishes it if this one could not
+ *   pending/   a change that is decided and in force: what reads the directory reads it first
+ *              (manifest/directory.h); the next command puts the files in their places if this one
+ *              could not
+ * The directory may be another user's: cli/owned_files.h.
  */
 #include "cli/changes.h"
 
@@ -15,6 +18,7 @@ struct store {
 	int directory; /* the manifests */
 	int own;       /* DIRECTORY/.lanetag; -1: not there yet */
 	int lock;
+	uid_t owner; /* of the manifests' directory: what else is in it is this user's or our own */
 };
 
 /*

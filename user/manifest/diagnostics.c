@@ -55,6 +55,21 @@ void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
 	};
 }
 
+void diagnostics_take(struct diagnostics *diagnostics, struct diagnostics *from)
+{
+	diagnostics->error_count += from->error_count;
+	for (size_t i = 0; i < from->count; i++) {
+		struct diagnostic *item = ARRAY_APPEND(diagnostics->items, diagnostics->count);
+
+		if (!item)
+			continue; /* counted as an error all the same */
+		*item = from->items[i];
+		from->items[i] = (struct diagnostic){0};
+	}
+	from->error_count = 0;
+	diagnostics_free(from);
+}
+
 static int compare(const void *left, const void *right)
 {
 	const struct diagnostic *a = left, *b = right;

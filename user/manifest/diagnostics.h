@@ -38,6 +38,9 @@ void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
 		     struct source_place place, const char *resource, const char *field,
 		     const char *format, ...) __attribute__((format(printf, 6, 7)));
 
+/* Moves all of `from` behind those that are there; `from` is empty then. */
+void diagnostics_take(struct diagnostics *diagnostics, struct diagnostics *from);
+
 /* In the order of file, line, column. */
 void diagnostics_sort(struct diagnostics *diagnostics);
 void diagnostics_print(const struct diagnostics *diagnostics, FILE *stream);

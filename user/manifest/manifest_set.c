@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "manifest/manifest.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "manifest/destination_rule.h"
+#include "manifest/directory.h"
 #include "manifest/gateway.h"
 #include "manifest/header_propagation.h"
 #include "manifest/service.h"
@@ -16,6 +18,7 @@
 #include "manifest/workload.h"
 
 #define MAX_PASSED_OVER_KINDS 1000 /* they are searched one by one */
+#define MAX_DIRECTORY_READS 10	   /* while commands change it */
 
 /*
  * Reading one document of a kind into the set. ADD_MANIFEST makes these functions, all alike: room
@@ -241,53 +244,93 @@ static void read_one_file(struct manifest_set *set, const char *file,
 	buffer_free(&text);
 }
 
-/* Names with a leading dot are left out: hidden files, and kubelet's ..data links. */
-static int is_manifest_name(const struct dirent *entry)
-{
-	static const char *const suffixes[] = {".yaml", ".yml", ".json"};
+/* A directory's texts, as they were at one moment if it stayed as it was meanwhile. */
+struct directory_texts {
+	struct manifest_file *files;
+	size_t count;
+	struct diagnostics diagnostics;
+};
 
-	if (entry->d_name[0] == '.')
-		return 0;
-	for (size_t i = 0; i < ARRAY_LENGTH(suffixes); i++) {
-		if (span_ends_with_ignore_case(span_of(entry->d_name), span_of(suffixes[i])))
-			return 1;
-	}
-	return 0;
+static void free_texts(struct directory_texts *texts)
+{
+	manifest_files_free(texts->files, texts->count);
+	diagnostics_free(&texts->diagnostics);
+	*texts = (struct directory_texts){0};
 }
 
-static int compare_names(const struct dirent **left, const struct dirent **right)
+static void add_text(struct directory_texts *texts, const struct manifest_directory *directory,
+		     const char *path, const char *name)
 {
-	return strcmp((*left)->d_name, (*right)->d_name);
+	struct buffer full = {0}, text = {0};
+	struct stat status;
+	int fd = manifest_directory_open_file(directory, name, NULL);
+	struct manifest_file *file = NULL;
+
+	buffer_printf(&full, "%s/%s", path, name);
+	if (fd >= 0 && fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
+		goto out;
+	file = buffer_text(&full) ? ARRAY_APPEND(texts->files, texts->count) : NULL;
+	if (!file) {
+		diagnostics_add(&texts->diagnostics, DIAGNOSTIC_ERROR,
+				(struct source_place){.file = path}, NULL, NULL, "out of memory");
+		goto out;
+	}
+	file->name = full.data;
+	full = (struct buffer){0};
+	if (nodes_read_fd(fd, file->name, &texts->diagnostics, &text))
+		goto out;
+	file->text = span_copy(buffer_span(&text));
+	file->length = text.length;
+	if (!file->text)
+		diagnostics_add(&texts->diagnostics, DIAGNOSTIC_ERROR,
+				(struct source_place){.file = path}, NULL, NULL, "out of memory");
+out:
+	if (fd >= 0)
+		close(fd);
+	buffer_free(&full);
+	buffer_free(&text);
+}
+
+/* True: as one moment had them. */
+static bool read_texts(const char *path, struct directory_texts *texts)
+{
+	struct manifest_directory directory;
+	int error = manifest_directory_open(path, &directory);
+
+	*texts = (struct directory_texts){0};
+	if (error)
+		diagnostics_add(&texts->diagnostics, DIAGNOSTIC_ERROR,
+				(struct source_place){.file = path}, NULL, NULL, "cannot read: %s",
+				strerror(-error));
+	for (size_t i = 0; i < directory.count && !error; i++)
+		add_text(texts, &directory, path, directory.names[i]);
+	bool changed = !error && manifest_directory_changed(&directory);
+	manifest_directory_close(&directory);
+	return !changed;
 }
 
 static void read_directory(struct manifest_set *set, const char *directory,
 			   struct diagnostics *diagnostics)
 {
-	struct dirent **entries;
-	int count = scandir(directory, &entries, is_manifest_name, compare_names);
+	static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+	struct directory_texts texts;
 
-	if (count < 0) {
-		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR,
-				(struct source_place){.file = directory}, NULL, NULL,
-				"cannot read: %s", strerror(errno));
-		return;
+	for (int tries = 1; !read_texts(directory, &texts) && tries < MAX_DIRECTORY_READS;
+	     tries++) {
+		free_texts(&texts);
+		nanosleep(&pause, NULL);
 	}
-	for (int i = 0; i < count; i++) {
-		struct buffer path = {0};
-		struct stat status;
+	diagnostics_take(diagnostics, &texts.diagnostics);
+	for (size_t i = 0; i < texts.count; i++) {
+		const struct manifest_file *file = &texts.files[i];
 
-		buffer_printf(&path, "%s/%s", directory, entries[i]->d_name);
-		const char *text = buffer_text(&path);
-		if (!text)
-			diagnostics_add(diagnostics, DIAGNOSTIC_ERROR,
-					(struct source_place){.file = directory}, NULL, NULL,
-					"out of memory");
-		else if (stat(text, &status) || !S_ISDIR(status.st_mode))
-			read_one_file(set, text, diagnostics);
-		buffer_free(&path);
-		free(entries[i]);
+		if (file->text)
+			add_file(set, file->name, (struct span){file->text, file->length},
+				 diagnostics);
+		else
+			keep_file(set, file->name, NULL);
 	}
-	free(entries);
+	free_texts(&texts);
 }
 
 struct resource_list {

@@ -468,18 +468,26 @@ static int read_whole(int fd, struct buffer *text)
 	}
 }
 
-int nodes_read_text(const char *file, struct diagnostics *diagnostics, struct buffer *ret_text)
+int nodes_read_fd(int fd, const char *file, struct diagnostics *diagnostics,
+		  struct buffer *ret_text)
 {
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	int error = fd < 0 ? -errno : read_whole(fd, ret_text);
+	int error = fd < 0 ? fd : read_whole(fd, ret_text);
 	const char *reason = error == -EINVAL ? "neither a file nor a pipe" : strerror(-error);
 
 	if (error)
 		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){.file = file},
 				NULL, NULL, "cannot read: %s", reason);
+	return error ? -1 : 0;
+}
+
+int nodes_read_text(const char *file, struct diagnostics *diagnostics, struct buffer *ret_text)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int error = nodes_read_fd(fd < 0 ? -errno : fd, file, diagnostics, ret_text);
+
 	if (fd >= 0)
 		close(fd);
-	return error ? -1 : 0;
+	return error;
 }
 
 size_t nodes_read_file(const char *file, struct diagnostics *diagnostics,

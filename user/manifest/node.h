@@ -31,6 +31,9 @@ struct node {
  */
 /* The file alone, as text: 0, or -1 (named in `diagnostics`). */
 int nodes_read_text(const char *file, struct diagnostics *diagnostics, struct buffer *ret_text);
+/* The same of an open file, which stays open; a negative errno as `fd` is named as well. */
+int nodes_read_fd(int fd, const char *file, struct diagnostics *diagnostics,
+		  struct buffer *ret_text);
 size_t nodes_read_file(const char *file, struct diagnostics *diagnostics,
 		       struct node ***ret_documents);
 size_t nodes_read_memory(const char *file, struct span text, struct diagnostics *diagnostics,
