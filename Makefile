@@ -9,17 +9,30 @@
 # make bench          lanetag beside HAProxy and nginx, also in a chain of applications: docs/benchmark.md
 # make bench-tagger   what the kernel program costs; bench-arrivals: the one at the pods
 # make bench-growth   how cost grows with work, in instructions
+# make test-asan      unit tests and hostile suites under clang's ASan and UBSan
+# make test-tsan      the proxy with reloads, scrapes and takeovers under clang's TSan
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
 # make fuzz           all that reads what others wrote, under libFuzzer, FUZZ_SECONDS each
 # make format, lint   the sources' form; the house's rules
 # make install        DESTDIR and PREFIX are known; make uninstall; make deb: a Debian package in build/
 #
-# V=1 shows the commands. SANITIZE=1 builds with ASan and UBSan into build/sanitize/.
+# V=1 shows the commands. SANITIZE=1 builds with gcc's ASan and UBSan into build/sanitize/, SANITIZE=address with clang's into
+# build/asan/, SANITIZE=thread with clang's TSan into build/tsan/.
 
 BUILD := build
+CC := gcc
+CLANG ?= clang-14
 ifeq ($(SANITIZE),1)
 BUILD := build/sanitize
 SANITIZE_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(SANITIZE),address)
+BUILD := build/asan
+CC := $(CLANG)
+SANITIZE_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(SANITIZE),thread)
+BUILD := build/tsan
+CC := $(CLANG)
+SANITIZE_FLAGS := -fsanitize=thread -fno-omit-frame-pointer
 endif
 
 VERSION := $(shell scripts/version.sh)
@@ -35,7 +48,18 @@ PACKAGES := yaml-0.1 libpcre2-8 libbpf libmicrohttpd jansson
 CFLAGS ?= -O2 -g
 # The agent is optimised as a whole (a tenth fewer instructions per request). Tests link the same objects without.
 LTO := $(if $(SANITIZE),,-flto=auto -ffat-lto-objects)
-ALL_CFLAGS = $(CFLAGS) $(SANITIZE_FLAGS) -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+
+# What makes an error in memory harder to use (docs/operations.md): canaries in stack frames, checked copies, addresses that
+# differ from start to start, no table of functions that can be written, and landing pads for jumps where the processor and the
+# compiler have them. Checked copies need an optimising compiler, 3 a recent one. Sanitizers have their own means.
+has_option = $(shell $(CC) -Werror $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo $(1))
+has_level_3 = $(shell printf '\043if !__has_builtin(__builtin_dynamic_object_size)\n\043error\n\043endif\n' | $(CC) -E -o /dev/null - 2>/dev/null && echo yes)
+ifeq ($(SANITIZE),)
+FORTIFY := $(if $(filter -O -O1 -O2 -O3 -Os -Og,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(if $(has_level_3),3,2))
+HARDENING := -fPIE -fstack-protector-strong $(FORTIFY) $(call has_option,-fcf-protection) $(call has_option,-fstack-clash-protection)
+HARDENING_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+endif
+ALL_CFLAGS = $(CFLAGS) $(HARDENING) $(SANITIZE_FLAGS) -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wno-missing-field-initializers -D_GNU_SOURCE \
 	-Iinclude -Iuser -I$(BUILD) $(shell pkg-config --cflags $(PACKAGES)) -pthread
 LIBS = $(shell pkg-config --libs $(PACKAGES)) -lelf -lz -lm -pthread
@@ -74,7 +98,7 @@ setup:
 
 $(BUILD)/lanetag: $(BUILD)/user/main.o $(BUILD)/liblanetag.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $(LTO) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(HARDENING) $(LTO) $(SANITIZE_FLAGS) $(HARDENING_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/liblanetag.a: $(LIBRARY_OBJECTS)
 	$(call say,AR,$@)
@@ -116,6 +140,19 @@ test-e2e: $(BUILD)/lanetag $(TEST_TOOLS)
 test-kernels: setup
 	$(Q)$(MAKE) --no-print-directory build $(KERNEL_TESTS)
 	$(Q)scripts/kernel-matrix.sh $(KERNEL_TESTS)
+
+# The agent under clang's sanitizers: tests/sanitized.sh says which suites, and what it takes for a report.
+.PHONY: test-asan test-tsan
+test-asan: setup
+	$(Q)$(MAKE) --no-print-directory SANITIZE=address sanitized-asan
+test-tsan: setup
+	$(Q)$(MAKE) --no-print-directory SANITIZE=thread sanitized-tsan
+
+.PHONY: sanitized-asan sanitized-tsan
+sanitized-asan: $(UNIT_TESTS) $(BUILD)/lanetag $(TEST_TOOLS)
+	$(Q)tests/sanitized.sh address $(BUILD) $(UNIT_TESTS)
+sanitized-tsan: $(BUILD)/lanetag $(TEST_TOOLS)
+	$(Q)tests/sanitized.sh thread $(BUILD)
 
 # Build, unit and BPF tests with the packages of the other Debian release, in a root of its own in build/distributions.
 .PHONY: test-distributions test-programs

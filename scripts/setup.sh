@@ -10,7 +10,7 @@ build=(
 )
 tests_and_demo=(
   libcmocka-dev libxxhash-dev valgrind iproute2 jq curl procps python3 python3-yaml libcap2-bin
-  wrk nginx-light haproxy nodejs golang-go golang-opentelemetry-otel-dev default-jdk-headless socat systemd groff-base python3-jsonschema prometheus
+  wrk nginx-light haproxy nodejs golang-go golang-opentelemetry-otel-dev default-jdk-headless socat systemd groff-base python3-jsonschema prometheus lintian binutils
 )
 other_systems=(qemu-system-x86 busybox-static cpio xz-utils debootstrap)
 

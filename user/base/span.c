@@ -32,7 +32,7 @@ bool span_ends_with_ignore_case(struct span text, struct span suffix)
 {
 	if (text.length < suffix.length)
 		return false;
-	struct span end = {text.data + text.length - suffix.length, suffix.length};
+	struct span end = {span_end(text) - suffix.length, suffix.length};
 	return span_equal_ignore_case(end, suffix);
 }
 
@@ -54,7 +54,7 @@ bool span_cut(struct span text, char separator, struct span *head, struct span *
 
 	if (!at) {
 		*head = text;
-		*tail = (struct span){text.data + text.length, 0};
+		*tail = (struct span){span_end(text), 0};
 		return false;
 	}
 	size_t before = (size_t)(at - text.data);

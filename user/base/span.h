@@ -3,6 +3,7 @@
 /* A piece of bytes that somebody else owns. Not NUL-terminated; may hold any byte. */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct span {
@@ -16,6 +17,12 @@ struct span {
 static inline struct span span_of(const char *text)
 {
 	return (struct span){text, text ? strlen(text) : 0};
+}
+
+/* Behind its last byte; of an empty span without data NULL (NULL + 0 is undefined in C). */
+static inline const char *span_end(struct span text)
+{
+	return (const char *)((uintptr_t)text.data + text.length);
 }
 
 static inline bool span_equal(struct span a, struct span b)

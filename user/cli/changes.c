@@ -102,7 +102,7 @@ void changes_free(struct changes *changes)
 /* libyaml counts characters: lines are ASCII before what is edited, or the place is not found. */
 static bool offset_of(struct span text, struct source_place place, size_t *ret_offset)
 {
-	const char *end = text.data + text.length, *line = text.data;
+	const char *end = span_end(text), *line = text.data;
 
 	for (unsigned i = 1; line && i < place.line; i++) {
 		line = memchr(line, '\n', (size_t)(end - line));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "cli/ids.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/stat.h>
@@ -60,9 +61,51 @@ static void show_progress(struct id_source *source)
 	progress_update(&source->progress, clock_now_ns(), source->line, done, total);
 }
 
+/* Why a line is no id at the first look, or NULL. Any of these may be one: it counts as one. */
+static const char *why_unlike(struct span line)
+{
+	bool has_letter = false;
+
+	if (line.length == 0)
+		return "empty";
+	if (line.data[0] == '#' || span_starts_with(line, span_of("//")))
+		return "a comment";
+	for (size_t i = 0; i < line.length; i++) {
+		unsigned char byte = (unsigned char)line.data[i];
+
+		if (strchr(",;|\t", byte))
+			return "a row of a table";
+		if (byte == ' ')
+			return "a text with blanks";
+		if (strchr("\"'`<>{}[]()", byte))
+			return "quotes or brackets";
+		has_letter |= byte >= 0x80 || isalnum(byte);
+	}
+	return has_letter ? NULL : "neither letters nor digits";
+}
+
+static void look_at(struct id_source *source, struct span line)
+{
+	const char *reason = why_unlike(line);
+
+	if (!reason)
+		return;
+	if (source->unlike++ == 0) {
+		source->first_unlike = source->line;
+		source->unlike_reason = reason;
+	}
+}
+
 void ids_close(struct id_source *source)
 {
 	progress_wipe(&source->progress);
+	if (source->unlike)
+		fprintf(stderr,
+			"lanetag %s: %s: %" PRIu64 " of %" PRIu64
+			" lines look unlike ids (line %" PRIu64
+			": %s); they count as ids all the same\n",
+			source->command, source->path, source->unlike, source->line,
+			source->first_unlike, source->unlike_reason);
 	if (source->file && source->file != stdin)
 		fclose(source->file);
 	buffer_free(&source->text);
@@ -119,8 +162,10 @@ static int read_id(struct id_source *source, struct span *ret_id)
 			fprintf(stderr, "lanetag %s: out of memory\n", source->command);
 			return -1;
 		}
-		if (http_is_field_value(*ret_id) && ret_id->length <= TAG_MAX_ID)
+		if (http_is_field_value(*ret_id) && ret_id->length <= TAG_MAX_ID) {
+			look_at(source, *ret_id);
 			return 1;
+		}
 		progress_wipe(&source->progress);
 		buffer_printf(&place, "%s:%" PRIu64, source->path, source->line);
 		ids_check(source->command, buffer_text(&place), *ret_id);

@@ -16,6 +16,8 @@ struct id_source {
 	uint64_t count; /* how many to make up */
 	uint64_t line;	/* of the last id, counted from 1 */
 	uint64_t refused;
+	uint64_t unlike, first_unlike; /* lines that look unlike ids, and the number of the first */
+	const char *unlike_reason;     /* of the first */
 	struct buffer text;
 	uint64_t file_bytes; /* or PROGRESS_UNKNOWN */
 	struct progress progress;
@@ -26,6 +28,7 @@ struct id_source {
  * to ids_close: who prints meanwhile, and to a terminal too, sets progress.stream to NULL.
  */
 int ids_open(struct id_source *source, const char *command, const char *path, uint64_t count);
+/* Says how many lines looked unlike ids: a comment, a table or a text given by mistake. */
 void ids_close(struct id_source *source);
 
 /*

@@ -151,14 +151,14 @@ size_t http_percent_decode_loosely(struct span text, char *memory)
 
 bool http_is_token(struct span text)
 {
-	const char *end = text.data + text.length;
+	const char *end = span_end(text);
 
 	return text.length && http_skip(text.data, end, HTTP_BYTE_TOKEN) == end;
 }
 
 bool http_is_field_value(struct span text)
 {
-	const char *end = text.data + text.length;
+	const char *end = span_end(text);
 
 	return span_trim(text).length == text.length &&
 	       (!text.length || http_skip_field_bytes(text.data, end) == end);
@@ -166,7 +166,7 @@ bool http_is_field_value(struct span text)
 
 bool http_is_authority(struct span text)
 {
-	const char *at = text.data, *end = text.data + text.length;
+	const char *at = text.data, *end = span_end(text);
 
 	if (!text.length)
 		return false;
@@ -192,7 +192,7 @@ bool http_is_authority(struct span text)
 
 bool http_is_target(struct span text)
 {
-	const char *end = text.data + text.length;
+	const char *end = span_end(text);
 
 	return text.length && http_skip_target(text.data, end) == end;
 }
