@@ -38,6 +38,9 @@ static char *diagnostics_summary(const struct diagnostics *diagnostics)
 			      item->text ? item->text : "out of memory");
 		break;
 	}
+	/* There was no memory even to say so. */
+	if (!text.length)
+		buffer_append_text(&text, "out of memory");
 	if (diagnostics->error_count > 1)
 		buffer_printf(&text, " (and %zu more)", diagnostics->error_count - 1);
 	buffer_append_byte(&text, '\0');

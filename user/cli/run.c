@@ -450,8 +450,14 @@ static void print_help(void)
 
 	fputs(usage, stdout);
 	printf("\nlimits:\n");
-	for (size_t i = 0; proxy_options_describe(i, &limit); i++)
-		printf("  %-24s %s (default: %zu)\n", limit.name, limit.meaning, limit.standard);
+	for (size_t i = 0; proxy_options_describe(i, &limit); i++) {
+		if (limit.computed)
+			printf("  %-24s %s (default: %s)\n", limit.name, limit.meaning,
+			       limit.computed);
+		else
+			printf("  %-24s %s (default: %zu)\n", limit.name, limit.meaning,
+			       limit.standard);
+	}
 }
 
 int command_run(int argc, char **argv)

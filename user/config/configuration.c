@@ -63,6 +63,10 @@ static struct configuration *compile(struct configuration *configuration,
 	int mesh = mesh_compile(&configuration->manifests, tag_only, diagnostics,
 				&configuration->mesh);
 
+	/* What the manifests are not to blame for has one cause. */
+	if ((rules || propagation || mesh) && !diagnostics->error_count)
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){0}, NULL, NULL,
+				"out of memory");
 	diagnostics_sort(diagnostics);
 	if (rules || propagation || mesh || diagnostics->error_count) {
 		configuration_free(configuration);

@@ -116,7 +116,7 @@ enum exchange_progress dispatch_request(struct worker *worker, struct session *s
 {
 	*ret_consumed = 0;
 	session->requests++;
-	session->state &= (uint16_t)~SESSION_HEAD_STARTED;
+	session_end_head(session);
 	note_if_last(worker, session);
 	statistics_count(&worker->statistics.requests);
 	struct exchange *exchange = session->exchange = exchange_open(worker, session);

@@ -565,8 +565,10 @@ static enum exchange_progress phase_expired(struct worker *worker, struct exchan
 		return attempt_resume(worker, exchange);
 	if (exchange->events & EXCHANGE_PENDING)
 		return attempt_conclude(worker, exchange, ATTEMPT_REFUSED);
-	if (exchange_is_connecting(exchange))
+	if (exchange_is_connecting(exchange)) {
+		upstream_log_failed_connect(exchange->backend, -ETIMEDOUT);
 		return attempt_lost(worker, exchange, ATTEMPT_CONNECT_FAILED);
+	}
 	statistics_count(&worker->statistics.timeouts);
 	if (exchange->events & (EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT))
 		return attempt_lost(worker, exchange, ATTEMPT_TIMED_OUT);

@@ -11,12 +11,16 @@
 #include <unistd.h>
 
 #include "base/address.h"
+#include "base/log.h"
 #include "proxy/interception.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 #define ACCEPTS_AT_ONCE 64
+/* Between two tries to accept where errors last. */
+#define LEAST_PAUSE_MS 20
+#define LONGEST_PAUSE_MS 1000
 #define BACKLOG 65535 /* the kernel takes net.core.somaxconn if that is less */
 
 static int set_option(int fd, int level, int option, int value)
@@ -84,6 +88,7 @@ int listener_add(struct worker *worker, const struct mesh_listener *mesh_listene
 	if (mesh_listener->kind != MESH_LISTENER_INTERCEPTED)
 		listener->mesh_listener = mesh_listener;
 	listener->identity = *mesh_listener;
+	listener->timer.deadline = TIMER_NEVER;
 	int error = is_interceptor(listener) ? saved_syn_request(fd) : 0;
 	/* Level-triggered: what one turn leaves comes again. */
 	if (!error)
@@ -149,22 +154,12 @@ static void fill_peers(struct worker *worker, const struct listener *listener, i
 		read_address(&local, peers->local_address, &peers->local_port);
 }
 
-void listener_refuse(struct worker *worker, int fd, const struct lanetag_connection *peers)
-{
-	proxy_connection_closed(worker->proxy, peers);
-	statistics_count(&worker->statistics.connections_refused);
-	close(fd);
-}
-
 /*
- * No descriptor is left for a queued connection. First idle upstream connections go; then the
- * connection is taken in with the spare descriptor and closed, so that the client learns it and the
- * queue does not spin the loop. False: nothing could be done.
+ * No descriptor is left for a queued connection. It is taken in with the spare one and closed, so
+ * that the client learns it. False: that failed, too.
  */
 static bool shed_connection(struct worker *worker, struct listener *listener)
 {
-	if (upstream_close_some_idle(worker))
-		return true;
 	if (worker->spare_fd < 0)
 		return false;
 	close(worker->spare_fd);
@@ -175,6 +170,39 @@ static bool shed_connection(struct worker *worker, struct listener *listener)
 	}
 	worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	return fd >= 0;
+}
+
+static void watch(struct worker *worker, struct listener *listener, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = &listener->connection};
+
+	if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, listener->connection.fd, &event))
+		log_error("listener not watched", log_number("port", listener->identity.port),
+			  log_errno(-errno));
+}
+
+/*
+ * An error that lasts: the queue would wake the loop at once, and again. It keeps its connections
+ * until there is memory, or a descriptor, once more.
+ */
+static void pause_accepting(struct worker *worker, struct listener *listener, int error)
+{
+	unsigned pause_ms = listener->pause_ms * 2;
+
+	if (listener->pause_ms == 0) {
+		pause_ms = LEAST_PAUSE_MS;
+		log_warning("connections not accepted", log_number("port", listener->identity.port),
+			    log_errno(error));
+	}
+	listener->pause_ms = pause_ms < LONGEST_PAUSE_MS ? pause_ms : LONGEST_PAUSE_MS;
+	watch(worker, listener, 0);
+	timer_set(&worker->timers, &listener->timer, worker->now_ms + listener->pause_ms);
+}
+
+void listener_resume(struct worker *worker, struct listener *listener)
+{
+	watch(worker, listener, EPOLLIN);
+	listener_accept(worker, listener);
 }
 
 /* The listener of the Service that was called; NULL: nobody was, and the caller learns it. */
@@ -205,39 +233,71 @@ static void take_in(struct worker *worker, struct listener *listener, int fd,
 		listener = original_listener(worker, fd, &peers);
 	if (!listener)
 		return;
-	if (!proxy_connection_opened(worker->proxy, &peers, &counted)) {
-		statistics_count(&worker->statistics.connections_refused);
-		close(fd);
+	bool at_gateway = listener->identity.kind == MESH_LISTENER_GATEWAY;
+	if (proxy_connection_opened(worker->proxy, &peers, at_gateway, &counted)) {
+		session_open(worker, listener, fd, &peers, counted ? SESSION_COUNTED : 0);
 		return;
 	}
-	session_open(worker, listener, fd, &peers, counted);
+	statistics_count(&worker->statistics.connections_refused);
+	if (worker->over_limit_count < worker->proxy->maximum_over_limit)
+		session_open(worker, listener, fd, &peers, SESSION_OVER_LIMIT);
+	else
+		close(fd);
+}
+
+static void note_accepted(struct listener *listener)
+{
+	if (listener->pause_ms)
+		log_info("connections accepted again", log_number("port", listener->identity.port));
+	listener->pause_ms = 0;
+}
+
+/* True: trying again at once may help. One idle upstream connection is worth one try. */
+static bool make_room(struct worker *worker, struct listener *listener, int error,
+		      bool *has_closed_idle)
+{
+	if (error != -EMFILE && error != -ENFILE)
+		return false;
+	if (!*has_closed_idle && listener->pause_ms == 0 && upstream_close_some_idle(worker)) {
+		*has_closed_idle = true;
+		return true;
+	}
+	if (!shed_connection(worker, listener))
+		return false;
+	log_warning("connection closed for want of a descriptor",
+		    log_number("port", listener->identity.port), log_errno(error));
+	return true;
+}
+
+static bool is_lasting(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
 /* Takes in up to `most` of those that are queued. */
 static void accept_connections(struct worker *worker, struct listener *listener, unsigned most)
 {
+	bool has_closed_idle = false;
+
 	for (unsigned i = 0; i < most; i++) {
 		struct sockaddr_storage remote;
 		socklen_t length = sizeof(remote);
 		int fd = accept4(listener->connection.fd, (struct sockaddr *)&remote, &length,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int error = -errno;
 
 		if (fd >= 0) {
+			note_accepted(listener);
 			take_in(worker, listener, fd, &remote);
+			waiting_refuse_heads(worker);
 			continue;
 		}
-		switch (errno) {
-		case EAGAIN:
+		if (error == -EAGAIN)
 			return;
-		case EMFILE:
-		case ENFILE:
-		case ENOBUFS:
-		case ENOMEM:
-			if (!shed_connection(worker, listener))
-				return;
-			break;
-		default: /* that connection has failed already: accept(2) */
-			break;
+		/* Any other error is of that connection, which has failed already: accept(2). */
+		if (is_lasting(error) && !make_room(worker, listener, error, &has_closed_idle)) {
+			pause_accepting(worker, listener, error);
+			return;
 		}
 	}
 }
@@ -281,6 +341,7 @@ static void close_socket(struct worker *worker, struct listener *listener, bool 
 	leave_lease(worker, listener);
 	listener->is_gone = true;
 	listener->sessions++;
+	timer_remove(&worker->timers, &listener->timer);
 	/* Where another process has the socket too, closing it does not end its events. */
 	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, listener->connection.fd, NULL);
 	close(listener->connection.fd);

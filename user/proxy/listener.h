@@ -4,16 +4,19 @@
 #include <lanetag/connection.h>
 #include "mesh/mesh.h"
 #include "proxy/connection.h"
+#include "proxy/timer.h"
 
 struct worker;
 
 struct listener {
 	struct connection connection;
+	struct timer timer; /* while it pauses */
 	struct listener *next;
 	/* Of the worker's current lease; NULL: of interception, no session is its own. */
 	const struct mesh_listener *mesh_listener;
 	struct mesh_listener identity; /* outlives configurations */
 	size_t sessions;	       /* that came in here */
+	unsigned pause_ms;	       /* the last one's; 0: none since a connection was accepted */
 	bool is_gone; /* of no configuration any more: waits for its last session */
 };
 
@@ -34,5 +37,5 @@ void listener_retire(struct worker *worker, struct listener *listener);
 /* A session of it has ended. */
 void listener_drop(struct worker *worker, struct listener *listener);
 
-/* Closes a connection that can't be served; `peers` if the client was counted, else NULL. */
-void listener_refuse(struct worker *worker, int fd, const struct lanetag_connection *peers);
+/* Tries to accept again, after errors that last. */
+void listener_resume(struct worker *worker, struct listener *listener);

@@ -27,6 +27,7 @@ struct mirror {
 static void end_mirror(struct worker *worker, struct mirror *mirror)
 {
 	timer_remove(&worker->timers, &mirror->timer);
+	waiting_give(worker, &mirror->request);
 	buffer_free(&mirror->request);
 	*mirror->previous_next = mirror->next;
 	if (mirror->next)
@@ -143,6 +144,7 @@ static void launch(struct worker *worker, struct exchange *exchange, struct mirr
 	}
 	link_mirror(mirror, &worker->mirrors);
 	worker->mirror_count++;
+	waiting_take(worker, &mirror->request);
 	timer_set(&worker->timers, &mirror->timer, worker->now_ms + MIRROR_TIMEOUT_MS);
 	statistics_count(&worker->statistics.requests_mirrored);
 }
@@ -220,4 +222,13 @@ void mirror_drop(struct exchange *exchange)
 
 	while ((mirror = unlink_first(exchange)))
 		free_mirror(mirror);
+}
+
+size_t mirror_held(const struct exchange *exchange)
+{
+	size_t held = 0;
+
+	for (const struct mirror *mirror = exchange->mirrors; mirror; mirror = mirror->next)
+		held += mirror->request.capacity;
+	return held;
 }

@@ -20,5 +20,7 @@ void mirror_request(struct worker *worker, struct exchange *exchange, struct req
 void mirror_release(struct worker *worker, struct exchange *exchange);
 /* Those that still wait are not made. */
 void mirror_drop(struct exchange *exchange);
+/* Bytes of those that wait for the request's body. */
+size_t mirror_held(const struct exchange *exchange);
 void mirror_handle_event(struct worker *worker, struct mirror *mirror, uint32_t events);
 void mirror_expired(struct worker *worker, struct mirror *mirror);

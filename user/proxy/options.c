@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/number.h"
 #include "http/head.h"
+#include "proxy/waiting.h"
 #include "proxy/worker.h"
 
 #define MAXIMUM_WORKERS 256
@@ -19,11 +20,13 @@ static const struct {
 	enum option_type type;
 	size_t offset;
 } table[] = {
-#define OPTION(field, type, name, standard, minimum, maximum, meaning) \
-	{                                                              \
-		{name, meaning, standard, minimum, maximum}, type,     \
-			offsetof(struct proxy_options, field)          \
+#define COMPUTED_OPTION(field, type, name, standard, minimum, maximum, meaning, computed) \
+	{                                                                                 \
+		{name, meaning, standard, computed, minimum, maximum}, type,              \
+			offsetof(struct proxy_options, field)                             \
 	}
+#define OPTION(field, type, name, standard, minimum, maximum, meaning) \
+	COMPUTED_OPTION(field, type, name, standard, minimum, maximum, meaning, NULL)
 	OPTION(maximum_head_bytes, OPTION_SIZE, "head-bytes", 65536, 512, WORKER_MEMORY_BYTES / 2,
 	       "of a request's head; above: 431"),
 	OPTION(maximum_fields, OPTION_SIZE, "head-fields", 100, 1, HTTP_MAX_FIELDS,
@@ -50,11 +53,17 @@ static const struct {
 	       "ms after a reload that users keep rules while requests of theirs are under way"),
 	OPTION(maximum_connections, OPTION_SIZE, "connections", 50000, 1, SIZE_MAX / 2,
 	       "of all clients"),
-	OPTION(maximum_connections_per_client, OPTION_SIZE, "connections-per-client", 0, 0,
-	       SIZE_MAX / 2, "of one address; 0: any number"),
+	COMPUTED_OPTION(maximum_connections_per_client, OPTION_SIZE, "connections-per-client", 0, 0,
+			PROXY_OPTION_ANY, "of one address; 0: any number",
+			"a quarter of `connections`, at least 1000, at gateways alone"),
+	COMPUTED_OPTION(maximum_waiting_bytes, OPTION_SIZE, "waiting-bytes", 0, 65536,
+			PROXY_OPTION_ANY,
+			"of heads, bodies and responses in the agent; above: 503 for new heads",
+			"a quarter of the memory limit"),
 	OPTION(maximum_requests_per_connection, OPTION_SIZE, "requests-per-connection", 0, 0,
 	       UINT32_MAX, "0: any number"),
 #undef OPTION
+#undef COMPUTED_OPTION
 };
 
 static void store(struct proxy_options *options, size_t index, size_t value)
@@ -104,6 +113,9 @@ int proxy_options_set(struct proxy_options *options, const char *assignment)
 		if (parse_unsigned(text, description->maximum, &value) ||
 		    value < description->minimum)
 			return -1;
+		/* In the options 0 is the default. */
+		if (value == 0 && description->computed)
+			value = description->maximum;
 		store(options, i, value);
 		return 0;
 	}
@@ -130,6 +142,8 @@ void proxy_options_fill(struct proxy_options *options)
 		if (is_zero(options, i))
 			store(options, i, table[i].description.standard);
 	}
+	if (options->maximum_waiting_bytes == 0)
+		options->maximum_waiting_bytes = waiting_standard_budget();
 }
 
 bool proxy_options_describe(size_t index, struct proxy_option_description *ret_description)

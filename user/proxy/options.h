@@ -15,6 +15,8 @@ enum access_log_user_ids {
 	ACCESS_LOG_USER_IDS_NONE,
 };
 
+#define PROXY_OPTION_ANY (SIZE_MAX / 2) /* any number */
+
 struct proxy_options {
 	const struct causes *causes;	   /* of calls on hops; or NULL. Outlives the proxy */
 	struct interception *interception; /* of pods' calls; or NULL. Outlives the proxy */
@@ -37,7 +39,9 @@ struct proxy_options {
 	unsigned upstream_idle_timeout_ms;     /* of pooled connections */
 	unsigned rules_kept_ms; /* after a reload, for users with requests under way */
 	size_t maximum_connections;
-	size_t maximum_connections_per_client;	/* 0: as many as it likes */
+	size_t maximum_waiting_bytes; /* of all workers, in user space */
+	/* At gateways alone where it is the default, PROXY_OPTION_ANY: as many as it likes. */
+	size_t maximum_connections_per_client;
 	size_t maximum_requests_per_connection; /* 0: as many as it likes */
 	const char *access_log;			/* a file, "-": standard output, NULL: none */
 	bool access_log_is_common;		/* Common Log Format; else JSON */
@@ -57,7 +61,9 @@ void proxy_options_fill(struct proxy_options *options);
 struct proxy_option_description {
 	const char *name;
 	const char *meaning;
-	size_t standard; /* 0: no limit */
+	size_t standard; /* 0: no limit, or `computed` */
+	const char
+		*computed; /* a default that depends on the machine or on others, in words; NULL */
 	size_t minimum, maximum;
 };
 bool proxy_options_describe(size_t index, struct proxy_option_description *ret_description);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "proxy/pipe_pool.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 static struct pipe *make_pipe(void)
 {
@@ -13,6 +16,7 @@ static struct pipe *make_pipe(void)
 	if (!pipe)
 		return NULL;
 	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC)) {
+		log_warning("pipe not made, bodies are copied", log_errno(-errno));
 		free(pipe);
 		return NULL;
 	}

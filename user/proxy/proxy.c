@@ -33,7 +33,10 @@ static void set_limits(struct proxy *proxy)
 	proxy->response_limits.fields = HTTP_MAX_FIELDS;
 }
 
-#define RESERVED_DESCRIPTORS 32 /* the agent's own: maps, files, logs */
+#define LEAST_STANDARD_CLIENT_CONNECTIONS 1000
+#define MAXIMUM_OVER_LIMIT 64
+#define OVER_LIMIT_DESCRIPTORS 128 /* one in so many may be theirs */
+#define RESERVED_DESCRIPTORS 32	   /* the agent's own: maps, files, logs */
 
 /*
  * Each request under way needs a descriptor for its upstream: a quarter of what the process may
@@ -58,6 +61,33 @@ static void respect_descriptor_limit(struct proxy_options *options, bool is_conf
 			    log_number("possible", maximum),
 			    log_number("open_files_limit", limit.rlim_cur));
 	options->maximum_connections = maximum;
+}
+
+/* They must not take the descriptors that requests under way need. */
+static unsigned over_limit_share(unsigned workers)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return 0;
+	rlim_t share = limit.rlim_cur / OVER_LIMIT_DESCRIPTORS / workers;
+	return share < MAXIMUM_OVER_LIMIT ? (unsigned)share : MAXIMUM_OVER_LIMIT;
+}
+
+/*
+ * One client of a gateway must not take all places. A load balancer that hides its clients' addresses
+ * is one client: it gets many. Pods' calls are limited only where someone asks for it.
+ */
+static void set_client_limit(struct proxy *proxy)
+{
+	struct proxy_options *options = &proxy->options;
+
+	proxy->limits_hops = options->maximum_connections_per_client != 0;
+	if (proxy->limits_hops)
+		return;
+	options->maximum_connections_per_client = options->maximum_connections / 4;
+	if (options->maximum_connections_per_client < LEAST_STANDARD_CLIENT_CONNECTIONS)
+		options->maximum_connections_per_client = LEAST_STANDARD_CLIENT_CONNECTIONS;
 }
 
 static void log_listener_failure(const struct mesh_listener *listener, int error)
@@ -285,6 +315,8 @@ int proxy_start_with_sockets(const struct proxy_options *options, struct tagger 
 	proxy->options = *options;
 	proxy_options_fill(&proxy->options);
 	respect_descriptor_limit(&proxy->options, options->maximum_connections != 0);
+	set_client_limit(proxy);
+	proxy->maximum_over_limit = over_limit_share(proxy->options.workers);
 	set_limits(proxy);
 	proxy_set_kernel(proxy, tagger, options->causes);
 	proxy->access_log_fd = -1;
@@ -364,17 +396,18 @@ void proxy_stop(struct proxy *proxy, unsigned timeout_ms)
 }
 
 bool proxy_connection_opened(struct proxy *proxy, const struct lanetag_connection *peers,
-			     bool *ret_counted)
+			     bool at_gateway, bool *ret_counted)
 {
 	size_t maximum = proxy->options.maximum_connections_per_client;
+	bool is_limited = maximum != PROXY_OPTION_ANY && (at_gateway || proxy->limits_hops);
 
 	*ret_counted = false;
 	if (atomic_fetch_add_explicit(&proxy->connections, 1, memory_order_relaxed) >=
 	    proxy->options.maximum_connections)
 		goto refuse;
-	if (maximum && !clients_enter(&proxy->clients, peers->remote_address, maximum))
+	if (is_limited && !clients_enter(&proxy->clients, peers->remote_address, maximum))
 		goto refuse;
-	*ret_counted = maximum;
+	*ret_counted = is_limited;
 	return true;
 refuse:
 	atomic_fetch_sub_explicit(&proxy->connections, 1, memory_order_relaxed);

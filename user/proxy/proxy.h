@@ -30,6 +30,9 @@ struct proxy {
 	struct worker *workers;
 	unsigned worker_count;
 	_Atomic size_t connections;
+	/* Connections above a limit that a worker keeps for a moment, to answer 503. */
+	unsigned maximum_over_limit;
+	bool limits_hops; /* maximum_connections_per_client holds for pods, too: it was set */
 	struct clients clients;
 	struct heartbeat *heartbeat; /* with options.interception; else NULL */
 };
@@ -86,6 +89,6 @@ void proxy_stop(struct proxy *proxy, unsigned timeout_ms);
  * *ret_counted: the client has an entry, to be given back by proxy_connection_closed.
  */
 bool proxy_connection_opened(struct proxy *proxy, const struct lanetag_connection *peers,
-			     bool *ret_counted);
+			     bool at_gateway, bool *ret_counted);
 /* `peers`: of a client that has an entry, else NULL. */
 void proxy_connection_closed(struct proxy *proxy, const struct lanetag_connection *peers);

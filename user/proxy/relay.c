@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "proxy/worker.h"
 
 /* Fair share: so many buffers or pipes full, then it is the others' turn. */
@@ -320,6 +322,39 @@ static enum relay_outcome flush_pending(struct worker *worker, struct relay *rel
 	return RELAY_DONE;
 }
 
+/* The kernel has no room for it, or can't: neither end is the worse for it. */
+static bool is_splice_refusal(int error)
+{
+	return error == ENOMEM || error == ENOBUFS || error == EINVAL || error == ENOSYS ||
+	       error == EPERM;
+}
+
+static void copy_from_now_on(struct connection *source, int error)
+{
+	source->state |= CONNECTION_NO_SPLICE;
+	log_warning("splice(2) failed, bodies are copied", log_errno(error));
+}
+
+/* What stands in the pipe goes the way of copied bytes, in order: behind what is sent, or waits. */
+static enum relay_outcome empty_pipe(struct worker *worker, struct relay *relay,
+				     struct connection *sink, int error)
+{
+	log_warning("splice(2) failed, bodies are copied", log_errno(error));
+	while (relay->in_pipe) {
+		ssize_t length = read(relay->pipe->read_fd, worker->memory,
+				      relay->in_pipe < WORKER_MEMORY_BYTES ? relay->in_pipe
+									   : WORKER_MEMORY_BYTES);
+		if (length < 0 && errno == EINTR)
+			continue;
+		if (length <= 0)
+			return RELAY_SINK_FAILED;
+		relay->in_pipe -= (size_t)length;
+		if (!keep_pending(worker, relay, worker->memory, (size_t)length))
+			return RELAY_NO_MEMORY;
+	}
+	return flush_pending(worker, relay, sink);
+}
+
 static enum relay_outcome flush_pipe(struct worker *worker, struct relay *relay,
 				     struct connection *sink)
 {
@@ -331,6 +366,8 @@ static enum relay_outcome flush_pipe(struct worker *worker, struct relay *relay,
 					SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 		if (length < 0 && errno == EINTR)
 			continue;
+		if (length < 0 && is_splice_refusal(errno))
+			return empty_pipe(worker, relay, sink, -errno);
 		if (length == 0 || (length < 0 && errno != EAGAIN))
 			return RELAY_SINK_FAILED;
 		if (length > 0) {
@@ -466,6 +503,10 @@ static enum relay_outcome splice_in(struct worker *worker, struct relay *relay,
 		source->state &= (uint16_t)~CONNECTION_FRESH;
 		account_spliced(worker, relay, (size_t)length);
 		return RELAY_AGAIN;
+	}
+	if (length < 0 && is_splice_refusal(errno)) {
+		copy_from_now_on(source, -errno);
+		return copy_in(worker, relay, source, sink);
 	}
 	if (length < 0 && errno != EAGAIN)
 		return source_ended(relay, source, -errno);

@@ -28,22 +28,37 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "proxy/access_log.h"
 #include "proxy/dispatch.h"
 #include "proxy/exchange.h"
 #include "proxy/listener.h"
+#include "proxy/waiting.h"
 #include "proxy/worker.h"
 
 #define LINGER_MS 2000
 #define LINGER_ROUNDS 16
+#define OVER_LIMIT_MS 1000  /* for the head of a connection that gets no more than 503 */
 #define REQUESTS_AT_ONCE 16 /* pipelined requests that one call answers */
 #define INPUT_STEP_BYTES 4096
 
+/* In the counts that limit connections. */
+static void give_place_back(struct worker *worker, const struct lanetag_connection *peers,
+			    unsigned state)
+{
+	if (state & SESSION_OVER_LIMIT)
+		worker->over_limit_count--;
+	else
+		proxy_connection_closed(worker->proxy, state & SESSION_COUNTED ? peers : NULL);
+}
+
 void session_open(struct worker *worker, struct listener *listener, int fd,
-		  const struct lanetag_connection *peers, bool counted)
+		  const struct lanetag_connection *peers, enum session_state state)
 {
 	struct session *session = calloc(1, sizeof(*session));
+	int error = -ENOMEM;
 
 	if (!session)
 		goto refuse;
@@ -52,12 +67,14 @@ void session_open(struct worker *worker, struct listener *listener, int fd,
 		.state = CONNECTION_READABLE | CONNECTION_WRITABLE,
 		.fd = fd,
 	};
-	if (connection_watch(worker->epoll_fd, &session->connection,
-			     EPOLLIN | EPOLLRDHUP | EPOLLET))
+	error = connection_watch(worker->epoll_fd, &session->connection,
+				 EPOLLIN | EPOLLRDHUP | EPOLLET);
+	if (error)
 		goto refuse;
 	session->listener = listener;
 	session->peers = *peers;
-	session->state = counted ? SESSION_COUNTED : 0;
+	session->state = (uint16_t)state;
+	worker->over_limit_count += state == SESSION_OVER_LIMIT;
 	session->next = worker->sessions;
 	session->previous_next = &worker->sessions;
 	if (session->next)
@@ -69,8 +86,12 @@ void session_open(struct worker *worker, struct listener *listener, int fd,
 	session_drive(worker, session);
 	return;
 refuse:
+	log_warning("connection not served", log_errno(error));
 	free(session);
-	listener_refuse(worker, fd, counted ? peers : NULL);
+	if (state != SESSION_OVER_LIMIT)
+		give_place_back(worker, peers, state);
+	statistics_count(&worker->statistics.connections_refused);
+	close(fd);
 }
 
 static void close_session(struct worker *worker, struct session *session)
@@ -86,10 +107,11 @@ static void close_session(struct worker *worker, struct session *session)
 	timer_remove(&worker->timers, &session->timer);
 	if (session->state & SESSION_AGAIN)
 		worker_forget_again(worker, session);
+	session_end_head(session);
 	buffer_free(&session->input);
+	waiting_note(worker, session);
 	listener_drop(worker, session->listener);
-	proxy_connection_closed(worker->proxy,
-				session->state & SESSION_COUNTED ? &session->peers : NULL);
+	give_place_back(worker, &session->peers, session->state);
 	statistics_add(&worker->statistics.connections_open, (uint64_t)-1);
 	worker_close(worker, &session->connection);
 }
@@ -130,6 +152,7 @@ static void start_lingering(struct worker *worker, struct session *session)
 	session_drop_input(session);
 	shutdown(session->connection.fd, SHUT_WR);
 	session->state |= SESSION_LINGERING;
+	waiting_note(worker, session);
 	timer_set(&worker->timers, &session->timer, worker->now_ms + LINGER_MS);
 }
 
@@ -183,6 +206,17 @@ static bool finish_exchange(struct worker *worker, struct session *session)
 	return true;
 }
 
+void session_end_head(struct session *session)
+{
+	if (!(session->state & SESSION_HEAD_STARTED))
+		return;
+	session->state &= (uint16_t)~SESSION_HEAD_STARTED;
+	*session->previous_next_unfinished = session->next_unfinished;
+	if (session->next_unfinished)
+		session->next_unfinished->previous_next_unfinished =
+			session->previous_next_unfinished;
+}
+
 /* Answers what can't become an exchange, and closes. */
 static enum exchange_progress refuse(struct worker *worker, struct session *session,
 				     unsigned status, const char *reason)
@@ -190,13 +224,24 @@ static enum exchange_progress refuse(struct worker *worker, struct session *sess
 	statistics_count(&worker->statistics.bad_requests);
 	session_drop_input(session);
 	session->state |= SESSION_CLOSE;
-	session->state &= (uint16_t)~SESSION_HEAD_STARTED;
+	session_end_head(session);
 	session->exchange = exchange_open(worker, session);
 	if (!session->exchange)
 		return EXCHANGE_ABORTED;
 	session->exchange->request.source_done = false; /* who knows what still comes */
 	access_log_begin_refused(worker, session->exchange, &session->peers, reason);
 	return exchange_fail(worker, session->exchange, status, reason);
+}
+
+/* What a whole request can't be served for; NULL: nothing. */
+static const char *why_not_served(struct worker *worker, const struct session *session)
+{
+	if (session->state & SESSION_OVER_LIMIT)
+		return "too many connections";
+	if (worker->waiting_level != WAITING_FULL)
+		return NULL;
+	statistics_count(&worker->statistics.waiting_refused);
+	return "too many bytes wait here";
 }
 
 /*
@@ -223,6 +268,11 @@ static enum exchange_progress parse_request(struct worker *worker, struct sessio
 	case HTTP_PARSE_COMPLETE:
 		break;
 	}
+	const char *reason = why_not_served(worker, session);
+	if (reason) {
+		*ret_consumed = length;
+		return refuse(worker, session, 503, reason);
+	}
 	uint64_t position = session->position - length + (size_t)(head->method.data - data);
 	size_t head_length = head->length;
 	enum exchange_progress progress = dispatch_request(worker, session, data + head_length,
@@ -237,8 +287,15 @@ static void start_head(struct worker *worker, struct session *session)
 	if (session->state & SESSION_HEAD_STARTED)
 		return;
 	session->state |= SESSION_HEAD_STARTED;
+	session->next_unfinished = worker->unfinished;
+	session->previous_next_unfinished = &worker->unfinished;
+	if (session->next_unfinished)
+		session->next_unfinished->previous_next_unfinished = &session->next_unfinished;
+	worker->unfinished = session;
 	timer_set(&worker->timers, &session->timer,
-		  worker->now_ms + worker->proxy->options.header_timeout_ms);
+		  worker->now_ms + (session->state & SESSION_OVER_LIMIT
+					    ? OVER_LIMIT_MS
+					    : worker->proxy->options.header_timeout_ms));
 }
 
 /* Parses what stands in `input`. */
@@ -328,6 +385,8 @@ static unsigned idle_time_ms(const struct worker *worker, const struct session *
 
 	if (worker->draining)
 		return WORKER_DRAIN_IDLE_MS;
+	if (session->state & SESSION_OVER_LIMIT)
+		return OVER_LIMIT_MS;
 	return session->requests ? options->idle_timeout_ms : options->header_timeout_ms;
 }
 
@@ -347,6 +406,7 @@ static bool settle(struct worker *worker, struct session *session, enum exchange
 	switch (progress) {
 	case EXCHANGE_WAITING:
 		set_timer(worker, session);
+		waiting_note(worker, session);
 		return false;
 	case EXCHANGE_FINISHED:
 		return finish_exchange(worker, session);
@@ -395,6 +455,12 @@ void session_handle_event(struct worker *worker, struct session *session, uint32
 		return;
 	}
 	session_drive(worker, session);
+}
+
+void session_refuse_head(struct worker *worker, struct session *session)
+{
+	if (settle(worker, session, refuse(worker, session, 503, "too many bytes wait here")))
+		session_drive(worker, session);
 }
 
 void session_expired(struct worker *worker, struct session *session)

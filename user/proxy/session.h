@@ -21,6 +21,7 @@ enum session_state {
 	SESSION_MARK_MISSED = 1 << 4,  /* the kernel had no mark of the last request */
 	SESSION_COUNTED = 1 << 5,      /* in the table of clients */
 	SESSION_ENDS_ITSELF = 1 << 6,  /* the client asked for no more responses */
+	SESSION_OVER_LIMIT = 1 << 7,   /* one connection too many: its first head gets 503 */
 };
 
 struct session {
@@ -29,6 +30,8 @@ struct session {
 	struct session *next; /* of all the worker's */
 	struct session **previous_next;
 	struct session *next_again;
+	struct session *next_unfinished; /* of the worker's with SESSION_HEAD_STARTED, older ones */
+	struct session **previous_next_unfinished;
 	struct listener *listener;
 	struct exchange *exchange; /* the request under way, or NULL */
 
@@ -37,15 +40,16 @@ struct session {
 	uint32_t input_scanned; /* bytes behind input_start that hold no whole head */
 	uint64_t position;	/* stream offset of what comes behind `input` */
 	uint32_t requests;	/* so far */
+	uint32_t held;		/* bytes that wait, as noted last (waiting.h) */
 	uint16_t state;		/* enum session_state */
 	struct lanetag_connection peers;
 };
 
-_Static_assert(sizeof(struct session) <= 208, "an idle connection has to stay cheap");
+_Static_assert(sizeof(struct session) <= 232, "an idle connection has to stay cheap");
 
-/* Takes over an accepted socket; on failure it is closed. */
+/* Takes over an accepted socket; on failure it is closed. `state`: SESSION_COUNTED, _OVER_LIMIT. */
 void session_open(struct worker *worker, struct listener *listener, int fd,
-		  const struct lanetag_connection *peers, bool counted);
+		  const struct lanetag_connection *peers, enum session_state state);
 void session_handle_event(struct worker *worker, struct session *session, uint32_t events);
 /* Goes on as far as its sockets let it. */
 void session_drive(struct worker *worker, struct session *session);
@@ -54,6 +58,10 @@ void session_expired(struct worker *worker, struct session *session);
  * Closes at once, whatever is under way; with `reset` the client learns that something is missing.
  */
 void session_abort(struct worker *worker, struct session *session, bool reset);
+/* A head has come whole, or never will. */
+void session_end_head(struct session *session);
+/* Answers an incomplete head with 503, since too much memory is in use. Not within its own work. */
+void session_refuse_head(struct worker *worker, struct session *session);
 /* Keeps bytes that came behind a request for the next one. False: out of memory. */
 bool session_keep_input(struct session *session, const struct span *bytes);
 void session_drop_input(struct session *session);

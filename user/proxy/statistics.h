@@ -26,6 +26,8 @@ struct proxy_statistics {
 	uint64_t connections_accepted;
 	uint64_t connections_open; /* a gauge: opened less closed */
 	uint64_t connections_refused;
+	uint64_t waiting_bytes;	    /* a gauge: in user space, see waiting.h */
+	uint64_t waiting_refused;   /* heads and requests, since too many bytes wait */
 	uint64_t calls_intercepted; /* connections that were to a Service's address */
 	uint64_t strangers_refused; /* that came to the port of interception by themselves */
 	uint64_t requests;

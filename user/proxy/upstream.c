@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/address.h"
+#include "base/log.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
@@ -65,6 +66,15 @@ struct upstream *upstream_take_idle(struct worker *worker, struct backend *backe
 	return upstream;
 }
 
+void upstream_log_failed_connect(const struct backend *backend, int error)
+{
+	char address[ADDRESS_TEXT_BYTES];
+
+	address_print(backend->address, address);
+	log_warning("endpoint not connected to", log_text("address", address),
+		    log_number("port", backend->port), log_errno(error));
+}
+
 int upstream_open_socket(struct worker *worker, const struct backend *backend)
 {
 	struct sockaddr_storage address;
@@ -75,12 +85,17 @@ int upstream_open_socket(struct worker *worker, const struct backend *backend)
 	/* Requests under way come first: idle connections give their descriptors back. */
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && upstream_close_some_idle(worker))
 		fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
+	if (fd < 0) {
+		int error = -errno;
+
+		log_warning("socket not made", log_errno(error));
+		return error;
+	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (connect(fd, (struct sockaddr *)&address, length) && errno != EINPROGRESS) {
 		int error = -errno;
 
+		upstream_log_failed_connect(backend, error);
 		close(fd);
 		return error;
 	}
@@ -125,9 +140,11 @@ int upstream_finish_connect(struct upstream *upstream)
 
 	if (connection->state & CONNECTION_FAILED &&
 	    getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &length))
-		return -errno;
-	if (error)
+		error = errno;
+	if (error) {
+		upstream_log_failed_connect(upstream->backend, -error);
 		return -error;
+	}
 	connection->state &= (uint16_t)~CONNECTION_CONNECTING;
 	return 0;
 }

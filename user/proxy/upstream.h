@@ -29,7 +29,9 @@ struct upstream {
  * asked: bytes that come unasked would be taken for the next response.
  */
 struct upstream *upstream_take_idle(struct worker *worker, struct backend *backend, bool check);
-/* A socket on its way to the backend, or a negative errno. */
+/* A line in the log, of those that come in time. */
+void upstream_log_failed_connect(const struct backend *backend, int error);
+/* A socket on its way to the backend, or a negative errno (logged). */
 int upstream_open_socket(struct worker *worker, const struct backend *backend);
 /* A new connection, which may still be connecting; NULL: it failed at once (*ret_error). */
 struct upstream *upstream_connect(struct worker *worker, struct backend *backend, int *ret_error);

@@ -289,6 +289,7 @@ struct timed {
 
 _Static_assert(offsetof(struct session, timer) == offsetof(struct timed, timer) &&
 		       offsetof(struct upstream, timer) == offsetof(struct timed, timer) &&
+		       offsetof(struct listener, timer) == offsetof(struct timed, timer) &&
 		       offsetof(struct backend, timer) == offsetof(struct timed, timer),
 	       "a timer finds its connection");
 
@@ -297,7 +298,9 @@ static void handle_timer(void *context, struct timer *timer)
 	struct worker *worker = context;
 	struct timed *timed = (struct timed *)((char *)timer - offsetof(struct timed, timer));
 
-	if (timed->connection.kind == CONNECTION_SESSION)
+	if (timed->connection.kind == CONNECTION_LISTENER)
+		listener_resume(worker, (struct listener *)timed);
+	else if (timed->connection.kind == CONNECTION_SESSION)
 		session_expired(worker, (struct session *)timed);
 	else if (timed->connection.kind == CONNECTION_UPSTREAM)
 		upstream_expired(worker, (struct upstream *)timed);
@@ -353,9 +356,12 @@ static void loop(struct worker *worker)
 		worker->now_ms = worker_clock_ms();
 		atomic_fetch_add_explicit(&worker->rounds, 1, memory_order_relaxed);
 		close_upstreams_that_speak_unasked(worker, events, count);
-		for (int i = 0; i < count && go_on; i++)
+		for (int i = 0; i < count && go_on; i++) {
 			go_on = handle_event(worker, &events[i]);
+			waiting_refuse_heads(worker);
+		}
 		run_again(worker);
+		waiting_refuse_heads(worker);
 		timer_wheel_run(&worker->timers, worker->now_ms, handle_timer, worker);
 		series_look(worker);
 		if (worker->leases_move)

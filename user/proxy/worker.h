@@ -15,6 +15,7 @@
 #include "proxy/request.h"
 #include "proxy/series.h"
 #include "proxy/timer.h"
+#include "proxy/waiting.h"
 
 struct exchange;
 struct listener;
@@ -31,6 +32,8 @@ struct session;
 /* Once slow readers hold this much in all, reads get small. */
 #define WORKER_PENDING_BYTES (32 * 1024 * 1024)
 #define WORKER_SMALL_READ_BYTES (16 * 1024)
+/* And so small where the budget of waiting bytes is used up. */
+#define WORKER_LEAST_READ_BYTES (4 * 1024)
 /* Buffers of spare objects keep up to this much. */
 #define WORKER_KEPT_BUFFER_BYTES 4096
 /* While draining: so long may a request that is on its way take to come in. */
@@ -70,6 +73,10 @@ struct worker {
 	size_t kept_count;
 	struct listener *listeners;
 	struct session *sessions;
+	struct session *unfinished; /* with an incomplete head, the youngest first */
+	uint8_t waiting_level;	    /* enum waiting_level */
+	uint64_t waiting_looked_ms;
+	unsigned over_limit_count; /* sessions with SESSION_OVER_LIMIT */
 	struct exchange *spare_exchanges;
 	size_t spare_exchange_count;
 	struct mirror *mirrors;
@@ -125,6 +132,9 @@ uint64_t worker_clock_ms(void);
 
 static inline size_t worker_receive_limit(const struct worker *worker)
 {
-	return worker->pending_bytes < WORKER_PENDING_BYTES ? WORKER_MEMORY_BYTES
-							    : WORKER_SMALL_READ_BYTES;
+	if (worker->waiting_level >= WAITING_OVER)
+		return WORKER_LEAST_READ_BYTES;
+	return worker->waiting_level == WAITING_LOW && worker->pending_bytes < WORKER_PENDING_BYTES
+		       ? WORKER_MEMORY_BYTES
+		       : WORKER_SMALL_READ_BYTES;
 }
