@@ -47,8 +47,13 @@ bool holds_keeps(const struct holds *holds, uint32_t generation, uint64_t now_ms
 				holds->keep_ms;
 }
 
-/* Holds a slot; its generation, which is `wanted` if nobody else holds it. */
-static uint32_t take_slot(struct holds *holds, uint16_t index, uint32_t wanted, uint64_t now_ms)
+/*
+ * Holds a slot; its generation, which is `wanted` if no other request holds it. `alone`: the
+ * request's only one. Then the ids don't go back to an older generation than the slot had: `wanted`
+ * was read before, and a thread that had to wait since may be late by as many as are kept.
+ */
+static uint32_t take_slot(struct holds *holds, uint16_t index, uint32_t wanted, bool alone,
+			  uint64_t now_ms)
 {
 	_Atomic uint64_t *slot = &holds->slots[index];
 	uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed), next;
@@ -57,7 +62,7 @@ static uint32_t take_slot(struct holds *holds, uint16_t index, uint32_t wanted, 
 		uint32_t generation = generation_of(seen);
 
 		if (requests_of(seen) == 0 || !holds_keeps(holds, generation, now_ms))
-			generation = wanted;
+			generation = alone && generation > wanted ? generation : wanted;
 		next = (uint64_t)generation << 32 | (requests_of(seen) + 1);
 	} while (!atomic_compare_exchange_weak_explicit(slot, &seen, next, memory_order_acq_rel,
 							memory_order_relaxed));
@@ -85,7 +90,8 @@ static uint32_t take_slots(struct holds *holds, const struct hold *hold, uint64_
 	uint32_t generation = oldest_held(holds, hold, now_ms);
 
 	for (size_t i = 0; i < hold->count; i++) {
-		uint32_t held = take_slot(holds, hold->slots[i], generation, now_ms);
+		uint32_t held =
+			take_slot(holds, hold->slots[i], generation, hold->count == 1, now_ms);
 
 		/* A single id, as nearly all requests have, alone decides: no race. */
 		if (held < generation || hold->count == 1)
