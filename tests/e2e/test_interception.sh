@@ -234,6 +234,30 @@ fails_open() {
   claim "which leaves nothing pinned" test ! -e "$pins-interception"
 }
 
+# One worker alone: the heartbeat's thread, the other worker and the main thread go on.
+hanging_worker_is_noticed() {
+  local hold worker
+  start_intercepting_agent --workers 2
+  claim "an agent with two workers serves" wait_for_configuration 0
+  claim "by tags" eventually "$(expected_line 3 "$TAGGED")" ask "$TAGGED"
+  for worker in worker-0 worker-1; do
+    mkfifo "$work/$worker"
+    tests/e2e/interception/hang.py "${processes[agent]}" "$worker" <"$work/$worker" >"$work/$worker.log" 2>&1 &
+    exec {hold}>"$work/$worker"
+    claim_equal "$worker hangs" "$(eventually hangs cat "$work/$worker.log")" ''
+    sleep 1
+    # Each would come to one of the two, by chance.
+    for _ in 1 2 3 4 5 6 7 8; do
+      call_from app-b-v1 curl -s --max-time 2 http://10.96.0.12:8000/
+    done >"$work/calls-meanwhile"
+    claim_equal "a second later no call goes to it" "$(sort -u "$work/calls-meanwhile")" "-> app-c(version: direct, ip: 10.96.0.12)"
+    claim "the log says so" grep -q 'a worker hangs' "$work/agent.log"
+    exec {hold}>&-
+    claim "calls come back when it goes on" eventually "$(expected_line 3 "$TAGGED")" ask "$TAGGED"
+  done
+  stop agent
+}
+
 # A Service that came by a reload; its calls wait in the queue of an agent that gets no time to take them in before it
 # is asked to end.
 ends_with_calls_in_its_queue() {
@@ -347,6 +371,7 @@ nothing_passes_by
 strangers_are_refused
 fails_open
 ends_with_calls_in_its_queue
+hanging_worker_is_noticed
 calls_go_on_without_the_agent
 fails_closed
 finish
