@@ -200,6 +200,12 @@ void tag_rules_find_ids(const struct tag_rules *rules, const struct http_request
 		find_in_query(ruleset, head->query, found);
 }
 
+bool tag_rules_same_sources(const struct tag_rules *a, const struct tag_rules *b)
+{
+	return a == b || (a->ruleset.source_count == b->ruleset.source_count &&
+			  a->sources_key == b->sources_key);
+}
+
 static uint64_t hash_id(const struct lanetag_draw *draw, struct span id)
 {
 	__u8 joined[LANETAG_MAX_SALT + TAG_MAX_ID];

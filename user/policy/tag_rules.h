@@ -95,6 +95,8 @@ void tag_rules_find_ids(const struct tag_rules *rules, const struct http_request
 			struct tag_ids *ret_ids);
 void tag_rules_decide_ids(const struct tag_rules *rules, const struct tag_ids *ids,
 			  struct tag_decision *ret_decision);
+/* True: what tag_rules_find_ids finds by the one is what it finds by the other. */
+bool tag_rules_same_sources(const struct tag_rules *a, const struct tag_rules *b);
 /*
  * Numbers for the ids that are present, equal where source and id are; at most LANETAG_MAX_SOURCES,
  * gives how many. No secret: who chooses ids can choose numbers that are equal.

@@ -354,6 +354,9 @@ int tag_rules_compile(const struct manifest_set *manifests, uint32_t generation,
 		return -1;
 	}
 	lanetag_ruleset_index(&rules->ruleset);
+	rules->sources_key = lanetag_xxh64(
+		(const __u8 *)rules->ruleset.sources,
+		(__u32)(rules->ruleset.source_count * sizeof(rules->ruleset.sources[0])), 0);
 	*ret_rules = rules;
 	return 0;
 }

@@ -30,7 +30,8 @@ struct tag_rules {
 	uint64_t header_names;	 /* http_names_may_hold, of every spelling */
 	uint8_t source_hashes[LANETAG_MAX_SOURCES]; /* http_name_hash */
 	uint64_t source_keys[LANETAG_MAX_SOURCES];  /* of kind and name: tag_rules_id_keys */
-	uint32_t next_lane;			    /* numbers from here on were never given out */
+	uint64_t sources_key; /* equal for the same sources in the same order */
+	uint32_t next_lane;   /* numbers from here on were never given out */
 };
 
 /* Any total order will do. */

@@ -86,13 +86,27 @@ static void add_keys(const struct tag_rules *rules, const struct tag_ids *ids, s
 	}
 }
 
-/* The ids that the kept rules look for, where these are others. */
+/* True if the request's rules, or those of an earlier place, look for the same ids. */
+static bool is_looked_for(const struct worker *worker, const struct request *request, size_t place)
+{
+	const struct tag_rules *rules = worker->kept[place]->tag_rules;
+
+	if (tag_rules_same_sources(rules, request->rules))
+		return true;
+	for (size_t i = 0; i < place; i++) {
+		if (worker->kept[i] && tag_rules_same_sources(rules, worker->kept[i]->tag_rules))
+			return true;
+	}
+	return false;
+}
+
+/* The ids that the kept rules look for, where these are others: most reloads change no source. */
 static void add_kept_keys(struct worker *worker, struct request *request, struct keys *keys)
 {
 	struct tag_ids ids;
 
 	for (size_t i = 0; worker->kept_count && i < HOLDS_GENERATIONS; i++) {
-		if (!worker->kept[i])
+		if (!worker->kept[i] || is_looked_for(worker, request, i))
 			continue;
 		tag_rules_find_ids(worker->kept[i]->tag_rules, &request->head, &ids);
 		add_keys(worker->kept[i]->tag_rules, &ids, keys);
@@ -117,6 +131,7 @@ void generation_choose(struct worker *worker, struct request *request, struct ho
 	const struct tag_rules *rules = rules_of(worker, generation);
 	if (!rules)
 		return;
+	if (!tag_rules_same_sources(rules, request->rules))
+		tag_rules_find_ids(rules, &request->head, &request->ids);
 	request->rules = rules;
-	tag_rules_find_ids(rules, &request->head, &request->ids);
 }
