@@ -44,7 +44,7 @@ CLANG ?= clang
 BPFTOOL ?= $(firstword $(shell command -v bpftool) /usr/sbin/bpftool)
 CLANG_FORMAT ?= clang-format
 
-PACKAGES := yaml-0.1 libpcre2-8 libbpf libmicrohttpd jansson
+PACKAGES := yaml-0.1 libbpf libmicrohttpd jansson
 CFLAGS ?= -O2 -g
 # The agent is optimised as a whole (a tenth fewer instructions per request). Tests link the same objects without.
 LTO := $(if $(SANITIZE),,-flto=auto -ffat-lto-objects)
@@ -62,7 +62,12 @@ endif
 ALL_CFLAGS = $(CFLAGS) $(HARDENING) $(SANITIZE_FLAGS) -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wno-missing-field-initializers -D_GNU_SOURCE \
 	-Iinclude -Iuser -I$(BUILD) $(shell pkg-config --cflags $(PACKAGES)) -pthread
-LIBS = $(shell pkg-config --libs $(PACKAGES)) -lelf -lz -lm -pthread
+# The one C++ source, and its library: no header of it is seen elsewhere.
+CXX := g++
+CXXFLAGS ?= $(CFLAGS)
+ALL_CXXFLAGS = $(CXXFLAGS) $(SANITIZE_FLAGS) -std=c++17 -Wall -Wextra -Werror -Wshadow -fno-rtti -Iinclude -Iuser \
+	$(filter-out -std=%,$(shell pkg-config --cflags re2)) -pthread
+LIBS = $(shell pkg-config --libs $(PACKAGES) re2) -lstdc++ -lelf -lz -lm -pthread
 # As libbpf names them.
 BPF_ARCHITECTURE := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -D__TARGET_ARCH_$(BPF_ARCHITECTURE) -Iinclude -Ibpf \
@@ -72,7 +77,9 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 
 USER_SOURCES := $(wildcard user/*.c user/*/*.c)
-LIBRARY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out user/main.c,$(USER_SOURCES)))
+CXX_SOURCES := $(wildcard user/*/*.cc)
+CXX_OBJECTS := $(patsubst %.cc,$(BUILD)/%.o,$(CXX_SOURCES))
+LIBRARY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out user/main.c,$(USER_SOURCES))) $(CXX_OBJECTS)
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SOURCES))
 
@@ -82,7 +89,7 @@ GROWTH := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/growth/*.c))
 TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/apps/*.c tests/bench/*.c)) $(GROWTH)
 E2E_TESTS := $(sort $(wildcard tests/e2e/test_*.sh))
 SHELL_SCRIPTS := $(wildcard scripts/*.sh tests/e2e/*.sh tests/*.sh .ci/run)
-FORMATTED := $(wildcard include/*/*.h bpf/*.[ch] user/*.[ch] user/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
+FORMATTED := $(wildcard include/*/*.h bpf/*.[ch] user/*.[ch] user/*/*.[ch] user/*/*.cc tests/*/*.[ch] tests/*/*/*.[ch])
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -112,6 +119,10 @@ $(BUILD)/version.h: FORCE
 $(BUILD)/user/%.o: user/%.c | $(SKELETONS) $(BUILD)/version.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(LTO) -MMD -MP -c -o $@ $<
+
+$(BUILD)/user/%.o: user/%.cc
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(CXX) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
 
 # CO-RE objects and their skeletons. Nothing generated is committed.
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
@@ -209,7 +220,7 @@ $(BUILD)/fuzz/objects/%.o: %.c | $(SKELETONS) $(BUILD)/version.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(FUZZ_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
-$(BUILD)/fuzz/liblanetag.a: $(FUZZED_OBJECTS)
+$(BUILD)/fuzz/liblanetag.a: $(FUZZED_OBJECTS) $(CXX_OBJECTS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 

@@ -4,16 +4,23 @@
  * condition and every way of propagation in force: whatever a client makes much of, the request costs in proportion.
  */
 #include "growth/growth.h"
+#include "proxy/generation.h"
 #include "proxy/log_ids.h"
+#include "proxy/worker.h"
 
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include "unit/proxy/request_stage.h"
 
-#define ROUTES                                                                             \
-	"  http:\n"                                                                        \
-	"  - match: [{queryParams: {w: {exact: '1'}}}, {headers: {cookie: {exact: w}}}]\n" \
-	"    redirect: {uri: /}\n"                                                         \
-	"  - {rewrite: {uri: /new}, route: [{destination: {host: app}}]}\n"
+#define ROUTES                                                                         \
+	"  http:\n"                                                                    \
+	"  - match: [{headers: {cookie: {regex: '^(.*?;)?(user=jason)(;.*)?$'}}}]\n"   \
+	"    redirect: {uri: /}\n"                                                     \
+	"  - match: [{headers: {user-agent: {regex: '.*(bot|crawler|spider)'}}}]\n"    \
+	"    redirect: {uri: /}\n"                                                     \
+	"  - match: [{queryParams: {w: {exact: '1'}}}, {uri: {regex: '/(a|aa)+x'}}]\n" \
+	"    redirect: {uri: /}\n"                                                     \
+	"  - {rewrite: {uriRegexRewrite: {match: '^/(.*)/q/(.*)$', rewrite: '/\\2'}}," \
+	" route: [{destination: {host: app}}]}\n"
 
 static const char manifests[] =
 	"apiVersion: extensions.istio.io/v1alpha1\n"
@@ -121,6 +128,64 @@ static bool run_head(void *context)
 	return log_ids_target(request, &work->target).length > 0;
 }
 
+/* A worker that still keeps the configurations of so many reloads, none of which changed a rule. */
+struct reload_work {
+	struct head_work *head;
+	struct stage *stages[HOLDS_GENERATIONS];
+	size_t count;
+	struct proxy proxy;
+	struct worker worker;
+};
+
+static void release_reloads(void *context)
+{
+	struct reload_work *work = context;
+
+	generation_drop_all(&work->worker);
+	for (size_t i = 0; i < work->count; i++) {
+		void *stage = work->stages[i];
+
+		stop(&stage);
+	}
+	free(work->proxy.holds);
+	release_head(work->head);
+	free(work);
+}
+
+static void *prepare_reloads(const struct growth_curve *curve, size_t size)
+{
+	struct reload_work *work = calloc(1, sizeof(*work));
+	struct configuration *current;
+
+	work->worker.proxy = &work->proxy;
+	pthread_mutex_init(&work->worker.mailbox_lock, NULL);
+	work->proxy.holds = holds_new(1000);
+	for (; work->count < size; work->count++) {
+		work->stages[work->count] = stage_start(manifests);
+		current = work->stages[work->count]->configuration;
+		configuration_set_generation(current, (uint32_t)work->count + 1);
+		generation_keep(&work->worker, current);
+	}
+	work->head = prepare_head(curve, 300);
+	current = work->head->stage->configuration;
+	configuration_set_generation(current, (uint32_t)size + 1);
+	holds_set_current(work->proxy.holds, (uint32_t)size + 1, 0);
+	return work;
+}
+
+static bool run_reloads(void *context)
+{
+	struct reload_work *work = context;
+	struct hold hold = {0};
+
+	if (!run_head(work->head))
+		return false;
+	generation_choose(&work->worker, &work->head->stage->request, &hold);
+	bool held = hold.count > 0;
+	holds_release(work->proxy.holds, &hold);
+	return held;
+}
+
 #define GET "GET / HTTP/1.1\r\nHost: app\r\n"
 #define HEAD(title, count, before, unit, behind)                                                  \
 	{                                                                                         \
@@ -178,6 +243,17 @@ static const struct growth_curve curves[] = {
 	     "\r\n\r\n"),
 	HEAD("parts of a value that a regular expression looks at", 5000,
 	     GET "User-Agent: ", "bot-c", "\r\n\r\n"),
+	{
+		.name = "reloads that change no rule",
+		.prepare = prepare_reloads,
+		.run = run_reloads,
+		.release = release_reloads,
+		.small = 1,
+		.large = HOLDS_GENERATIONS - 1,
+		.order = GROWTH_FLAT,
+		.shape = &(const struct head_shape){MESH_LISTENER_GATEWAY,
+						    GET "Cookie: ", "c%d=1; ", "sid=1\r\n\r\n"},
+	},
 };
 
 int main(int argc, char **argv)

@@ -105,6 +105,8 @@ static const char *why_nowhere(const struct route_result *result)
 		return "no host";
 	case ROUTE_NO_MATCH:
 		return "no route matches";
+	case ROUTE_UNDECIDED:
+		return "undecided: too long for a regular expression";
 	case ROUTE_NO_ENDPOINT:
 		return "no endpoint";
 	case ROUTE_REDIRECT:

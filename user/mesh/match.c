@@ -3,13 +3,13 @@
 
 #include "http/values.h"
 
-/* After this many a request is not worth more time: its sender is after our time. */
-#define MATCH_MAX_GIVE_UPS 3
+/* What all regular expressions may take that one request is held against, as regex_work. */
+#define MATCH_MAX_REGEX_WORK (4 * REGEX_MAX_WORK)
 
 enum outcome {
 	OUTCOME_NO,
 	OUTCOME_YES,
-	OUTCOME_UNKNOWN, /* neither: what asks for the one or the other does not hold */
+	OUTCOME_UNKNOWN, /* neither is known */
 };
 
 void match_request_start(struct match_request *request, const struct route_query *query)
@@ -21,21 +21,25 @@ void match_request_start(struct match_request *request, const struct route_query
 	request->path = path.length ? path : span_of("/");
 	request->looked_up = 0;
 	request->present = 0;
-	request->gave_up = 0;
+	request->regex_work = 0;
+	request->undecided = false;
 }
 
 static enum outcome match_regex(const struct regex *regex, struct match_request *request,
 				struct span text)
 {
-	if (request->gave_up >= MATCH_MAX_GIVE_UPS)
+	request->regex_work += regex_work(regex, text);
+	if (request->regex_work > MATCH_MAX_REGEX_WORK) {
+		request->undecided = true;
 		return OUTCOME_UNKNOWN;
+	}
 	switch (regex_match(regex, text)) {
 	case REGEX_MATCH:
 		return OUTCOME_YES;
 	case REGEX_NO_MATCH:
 		return OUTCOME_NO;
 	default:
-		request->gave_up++;
+		request->undecided = true;
 		return OUTCOME_UNKNOWN;
 	}
 }
@@ -60,7 +64,7 @@ static enum outcome match_text(const struct text_match *match, struct match_requ
 static bool text_holds(const struct text_match *match, struct match_request *request,
 		       struct span text)
 {
-	return match_text(match, request, text) == OUTCOME_YES;
+	return match_text(match, request, text) != OUTCOME_NO;
 }
 
 bool match_request_header(const struct header_match *header, struct match_request *request,
@@ -93,11 +97,11 @@ static enum outcome match_header(const struct header_match *header, struct match
 static bool headers_hold(const struct http_match *match, struct match_request *request)
 {
 	for (size_t i = 0; i < match->header_count; i++) {
-		if (match_header(&match->headers[i], request) != OUTCOME_YES)
+		if (match_header(&match->headers[i], request) == OUTCOME_NO)
 			return false;
 	}
 	for (size_t i = 0; i < match->without_header_count; i++) {
-		if (match_header(&match->without_headers[i], request) != OUTCOME_NO)
+		if (match_header(&match->without_headers[i], request) == OUTCOME_YES)
 			return false;
 	}
 	return true;
@@ -142,11 +146,12 @@ static bool way_in_holds(const struct http_match *match, const struct route_quer
 	return match->gateway_count == 0;
 }
 
-/* Cheap conditions first. */
+/* Cheap conditions first. Where one does not hold, it does not matter what another could not say. */
 bool http_match_holds(const struct http_match *match, struct match_request *request, size_t gateway)
 {
 	const struct http_request_head *head = request->query->request->head;
 
+	request->undecided = false;
 	return way_in_holds(match, request->query, gateway) &&
 	       source_holds(match, request->query) &&
 	       text_holds(&match->method, request, head->method) &&

@@ -51,7 +51,8 @@ struct match_request {
 	uint64_t looked_up; /* bit: slot */
 	uint64_t present;
 	struct span values[MATCH_CACHED_HEADERS];
-	unsigned gave_up; /* regular expressions that ran into their limits */
+	uint64_t regex_work; /* of all regular expressions so far, at the most */
+	bool undecided;	     /* of the last http_match_holds: see there */
 };
 
 void match_request_start(struct match_request *request, const struct route_query *query);
@@ -63,6 +64,9 @@ bool match_request_header(const struct header_match *header, struct match_reques
 /* True if there is no request for which it does not hold. */
 bool http_match_is_catch_all(const struct http_match *match);
 
-/* True if all conditions hold for a request that came in by `gateway`. */
+/*
+ * True if all conditions hold for a request that came in by `gateway`. With request->undecided it
+ * is not known: no condition fails, and a regular expression could not say (past its bounds).
+ */
 bool http_match_holds(const struct http_match *match, struct match_request *request,
 		      size_t gateway);

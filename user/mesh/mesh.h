@@ -28,6 +28,7 @@ enum route_action {
 	ROUTE_FORWARD,
 	ROUTE_NO_HOST,	       /* 404: no virtual host has this authority */
 	ROUTE_NO_MATCH,	       /* 404: none of its routes matches */
+	ROUTE_UNDECIDED,       /* 431: a regular expression could not say whether a route matches */
 	ROUTE_NO_ENDPOINT,     /* 503: the cluster has no endpoint */
 	ROUTE_REDIRECT,	       /* route->redirect; mesh_write_location */
 	ROUTE_DIRECT_RESPONSE, /* route->direct_response */

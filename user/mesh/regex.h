@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * Regular expressions as RE2 takes them, since that is what Istio's are: patterns that RE2 refuses
- * are refused, although PCRE2 does the work. Neither a pattern nor a text can make a match take
- * long: past its limits it gives up.
+ * Regular expressions, matched by RE2, as Istio's are: in time that grows with the text and the
+ * pattern's size, never faster. Both are bounded: a pattern by its size when it is compiled, a
+ * match by size × text. Past the bound it is not known whether a text matches.
  */
 #include <stddef.h>
+#include <stdint.h>
 #include "base/buffer.h"
+
+/* Of a pattern: Istio's bound (re2.max_program_size.error_level). */
+#define REGEX_MAX_PROGRAM 32768
+/* Bytes of a text × the pattern's size: a tenth of a second at the worst. */
+#define REGEX_MAX_WORK (UINT64_C(8) << 20)
 
 struct regex;
 struct regex_set; /* owns compiled patterns; equal patterns are compiled once */
@@ -27,18 +33,22 @@ const struct regex *regex_compile(struct regex_set *set, struct span pattern,
 enum regex_result {
 	REGEX_NO_MATCH,
 	REGEX_MATCH,
-	REGEX_GAVE_UP, /* a limit was reached: neither is known */
+	REGEX_UNDECIDED, /* past the bound, or memory is short: neither is known */
 };
 
-/* Any number of threads may match at a time. No memory is allocated. */
+/* What a match can take at the most; to be held against a budget over many. */
+uint64_t regex_work(const struct regex *regex, struct span text);
+
+/* Any number of threads may match at a time. */
 enum regex_result regex_match(const struct regex *regex, struct span text);
 
 /* NULL, or why `rewrite` cannot take the place of what `regex` matches. */
 const char *regex_check_rewrite(const struct regex *regex, struct span rewrite);
 /*
  * Appends `text` with every match replaced, as RE2::GlobalReplace does: in `rewrite` \0 to \9 stand
- * for the match and its groups, and two backslashes for one. After REGEX_GAVE_UP `out` holds
- * something in between.
+ * for the match and its groups, and two backslashes for one. After REGEX_UNDECIDED, also for a text
+ * with more than REGEX_MAX_REPLACED matches, `out` holds something in between.
  */
+#define REGEX_MAX_REPLACED 100
 enum regex_result regex_replace(const struct regex *regex, struct span text, struct span rewrite,
 				struct buffer *out);

@@ -180,7 +180,11 @@ static void route_by(const struct route_table *const *tables, size_t count,
 		if (!entry)
 			continue;
 		result->matched_prefix = entry->match ? prefix_of(&entry->match->uri) : 1;
-		take_route(&entry->rule->route, request->query->hash, result);
+		/* Another route must not serve what this one may be there to keep out. */
+		if (request->undecided)
+			result->action = ROUTE_UNDECIDED;
+		else
+			take_route(&entry->rule->route, request->query->hash, result);
 		return;
 	}
 	result->action = ROUTE_NO_MATCH;
@@ -242,7 +246,7 @@ static int replace_in_path(const struct mesh_rewrite *rewrite, struct span path,
 	size_t start = out->length;
 
 	buffer_append_byte(out, '/');
-	if (regex_replace(rewrite->regex, path, rewrite->substitution, out) == REGEX_GAVE_UP)
+	if (regex_replace(rewrite->regex, path, rewrite->substitution, out) == REGEX_UNDECIDED)
 		return -1;
 	if (!out->failed && out->length > start + 1 && out->data[start + 1] == '/') {
 		memmove(out->data + start, out->data + start + 1, out->length - start - 1);

@@ -285,10 +285,12 @@ struct search {
 	const struct route_table *table;
 	struct match_request *request;
 	size_t best;
+	bool undecided; /* of the best one */
 };
 
 static bool entry_holds(const struct route_entry *entry, struct match_request *request)
 {
+	request->undecided = false;
 	return !entry->match || http_match_holds(entry->match, request, entry->gateway);
 }
 
@@ -297,8 +299,10 @@ static void try_entries(void *context, const uint32_t *entries, size_t count)
 	struct search *search = context;
 
 	for (size_t i = 0; i < count && entries[i] < search->best; i++) {
-		if (entry_holds(&search->table->entries[entries[i]], search->request))
-			search->best = entries[i];
+		if (!entry_holds(&search->table->entries[entries[i]], search->request))
+			continue;
+		search->best = entries[i];
+		search->undecided = search->request->undecided;
 	}
 }
 
@@ -316,7 +320,7 @@ const struct route_entry *route_table_find(const struct route_table *table,
 					   struct match_request *request)
 {
 	const struct rule_index *index = table->index;
-	struct search search = {table, request, table->entry_count};
+	struct search search = {table, request, table->entry_count, false};
 
 	if (!index)
 		return find_linearly(table, request);
@@ -328,5 +332,6 @@ const struct route_entry *route_table_find(const struct route_table *table,
 			text_index_find(subject->texts, text, try_entries, &search);
 	}
 	try_entries(&search, index->always, index->always_count);
+	request->undecided = search.undecided;
 	return search.best < table->entry_count ? &table->entries[search.best] : NULL;
 }

@@ -54,6 +54,6 @@ void compile_route_tables(struct compiler *compiler);
 /* Sets table->index where there are enough entries. */
 void compile_rule_index(struct compiler *compiler, struct route_table *table);
 
-/* The first entry that holds for a request, or NULL. */
+/* The first entry that holds for a request, or NULL. With request->undecided it may not hold. */
 const struct route_entry *route_table_find(const struct route_table *table,
 					   struct match_request *request);

@@ -60,15 +60,16 @@ static void count_decisions(struct request *request, const struct lanetag_mark *
 		uint32_t lane = request->decision.rules[i].lane % LANETAG_MAX_LANES;
 
 		if (kernel_decided(mark, i, policy)) {
-			statistics_count(&statistics->lane_mark_agreed[lane]);
+			statistics_count(&statistics->lane_by_kernel[lane]);
 			continue;
 		}
-		statistics_count(&statistics->lane_mark_unused[lane]);
+		statistics_count(&statistics->lane_by_agent[lane]);
 		by_kernel = false;
 		differs = differs || kernel_differs(mark, i, policy);
 	}
-	request->mark_agreed = by_kernel;
-	statistics_count(by_kernel ? &statistics->marks_agreed : &statistics->marks_unused);
+	request->decided_by_kernel = by_kernel;
+	statistics_count(by_kernel ? &statistics->decided_by_kernel
+				   : &statistics->decided_by_agent);
 	if (differs)
 		statistics_count(&statistics->disagreements);
 }
@@ -171,6 +172,10 @@ static struct request_verdict route_verdict(struct request *request)
 	case ROUTE_NO_MATCH:
 		statistics_count(&statistics->no_match);
 		return (struct request_verdict){404, "no route matches"};
+	case ROUTE_UNDECIDED:
+		statistics_count(&statistics->regex_undecided);
+		return (struct request_verdict){
+			431, "too long for a regular expression of the host's routes"};
 	case ROUTE_NO_ENDPOINT:
 		statistics_count(&statistics->no_endpoint);
 		/* Faults come before the destination, as in Istio: they need none. */
@@ -192,7 +197,7 @@ struct request_verdict request_tag_and_route(struct request *request,
 	http_edit_start(&request->edit, &request->head);
 	request->source_labels = NULL;
 	request->source_namespace = NULL;
-	request->mark_agreed = false;
+	request->decided_by_kernel = false;
 	request->propagated_by = PROPAGATION_WAYS;
 	request->id = (struct span){NULL, 0};
 	request->route = (struct route_result){.action = ROUTE_NO_HOST};
@@ -239,8 +244,10 @@ static struct request_verdict apply_route(struct request *request)
 		return all_is_well;
 	if (route->rewrite.has_path) {
 		buffer_clear(&request->target);
-		if (mesh_write_target(result, edit->target, &request->target))
+		if (mesh_write_target(result, edit->target, &request->target)) {
+			statistics_count(&request->statistics->regex_undecided);
 			return (struct request_verdict){500, "the path's rewrite takes too long"};
+		}
 		if (request->target.failed)
 			return no_memory;
 		edit->target = buffer_span(&request->target);

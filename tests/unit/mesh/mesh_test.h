@@ -138,9 +138,13 @@ static inline const char *where(const struct route_result *result)
 {
 	static char text[600];
 	static const char *const names[] = {
-		[ROUTE_FORWARD] = "",	       [ROUTE_NO_HOST] = "no host",
-		[ROUTE_NO_MATCH] = "no match", [ROUTE_NO_ENDPOINT] = "no endpoint",
-		[ROUTE_REDIRECT] = "redirect", [ROUTE_DIRECT_RESPONSE] = "direct response",
+		[ROUTE_FORWARD] = "",
+		[ROUTE_NO_HOST] = "no host",
+		[ROUTE_NO_MATCH] = "no match",
+		[ROUTE_UNDECIDED] = "undecided",
+		[ROUTE_NO_ENDPOINT] = "no endpoint",
+		[ROUTE_REDIRECT] = "redirect",
+		[ROUTE_DIRECT_RESPONSE] = "direct response",
 	};
 
 	if (result->action != ROUTE_FORWARD)

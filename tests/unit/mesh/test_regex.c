@@ -55,6 +55,23 @@ static void a_pattern_must_match_the_whole_text(void **state)
 		{"\\d+\\.\\d+", "1.5", 1},
 		{"[\\d-]+", "1-2", 1},
 		{"/api/v[12]/.*", "/api/v2/x", 1},
+		/* what RE2 takes, and other engines read otherwise */
+		{"(?<n>a)b", "ab", 1},
+		{"[(?<n>]+", "(?<n>", 1},
+		{"\\Q(?<n>\\E", "(?<n>", 1},
+		{"\\(?<", "(<", 1},
+		{"\\p{Greek}+", "\xce\xb1\xce\xb2", 1},
+		{"\\x{e9}+", "\xc3\xa9\xc3\xa9", 1},
+		{"^*a", "a", 1},
+		{"a.c",
+		 "a\xc3\xa9"
+		 "c",
+		 1},
+		{"a.c",
+		 "a\xe9"
+		 "c",
+		 0},
+		{"a.c", "a\nc", 0},
 	};
 
 	(void)state;
@@ -121,9 +138,8 @@ static void what_re2_refuses_is_refused(void **state)
 static void no_pattern_and_text_make_a_match_take_long(void **state)
 {
 	static const char *const patterns[] = {
-		"(a+)+b",      "(a+)+[bc]",   "(a|a)*[bc]",
-		"(a|a)*b",     "(a|aa)+b",    "(.*)*b",
-		"(a*)*(a*)*b", ".*.*.*.*.*b", "((a{0,100}){0,100})b",
+		"(a+)+b",      "(a+)+[bc]",   "(a|a)*[bc]",	    "(a|a)*b", "(a|aa)+b", "(.*)*b",
+		"(a*)*(a*)*b", ".*.*.*.*.*b", "((a{0,30}){0,30})b",
 	};
 	static char text[60001];
 
@@ -134,9 +150,55 @@ static void no_pattern_and_text_make_a_match_take_long(void **state)
 		enum regex_result result = match(patterns[i], text);
 
 		assert_int_not_equal(result, REGEX_MATCH);
-		/* Far above what the limits allow, far below what no limits would take. */
+		/* Far above what it takes, far below what backtracking would. */
 		if (clock_now_ns() - start > 2000000000ULL)
 			fail_msg("%s took too long", patterns[i]);
+	}
+}
+
+/* What another engine gave up, on as little as seven bytes. */
+static void every_text_within_the_bound_is_decided(void **state)
+{
+	static char cookie[60001], agent[60001];
+
+	(void)state;
+	memset(cookie, ';', sizeof(cookie) - 1);
+	assert_int_equal(match("^(.*?;)?(user=jason)(;.*)?$", cookie), REGEX_NO_MATCH);
+	memcpy(cookie + 30000, "user=jason", 10);
+	assert_int_equal(match("^(.*?;)?(user=jason)(;.*)?$", cookie), REGEX_MATCH);
+	memset(agent, 'b', sizeof(agent) - 1);
+	assert_int_equal(match(".*(bot|crawler|spider).*", agent), REGEX_NO_MATCH);
+	memcpy(agent + sizeof(agent) - 4, "bot", 3);
+	assert_int_equal(match(".*(bot|crawler|spider).*", agent), REGEX_MATCH);
+	assert_int_equal(match("(a|aa)+$", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"), REGEX_NO_MATCH);
+	assert_int_equal(match("(.*a){20}", "aaaaaaaaaaaaaaaaaaaa"), REGEX_MATCH);
+}
+
+static void texts_past_the_bound_are_left_undecided(void **state)
+{
+	static char text[60001];
+
+	(void)state;
+	memset(text, 'a', sizeof(text) - 1);
+	assert_int_equal(match("(a{0,900})b", text), REGEX_UNDECIDED);
+	text[2000] = '\0';
+	assert_int_equal(match("(a{0,900})b", text), REGEX_NO_MATCH);
+}
+
+static void too_large_programs_are_refused(void **state)
+{
+	static const char *const patterns[] = {"(\\pL{100}){9}", "\\pL{150}",
+					       "[[:^digit:]]{1000}\\PN{90}"};
+	char error[200] = "";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		struct regex_set *set = regex_set_new();
+
+		if (regex_compile(set, span_of(patterns[i]), REGEX_WHOLE, error, sizeof(error)))
+			fail_msg("%s was taken", patterns[i]);
+		assert_true(strstr(error, "large"));
+		regex_set_free(set);
 	}
 }
 
@@ -174,7 +236,7 @@ static void check_replacement(const struct replacement *row)
 	assert_null(regex_check_rewrite(regex, span_of(row->rewrite)));
 	enum regex_result result =
 		regex_replace(regex, span_of(row->text), span_of(row->rewrite), &out);
-	assert_int_equal(result == REGEX_GAVE_UP, row->expected == NULL);
+	assert_int_equal(result == REGEX_UNDECIDED, row->expected == NULL);
 	if (row->expected)
 		assert_string_equal(buffer_text(&out), row->expected);
 	buffer_free(&out);
@@ -199,7 +261,10 @@ static void every_match_is_replaced_as_re2_does(void **state)
 		{"$", "!", "ab", "ab!"},
 		{"a", "", "aaa", ""},
 		{"a", "b", "", ""},
-		{"(a+)+[bc]", "x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL},
+		{"(a+)+[bc]", "x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
+		{"(?<n>b)", "[\\1]", "abc", "a[b]c"},
+		{"x*", "-", "\xc3\xa9\xff", "-\xc3\xa9-\xff-"},
 	};
 
 	(void)state;
@@ -267,6 +332,9 @@ int main(void)
 		cmocka_unit_test(a_pattern_must_match_the_whole_text),
 		cmocka_unit_test(what_re2_refuses_is_refused),
 		cmocka_unit_test(no_pattern_and_text_make_a_match_take_long),
+		cmocka_unit_test(every_text_within_the_bound_is_decided),
+		cmocka_unit_test(texts_past_the_bound_are_left_undecided),
+		cmocka_unit_test(too_large_programs_are_refused),
 		cmocka_unit_test(equal_patterns_are_compiled_once),
 		cmocka_unit_test(every_match_is_replaced_as_re2_does),
 		cmocka_unit_test(a_text_full_of_matches_is_given_up),

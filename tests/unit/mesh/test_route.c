@@ -204,7 +204,7 @@ static void headers_that_were_removed_or_set_count_as_they_are_now(void **state)
 	fixture_stop(&fixture);
 }
 
-static void what_a_regex_gives_up_on_matches_neither_way(void **state)
+static void what_another_engine_gives_up_on_is_decided(void **state)
 {
 	static const char *const yamls[] = {
 		MATCH("{headers: {x-a: {regex: '(a+)+[bc]'}}}"),
@@ -217,7 +217,63 @@ static void what_a_regex_gives_up_on_matches_neither_way(void **state)
 	for (char *byte = strstr(text, "x-a: ") + 5; *byte == '0'; byte++)
 		*byte = 'a';
 	for (size_t i = 0; i < ARRAY_LENGTH(yamls); i++)
-		assert_false(matches(yamls[i], text));
+		assert_int_equal(matches(yamls[i], text), i == 1);
+}
+
+/* 60,000 bytes and a program of some 1,800 instructions: past the bound. */
+static void what_a_regex_cannot_decide_never_takes_the_next_route(void **state)
+{
+	static const char *const yamls[] = {
+		MATCH("{headers: {x-a: {regex: '(a{0,900})b'}}}"),
+		MATCH("{withoutHeaders: {x-a: {regex: '(a{0,900})b'}}}"),
+		HTTP("  - {match: [{headers: {x-a: {regex: '(a{0,900})b'}}}], redirect: {uri: /}}\n"
+		     "  - {directResponse: {status: 204}}\n"),
+		HTTP("  - {match: [{headers: {x-a: {regex: '(a{0,900})b'}}, method: {exact: PUT}},"
+		     " {headers: {x-a: {regex: '(a{0,900})b'}}, uri: {exact: /x}},"
+		     " {headers: {x-a: {regex: '(a{0,900})b'}}, withoutHeaders: {x-a: {}}}],"
+		     " redirect: {uri: /}}\n"
+		     "  - {directResponse: {status: 204}}\n"),
+	};
+	static char text[60100];
+	struct fixture fixture;
+
+	(void)state;
+	snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\nx-a: %0*d\r\n\r\n", 60000, 0);
+	for (char *byte = strstr(text, "x-a: ") + 5; *byte == '0'; byte++)
+		*byte = 'a';
+	for (size_t i = 0; i < ARRAY_LENGTH(yamls); i++) {
+		fixture_start(&fixture, yamls[i]);
+		/* The last: other conditions say that it does not match, whatever this one would. */
+		assert_string_equal(
+			route_text(fixture.mesh, service_at(fixture.mesh, "10.96.0.1", 80), text),
+			i < 3 ? "undecided" : "direct response");
+		fixture_stop(&fixture);
+	}
+}
+
+/* Each could be decided, all of them together not: 300 of one that takes a hundredth of the bound. */
+static void many_regexes_have_one_budget(void **state)
+{
+	struct buffer yaml = {0};
+	struct fixture fixture;
+	static char text[60100];
+
+	(void)state;
+	buffer_append_text(&yaml, HTTP(""));
+	for (int i = 0; i < 100; i++)
+		buffer_printf(&yaml,
+			      "  - {match: [{headers: {x-a: {regex: '.*(bot|crawler)%d'}}}],"
+			      " redirect: {uri: /}}\n",
+			      i);
+	buffer_append_text(&yaml, "  - {directResponse: {status: 204}}\n");
+	fixture_start(&fixture, buffer_text(&yaml));
+	const struct mesh_listener *listener = service_at(fixture.mesh, "10.96.0.1", 80);
+	snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\nx-a: %0*d\r\n\r\n", 60000, 0);
+	assert_string_equal(route_text(fixture.mesh, listener, text), "undecided");
+	snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\nx-a: %0*d\r\n\r\n", 5000, 0);
+	assert_string_equal(route_text(fixture.mesh, listener, text), "direct response");
+	fixture_stop(&fixture);
+	buffer_free(&yaml);
 }
 
 static void patterns_beyond_re2_are_errors_at_their_place(void **state)
@@ -711,7 +767,9 @@ int main(void)
 		cmocka_unit_test(the_other_conditions_are_matched),
 		cmocka_unit_test(the_caller_is_matched_by_labels_and_namespace),
 		cmocka_unit_test(headers_that_were_removed_or_set_count_as_they_are_now),
-		cmocka_unit_test(what_a_regex_gives_up_on_matches_neither_way),
+		cmocka_unit_test(what_another_engine_gives_up_on_is_decided),
+		cmocka_unit_test(what_a_regex_cannot_decide_never_takes_the_next_route),
+		cmocka_unit_test(many_regexes_have_one_budget),
 		cmocka_unit_test(patterns_beyond_re2_are_errors_at_their_place),
 		cmocka_unit_test(weights_share_out_users_evenly_and_a_user_stays),
 		cmocka_unit_test(nobody_leaves_a_side_whose_weight_grows),
