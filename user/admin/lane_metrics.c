@@ -38,13 +38,42 @@ static void write_lane(const struct admin_snapshot *snapshot, struct span rule, 
 	buffer_free(&labels);
 }
 
-static void write_each_lane(const struct admin_snapshot *snapshot, lane_writer *writer,
-			    struct buffer *out)
+static size_t lane_count(const struct lanetag_rule *rule)
+{
+	size_t count = 1; /* untagged */
+
+	for (uint8_t i = 0; i < rule->policy_count; i++)
+		count += !lane_is_repeated(rule, i);
+	return count;
+}
+
+/* The rules from the first one on whose lanes together are not more than the snapshot's limit. */
+static size_t detailed_rules(const struct admin_snapshot *snapshot, size_t *ret_lanes_behind)
+{
+	const struct tag_rules *rules = snapshot->configuration->tag_rules;
+	size_t lanes = 0, detailed = 0;
+
+	*ret_lanes_behind = 0;
+	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+		size_t count = lane_count(&tag_rules_ruleset(rules)->rules[i]);
+
+		lanes += count;
+		if (lanes <= snapshot->detailed_lanes)
+			detailed++;
+		else
+			*ret_lanes_behind += count;
+	}
+	return detailed;
+}
+
+/* Of the first `rule_count` rules. */
+static void write_each_lane(const struct admin_snapshot *snapshot, size_t rule_count,
+			    lane_writer *writer, struct buffer *out)
 {
 	const struct tag_rules *rules = snapshot->configuration->tag_rules;
 	const struct lanetag_ruleset *ruleset = tag_rules_ruleset(rules);
 
-	for (size_t i = 0; i < tag_rules_count(rules); i++) {
+	for (size_t i = 0; i < rule_count; i++) {
 		const struct lanetag_rule *rule = &ruleset->rules[i];
 		struct span header = tag_rules_header(rules, i);
 
@@ -124,31 +153,41 @@ static const struct {
 	const char *help;
 	lane_writer *writer;
 	bool of_kernel; /* only where the tagger runs */
+	bool is_detail; /* only of so many lanes */
 } families[] = {
 	{"lanetag_lane_requests_total", "counter",
-	 "Requests at the gateway per rule and tag value, by who decided.", write_requests, false},
+	 "Requests at the gateway per rule and tag value, by who decided.", write_requests, false,
+	 false},
 	{"lanetag_kernel_lane_requests_total", "counter",
 	 "Requests per rule and tag value as the kernel tagger counted them.",
-	 write_kernel_requests, true},
+	 write_kernel_requests, true, false},
 	{"lanetag_lane_responses_total", "counter",
 	 "Requests at the gateway that came to their end, by class of status; none: the client or "
 	 "the upstream left before.",
-	 write_responses, false},
+	 write_responses, false, true},
 	{"lanetag_lane_request_bytes_total", "counter", "Bytes of requests' bodies at the gateway.",
-	 write_request_bytes, false},
+	 write_request_bytes, false, true},
 	{"lanetag_lane_response_bytes_total", "counter",
-	 "Bytes of responses' bodies at the gateway.", write_response_bytes, false},
+	 "Bytes of responses' bodies at the gateway.", write_response_bytes, false, true},
 	{"lanetag_lane_request_duration_seconds", "histogram",
 	 "From a request's head to the end of its response, at the gateway.", write_durations,
-	 false},
+	 false, true},
 };
 
 void lane_metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
+	size_t behind, all = tag_rules_count(snapshot->configuration->tag_rules);
+	size_t detailed = detailed_rules(snapshot, &behind);
+
+	exposition_single(out, "lanetag_lanes_without_detail", "gauge",
+			  "Lanes of rules that only have their requests counted here: more than "
+			  "--limit detailed-lanes.",
+			  behind);
 	for (size_t i = 0; i < ARRAY_LENGTH(families); i++) {
 		if (families[i].of_kernel && !snapshot->kernel_active)
 			continue;
 		exposition_family(out, families[i].name, families[i].type, families[i].help);
-		write_each_lane(snapshot, families[i].writer, out);
+		write_each_lane(snapshot, families[i].is_detail ? detailed : all,
+				families[i].writer, out);
 	}
 }

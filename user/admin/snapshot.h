@@ -12,6 +12,7 @@
 struct admin_snapshot {
 	struct configuration *configuration; /* a reference of the snapshot's own */
 	struct proxy_statistics statistics;
+	size_t detailed_lanes; /* at the most; whole rules, in their order */
 	struct upstream_series upstreams[MESH_SERIES + 1]; /* by mesh_cluster.series */
 	bool kernel_active;
 	uint64_t kernel_lane_requests[LANETAG_MAX_LANES];

@@ -42,6 +42,7 @@ static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 	snapshot->arrivals_ended = agent->arrivals_sweep.ended;
 	snapshot->arrivals_pushed_out = agent->arrivals_sweep.pushed_out;
 	pthread_mutex_unlock(&agent->lock);
+	snapshot->detailed_lanes = proxy_detailed_lanes(agent->proxy);
 
 	proxy_read_statistics(agent->proxy, &snapshot->statistics);
 	proxy_read_series(agent->proxy, snapshot->upstreams);

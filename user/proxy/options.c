@@ -51,6 +51,8 @@ static const struct {
 	       MAXIMUM_TIMEOUT_MS, "ms that an upstream connection is kept unused"),
 	OPTION(rules_kept_ms, OPTION_UNSIGNED, "rules-kept", 5000, 1, MAXIMUM_TIMEOUT_MS,
 	       "ms after a reload that users keep rules while requests of theirs are under way"),
+	OPTION(detailed_lanes, OPTION_SIZE, "detailed-lanes", 64, 1, LANETAG_MAX_LANES,
+	       "lanes with all metrics; the rules behind have their requests counted alone"),
 	OPTION(maximum_connections, OPTION_SIZE, "connections", 50000, 1, SIZE_MAX / 2,
 	       "of all clients"),
 	COMPUTED_OPTION(maximum_connections_per_client, OPTION_SIZE, "connections-per-client", 0, 0,

@@ -37,6 +37,7 @@ struct proxy_options {
 	unsigned connect_timeout_ms; /* to one endpoint */
 	unsigned upstream_response_timeout_ms; /* to the response's head, and between its pieces */
 	unsigned upstream_idle_timeout_ms;     /* of pooled connections */
+	size_t detailed_lanes;	/* that the metrics tell all of; admin/lane_metrics.h */
 	unsigned rules_kept_ms; /* after a reload, for users with requests under way */
 	size_t maximum_connections;
 	size_t maximum_waiting_bytes; /* of all workers, in user space */

@@ -356,6 +356,11 @@ int proxy_start_with_sockets(const struct proxy_options *options, struct tagger 
 	return 0;
 }
 
+size_t proxy_detailed_lanes(const struct proxy *proxy)
+{
+	return proxy->options.detailed_lanes;
+}
+
 void proxy_read_statistics(const struct proxy *proxy, struct proxy_statistics *ret_statistics)
 {
 	memset(ret_statistics, 0, sizeof(*ret_statistics));

@@ -74,6 +74,8 @@ void proxy_set_kernel(struct proxy *proxy, struct tagger *tagger, const struct c
 /* Waits until each worker has gone round its loop; false: not within `timeout_ms`. */
 bool proxy_wait_for_workers(struct proxy *proxy, unsigned timeout_ms);
 
+/* The limit of this name, as it is in force. */
+size_t proxy_detailed_lanes(const struct proxy *proxy);
 /* Sums over all workers, while they run. */
 void proxy_read_statistics(const struct proxy *proxy, struct proxy_statistics *ret_statistics);
 /* The same per cluster: MESH_SERIES + 1 rows, zeroed by the caller. */
