@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "agent/confinement.h"
 #include "agent/control.h"
 #include "agent/reload.h"
 #include "base/array.h"
@@ -141,6 +142,10 @@ static int start_serving(struct agent *agent, struct handover *handover)
 	if (error)
 		return error;
 	kernel_side_tell(&agent->kernel, agent->configuration);
+	/* What follows needs no more, and its threads get no more. */
+	error = confinement_drop_capabilities(agent->options);
+	if (error)
+		return error;
 	error = start_proxy(agent, agent->configuration, &handover->sockets);
 	/* Another agent may have come to listen meanwhile. */
 	if (error == 0)
@@ -149,7 +154,11 @@ static int start_serving(struct agent *agent, struct handover *handover)
 		error = agent_open_admin(agent);
 	if (error == 0)
 		error = handover_say_serving(handover);
-	return error ? error : control_open(agent);
+	if (error == 0)
+		error = control_open(agent);
+	if (error == 0)
+		confinement_filter_system_calls(agent->options);
+	return error;
 }
 
 static int start(struct agent *agent)

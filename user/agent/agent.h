@@ -21,6 +21,7 @@ struct agent_options {
 	const char *control_path;  /* the Unix socket for commands; "" for none */
 	bool takeover;		   /* from the agent that listens there, if there is one */
 	bool waits_after_handover; /* for SIGTERM: a supervisor would start an ended agent anew */
+	bool without_seccomp;	   /* system calls are not filtered */
 };
 
 /*

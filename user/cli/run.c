@@ -103,6 +103,7 @@ static const char usage[] =
 	"or\n"
 	"                             wait for SIGTERM, where a supervisor would start it anew "
 	"(default: exit)\n"
+	"      --no-seccomp           don't restrict the agent's system calls once it serves\n"
 	"      --log-level LEVEL      error, warning, info or debug (default: info)\n"
 	"      --log-format FORMAT    of standard error: logfmt or json (default: logfmt)\n"
 	"  -h, --help\n"
@@ -133,7 +134,8 @@ enum {
 	OPTION_LOG_FORMAT,
 	OPTION_CONTROL,
 	OPTION_TAKEOVER,
-	OPTION_AFTER_HANDOVER
+	OPTION_AFTER_HANDOVER,
+	OPTION_NO_SECCOMP
 };
 
 static const struct option options[] = {
@@ -163,6 +165,7 @@ static const struct option options[] = {
 	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"takeover", no_argument, NULL, OPTION_TAKEOVER},
 	{"after-handover", required_argument, NULL, OPTION_AFTER_HANDOVER},
+	{"no-seccomp", no_argument, NULL, OPTION_NO_SECCOMP},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
 	{"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
 	{"help", no_argument, NULL, 'h'},
@@ -361,6 +364,9 @@ static int parse_option(int option, struct run_arguments *arguments)
 		fprintf(stderr, "lanetag run: --after-handover: '%s' is neither exit nor wait\n",
 			optarg);
 		return -1;
+	case OPTION_NO_SECCOMP:
+		arguments->agent.without_seccomp = true;
+		return 0;
 	case OPTION_TAKEOVER:
 		arguments->agent.takeover = true;
 		return 0;

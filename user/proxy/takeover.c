@@ -63,7 +63,7 @@ int takeover_send(int unix_socket, const struct proxy_sockets *sockets, uint64_t
 		int error = unix_socket_limit(unix_socket, due_ns);
 
 		if (error == 0)
-			error = send_batch(unix_socket, sockets->items + done, count,
+			error = send_batch(unix_socket, count ? sockets->items + done : NULL, count,
 					   done + count < sockets->count);
 		if (error)
 			return error;
