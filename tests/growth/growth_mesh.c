@@ -160,11 +160,11 @@ static const struct growth_curve curves[] = {
 	       "{uri: {prefix: /r%u/}, headers: {x-a: {exact: b}}}", GET("/r%u/", "x-a: b\r\n")),
 	CURVE("VirtualServices of one host", find_route, 1000, 2, "{uri: {prefix: /r%u/}}",
 	      GET("/r%u/x", ""), NULL, true),
-	CURVE("endpoints in turn", choose_endpoint, 5000, 0, NULL, NULL,
+	CURVE("endpoints in turn", choose_endpoint, 5000, 1.5, NULL, NULL,
 	      "loadBalancer: {simple: ROUND_ROBIN}"),
 	CURVE("endpoints by consistent hashing", choose_endpoint, 5000, 1.5, NULL, NULL,
 	      "loadBalancer: {consistentHash: {httpHeaderName: x-user-id}}"),
-	CURVE("endpoints of which a share must be healthy", choose_endpoint, 5000, 0, NULL, NULL,
+	CURVE("endpoints of which a share must be healthy", choose_endpoint, 5000, 1.5, NULL, NULL,
 	      "outlierDetection: {consecutive5xxErrors: 1, minHealthPercent: 50}"),
 };
 
