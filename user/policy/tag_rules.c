@@ -206,15 +206,22 @@ bool tag_rules_same_sources(const struct tag_rules *a, const struct tag_rules *b
 			  a->sources_key == b->sources_key);
 }
 
-static uint64_t hash_id(const struct lanetag_draw *draw, struct span id)
+/* Apart: its memory on the stack is more than most requests need touch. */
+static __attribute__((noinline)) uint64_t hash_salted_id(const struct lanetag_draw *draw,
+							 struct span id)
 {
 	__u8 joined[LANETAG_MAX_SALT + TAG_MAX_ID];
 
-	if (draw->salt_length == 0)
-		return lanetag_draw_hash(draw, (const __u8 *)id.data, (__u32)id.length);
 	memcpy(joined, draw->salt, draw->salt_length);
 	memcpy(joined + draw->salt_length, id.data, id.length);
 	return lanetag_draw_hash(draw, joined, (__u32)(draw->salt_length + id.length));
+}
+
+static uint64_t hash_id(const struct lanetag_draw *draw, struct span id)
+{
+	if (draw->salt_length)
+		return hash_salted_id(draw, id);
+	return lanetag_draw_hash(draw, (const __u8 *)id.data, (__u32)id.length);
 }
 
 static int compare_listed(const void *key, const void *element)
