@@ -21,7 +21,7 @@
 
 BUILD := build
 CC := gcc
-CLANG ?= clang-14
+CLANG ?= clang
 ifeq ($(SANITIZE),1)
 BUILD := build/sanitize
 SANITIZE_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -39,8 +39,6 @@ VERSION := $(shell scripts/version.sh)
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-CC := gcc
-CLANG ?= clang
 BPFTOOL ?= $(firstword $(shell command -v bpftool) /usr/sbin/bpftool)
 CLANG_FORMAT ?= clang-format
 
@@ -63,7 +61,7 @@ ALL_CFLAGS = $(CFLAGS) $(HARDENING) $(SANITIZE_FLAGS) -std=gnu11 -Wall -Wextra -
 	-Wmissing-prototypes -Wno-missing-field-initializers -D_GNU_SOURCE \
 	-Iinclude -Iuser -I$(BUILD) $(shell pkg-config --cflags $(PACKAGES)) -pthread
 # The one C++ source, and its library: no header of it is seen elsewhere.
-CXX := g++
+CXX := $(if $(filter $(CLANG),$(CC)),$(subst clang,clang++,$(CLANG)),g++)
 CXXFLAGS ?= $(CFLAGS)
 ALL_CXXFLAGS = $(CXXFLAGS) $(SANITIZE_FLAGS) -std=c++17 -Wall -Wextra -Werror -Wshadow -fno-rtti -Iinclude -Iuser \
 	$(filter-out -std=%,$(shell pkg-config --cflags re2)) -pthread

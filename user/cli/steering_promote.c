@@ -11,7 +11,7 @@
 /* Written short or in full, by someone in `namespace`. */
 static bool same_host(const char *written, const char *namespace, const char *wanted)
 {
-	const char *domains[] = {"", "." SERVICE_DOMAIN, ".cluster.local"};
+	const char *domains[] = {"", ("." SERVICE_DOMAIN), ".cluster.local"};
 	struct buffer full = {0};
 	bool same = strcasecmp(written, wanted) == 0;
 

@@ -114,10 +114,12 @@ static void write_dot(struct path_writer *writer, size_t length)
  */
 static void guard_percent(struct path_writer *writer)
 {
+	if (writer->percent == NO_PERCENT)
+		return;
 	char *percent = writer->out + writer->percent;
 	size_t written = writer->length - writer->percent - 1;
 
-	if (writer->percent == NO_PERCENT || written > 2)
+	if (written > 2)
 		return;
 	char next = writer->at < writer->end ? *writer->at : '\0';
 	char second = written == 2 ? percent[2] : next;
