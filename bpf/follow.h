@@ -12,6 +12,7 @@
  *
  * None changes a packet or its fate: others' programs run behind it.
  */
+#include "checksum.h"
 #include "request.h"
 
 #define PASS_ON (-1) /* TC_ACT_UNSPEC and TCX_NEXT */
@@ -120,6 +121,11 @@ static __always_inline int prepare(struct __sk_buff *skb, struct context *contex
 
 	if (packet_parse(skb, &packet))
 		return -1;
+	int is_empty = packet.payload == packet.end && !packet.fin && !packet.rst && !packet.syn;
+	/* TCP takes nothing without an acknowledgement but what opens or resets a connection. */
+	if (is_empty || (!packet.ack && !packet.syn && !packet.rst) ||
+	    !packet_is_whole(skb, &packet))
+		return -1;
 	__u64 hash = lanetag_connection_hash(&packet.connection);
 	struct lanetag_flow *flow = flow_find(&packet.connection, hash, &slot);
 	if (packet.syn && !packet.ack) {
@@ -133,8 +139,6 @@ static __always_inline int prepare(struct __sk_buff *skb, struct context *contex
 			count_event(LANETAG_EVENT_NOT_FOLLOWED);
 		return -1;
 	}
-	if (packet.payload == packet.end && !packet.fin && !packet.rst)
-		return -1;
 	if (!flow_try_lock(flow)) {
 		flow->contended = 1;
 		return -1;

@@ -23,10 +23,13 @@
 
 struct packet {
 	struct lanetag_connection connection;
+	__u32 network;	 /* offset of the IP header */
 	__u32 transport; /* offset of the TCP header */
 	__u32 end;	 /* offset behind the IP packet; Ethernet may pad */
 	__u32 payload;	 /* offset */
 	__u32 sequence;
+	__u8 network_header; /* of IPv4: its length */
+	__u8 is_ipv6;
 	__u8 syn, ack, fin, rst;
 };
 
@@ -79,6 +82,8 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, __u32 offset, struc
 	}
 	set_ipv4(packet->connection.remote_address, ip.saddr);
 	set_ipv4(packet->connection.local_address, ip.daddr);
+	packet->network = offset;
+	packet->network_header = ip.ihl * 4;
 	packet->transport = offset + ip.ihl * 4;
 	/* 0: a packet of more than 64 KiB that segmentation offload has put together */
 	packet->end = ip.tot_len ? offset + bpf_ntohs(ip.tot_len) : skb->len;
@@ -94,6 +99,7 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, __u32 offset, struc
 		return -1;
 	__builtin_memcpy(packet->connection.remote_address, &ip.saddr, 16);
 	__builtin_memcpy(packet->connection.local_address, &ip.daddr, 16);
+	packet->is_ipv6 = 1;
 	packet->end = ip.payload_len ? offset + sizeof(ip) + bpf_ntohs(ip.payload_len) : skb->len;
 	__u8 next = ip.nexthdr;
 	offset += sizeof(ip);

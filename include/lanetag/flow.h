@@ -79,5 +79,6 @@ enum lanetag_event {
 	LANETAG_EVENT_SLOT_BUSY,	  /* marks lost because two CPUs wanted one slot */
 	LANETAG_EVENT_FRAGMENT,		  /* IP fragments, passed over */
 	LANETAG_EVENT_TOO_MANY_STEPS,	  /* packets too long to be read to the end */
+	LANETAG_EVENT_CHECKSUM,		  /* packets that the kernel will drop for their checksum */
 	LANETAG_EVENTS,
 };

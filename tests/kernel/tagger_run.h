@@ -69,6 +69,23 @@ static inline void run_flow_init(struct run_flow *flow, uint32_t number, bool ip
 	flow->first_sequence = number * 2654435761U; /* some wrap within their first bytes */
 }
 
+/* RFC 1071, over what may be of odd length; `sum` is of what stands before. */
+static inline uint32_t run_sum(const void *data, size_t length, uint32_t sum)
+{
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < length; i++)
+		sum += i % 2 ? bytes[i] : (uint32_t)bytes[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static inline uint16_t run_checksum(const void *data, size_t length, uint32_t sum)
+{
+	return htons((uint16_t)~run_sum(data, length, sum));
+}
+
 static inline size_t run_put_network(const struct run_flow *flow, uint8_t *at, size_t tcp_length)
 {
 	const uint8_t *remote = flow->connection.remote_address;
@@ -95,6 +112,8 @@ static inline size_t run_put_network(const struct run_flow *flow, uint8_t *at, s
 	memcpy(&ip.daddr, local + 12, 4);
 	memcpy(at, &ip, sizeof(ip));
 	memset(at + sizeof(ip), 1, ip.ihl * 4U - sizeof(ip)); /* no-operation options */
+	ip.check = run_checksum(at, ip.ihl * 4U, 0);
+	memcpy(at, &ip, sizeof(ip));
 	return ip.ihl * 4U;
 }
 
@@ -125,7 +144,13 @@ static inline size_t run_packet(const struct run_flow *flow, uint64_t offset, co
 	at += sizeof(tcp) + options;
 	if (length)
 		memcpy(packet + at, data, length);
-	return at + length;
+	at += length;
+	uint8_t *segment = packet + at - length - options - sizeof(tcp);
+	size_t segment_length = sizeof(tcp) + options + length;
+	uint32_t pseudo = run_sum(&flow->connection, 32, IPPROTO_TCP + (uint32_t)segment_length);
+	tcp.check = run_checksum(segment, segment_length, pseudo);
+	memcpy(segment, &tcp, sizeof(tcp));
+	return at;
 }
 
 /* Runs a packet `repeat` times; nanoseconds each. */
@@ -156,6 +181,36 @@ static inline void run_send(const struct tagger *tagger, const struct run_flow *
 static inline void run_begin(const struct tagger *tagger, const struct run_flow *flow)
 {
 	run_send(tagger, flow, 0, NULL, 0, RUN_SYN);
+}
+
+/* A packet that was changed after it was made. */
+static inline void run_changed(const struct tagger *tagger, const uint8_t *packet, size_t length)
+{
+	run_packet_repeated(tagger, packet, length, 1);
+}
+
+/* The number of the slot that the flow's connection takes first. */
+static inline uint32_t run_slot(const struct run_flow *flow)
+{
+	uint64_t hash = lanetag_connection_hash(&flow->connection);
+
+	return (uint32_t)(hash >> 8) & (LANETAG_FLOW_SLOTS - 1);
+}
+
+static inline void run_read_slot(const struct tagger *tagger, uint32_t slot,
+				 struct lanetag_flow *ret_flow)
+{
+	sandbox_require(bpf_map_lookup_elem(program_map(&tagger->program, "lane_flows"), &slot,
+					    ret_flow) == 0,
+			"a flow's slot");
+}
+
+static inline void run_write_slot(const struct tagger *tagger, uint32_t slot,
+				  const struct lanetag_flow *flow)
+{
+	sandbox_require(bpf_map_update_elem(program_map(&tagger->program, "lane_flows"), &slot,
+					    flow, BPF_ANY) == 0,
+			"a flow's slot");
 }
 
 /* One of enum lanetag_event, over all CPUs. */

@@ -347,6 +347,203 @@ static void what_the_kernel_cannot_decide_is_unknown(void **state)
 	assert_int_equal(tagger_set_rules(&tagger, &ruleset), 0);
 }
 
+#define NETWORK_AT ETH_HLEN
+#define IPV4_BYTES 20
+#define IPV6_BYTES 40
+
+/* IPv4's header checksum, after a change. */
+static void sign_network(uint8_t *packet)
+{
+	uint16_t sum = 0;
+
+	memcpy(packet + NETWORK_AT + 10, &sum, 2);
+	sum = run_checksum(packet + NETWORK_AT, IPV4_BYTES, 0);
+	memcpy(packet + NETWORK_AT + 10, &sum, 2);
+}
+
+/* A request of this length whose id says `id`. */
+static size_t make_request(char request[RUN_PAYLOAD_MAX + 1], size_t length, const char *id)
+{
+	int start = snprintf(request, RUN_PAYLOAD_MAX, GET "x-user-id: %s\r\nF: ", id);
+
+	memset(request + start, 'f', length - (size_t)start);
+	memcpy(request + length - 4, "\r\n\r\n", 4);
+	return length;
+}
+
+/*
+ * Sends a request of user 0001 with one byte spoiled, and then the one that the kernel would take:
+ * of user 0005, in the same place.
+ */
+static void expect_passed_over(bool ipv6, size_t length, size_t at)
+{
+	uint64_t before = run_event(&tagger, LANETAG_EVENT_CHECKSUM);
+	char request[RUN_PAYLOAD_MAX + 1];
+	uint8_t packet[4096];
+
+	run_flow_init(&flow, next_flow++, ipv6);
+	run_begin(&tagger, &flow);
+	make_request(request, length, "0001");
+	size_t size = run_packet(&flow, 0, request, length, 0, packet);
+	packet[at] ^= 0x10;
+	run_changed(&tagger, packet, size);
+	assert_int_equal(policy_at(0), NO_MARK);
+	assert_int_equal(run_event(&tagger, LANETAG_EVENT_CHECKSUM), before + 1);
+	make_request(request, length, "0005");
+	run_send(&tagger, &flow, 0, request, length, 0);
+	assert_int_equal(policy_at(0), 0);
+}
+
+static void a_segment_with_a_wrong_checksum_is_passed_over(void **state)
+{
+	static const size_t lengths[] = {60, 61, 62, 63, 491, 492, 493, 1003, 1004, 1005, 2500};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
+		size_t last = NETWORK_AT + IPV4_BYTES + 20 + lengths[i] - 5;
+
+		expect_passed_over(false, lengths[i], last);
+		expect_passed_over(true, lengths[i], last - IPV4_BYTES + IPV6_BYTES);
+		expect_passed_over(false, lengths[i], NETWORK_AT + IPV4_BYTES + 16); /* the sum */
+		expect_passed_over(false, lengths[i], NETWORK_AT + 8); /* of IP: TTL */
+	}
+}
+
+/* TCP takes no data without ACK. */
+static void a_segment_without_acknowledgement_is_passed_over(void **state)
+{
+	char request[RUN_PAYLOAD_MAX + 1];
+	uint8_t packet[4096];
+	size_t segment = NETWORK_AT + IPV4_BYTES;
+	uint16_t sum = 0;
+
+	(void)state;
+	begin();
+	size_t length = make_request(request, 100, "0001");
+	size_t size = run_packet(&flow, 0, request, length, 0, packet);
+	packet[segment + 13] = 0;
+	memcpy(packet + segment + 16, &sum, 2);
+	sum = run_checksum(packet + segment, size - segment,
+			   run_sum(&flow.connection, 32, IPPROTO_TCP + (uint32_t)(size - segment)));
+	memcpy(packet + segment + 16, &sum, 2);
+	run_changed(&tagger, packet, size);
+	assert_int_equal(policy_at(0), NO_MARK);
+	make_request(request, 100, "0005");
+	run_send(&tagger, &flow, 0, request, length, 0);
+	assert_int_equal(policy_at(0), 0);
+}
+
+/* Whole segments but for what IP says of them: the kernel would wait for the rest. */
+static void ip_fragments_are_passed_over_and_counted(void **state)
+{
+	static const uint16_t offsets[] = {0x2000, 0x0001, 0x2001, 0x1fff, 0x0100};
+	uint64_t before = run_event(&tagger, LANETAG_EVENT_FRAGMENT);
+	char request[RUN_PAYLOAD_MAX + 1];
+	uint8_t packet[4096];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(offsets); i++) {
+		uint16_t offset = htons(offsets[i]);
+
+		begin();
+		size_t length = make_request(request, 100, "0001");
+		size_t size = run_packet(&flow, 0, request, length, 0, packet);
+		memcpy(packet + NETWORK_AT + 6, &offset, 2);
+		sign_network(packet);
+		run_changed(&tagger, packet, size);
+		assert_int_equal(policy_at(0), NO_MARK);
+		assert_int_equal(run_event(&tagger, LANETAG_EVENT_FRAGMENT), before + i + 1);
+	}
+	begin();
+	size_t length = make_request(request, 100, "0001");
+	size_t size = run_packet(&flow, 0, request, length, 0, packet);
+	packet[NETWORK_AT + 6] = 0x40; /* don't fragment: a whole packet */
+	sign_network(packet);
+	run_changed(&tagger, packet, size);
+	assert_int_equal(policy_at(0), UNTAGGED);
+}
+
+static void ipv6_fragments_are_passed_over_and_counted(void **state)
+{
+	uint64_t before = run_event(&tagger, LANETAG_EVENT_FRAGMENT);
+	char request[RUN_PAYLOAD_MAX + 1];
+	uint8_t packet[4096 + 8];
+	size_t behind = NETWORK_AT + IPV6_BYTES;
+
+	(void)state;
+	run_flow_init(&flow, next_flow++, true);
+	run_begin(&tagger, &flow);
+	size_t length = make_request(request, 100, "0001");
+	size_t size = run_packet(&flow, 0, request, length, 0, packet);
+	memmove(packet + behind + 8, packet + behind, size - behind);
+	memcpy(packet + behind, "\x06\x00\x00\x01\x00\x00\x00\x07", 8); /* more fragments */
+	packet[NETWORK_AT + 6] = IPPROTO_FRAGMENT;
+	uint16_t payload = htons((uint16_t)(size - behind + 8));
+	memcpy(packet + NETWORK_AT + 4, &payload, 2);
+	run_changed(&tagger, packet, size + 8);
+	assert_int_equal(policy_at(0), NO_MARK);
+	assert_int_equal(run_event(&tagger, LANETAG_EVENT_FRAGMENT), before + 1);
+}
+
+static void expect_read_as_any_other(void)
+{
+	static const char requests[] =
+		"POST / HTTP/1.1\r\nHost: a\r\nx-user-id: 0005\r\nContent-Length: 3\r\n\r\nabc" GET
+		"x-user-id: 0001\r\n\r\n";
+
+	run_begin(&tagger, &flow);
+	send_text(0, requests);
+	assert_int_equal(policy_at(0), 0);
+	assert_int_equal(policy_at((uint64_t)(strstr(requests, "abc") + 3 - requests)), UNTAGGED);
+}
+
+/* Every byte of it is another's, but for what makes the slot free. */
+static void a_slot_leaves_nothing_to_the_next_connection(void **state)
+{
+	struct lanetag_flow left;
+
+	(void)state;
+	for (int byte = 1; byte < 256; byte += 2) {
+		run_flow_init(&flow, next_flow++, false);
+		memset(&left, byte, sizeof(left));
+		left.state = LANETAG_FLOW_FREE;
+		left.busy = 0;
+		run_write_slot(&tagger, run_slot(&flow), &left);
+		expect_read_as_any_other();
+		run_read_slot(&tagger, run_slot(&flow), &left);
+		assert_memory_equal(&left.connection, &flow.connection, sizeof(left.connection));
+		assert_int_equal(left.heads, 2);
+	}
+}
+
+/* The same ends again, whatever the connection before was in the middle of. */
+static void a_connection_leaves_nothing_to_the_next_of_the_same_ends(void **state)
+{
+	static const char *const cut[] = {
+		"GET / HT",
+		GET "x-user-id: 00",
+		GET "x-user-id: 0005\r\nx-user-id: 0001\r\n",
+		GET "Content-Length: 50\r\n\r\nsome of it",
+		GET "Transfer-Encoding: chunked\r\n\r\n20\r\nabc",
+		GET "Transfer-Encoding: chunked\r\n\r\n0\r\nx-user-id: 00",
+		GET "Upgrade: h2c\r\n",
+	};
+	static const unsigned ends[] = {0, RUN_RST, RUN_FIN};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cut) * ARRAY_LENGTH(ends); i++) {
+		const char *text = cut[i / ARRAY_LENGTH(ends)];
+		unsigned end = ends[i % ARRAY_LENGTH(ends)];
+
+		begin();
+		send_text(0, text);
+		if (end)
+			run_send(&tagger, &flow, strlen(text), NULL, 0, end);
+		flow.first_sequence += 100000;
+		expect_read_as_any_other();
+	}
+}
+
 static int open_all(void **state)
 {
 	struct lanetag_ruleset ruleset;
@@ -383,6 +580,12 @@ int main(void)
 		cmocka_unit_test(ids_up_to_256_bytes_are_decided_and_longer_ones_are_unknown),
 		cmocka_unit_test(a_head_read_under_two_generations_has_no_mark),
 		cmocka_unit_test(what_the_kernel_cannot_decide_is_unknown),
+		cmocka_unit_test(a_segment_with_a_wrong_checksum_is_passed_over),
+		cmocka_unit_test(a_segment_without_acknowledgement_is_passed_over),
+		cmocka_unit_test(ip_fragments_are_passed_over_and_counted),
+		cmocka_unit_test(ipv6_fragments_are_passed_over_and_counted),
+		cmocka_unit_test(a_slot_leaves_nothing_to_the_next_connection),
+		cmocka_unit_test(a_connection_leaves_nothing_to_the_next_of_the_same_ends),
 	};
 
 	if (sandbox_is_skipped("tagger"))

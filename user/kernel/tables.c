@@ -243,6 +243,7 @@ static const char *const event_names[] = {
 	[LANETAG_EVENT_SLOT_BUSY] = "slot_busy",
 	[LANETAG_EVENT_FRAGMENT] = "fragment",
 	[LANETAG_EVENT_TOO_MANY_STEPS] = "too_many_steps",
+	[LANETAG_EVENT_CHECKSUM] = "checksum",
 };
 
 _Static_assert(ARRAY_LENGTH(event_names) == LANETAG_EVENTS, "every event has a name");
