@@ -66,7 +66,7 @@ for step in 1 2 3 4; do
   done
 done
 if use_kernel; then
-  kernel_decides() { [ "$(metric 'lanetag_decisions_total{by="kernel"}')" -gt 0 ]; }
+  kernel_decides() { [ "$(metric 'lanetag_decisions_total{mark="agreed"}')" -gt 0 ]; }
   claim "the kernel decides: the capabilities suffice" kernel_decides
   intercepts() { [ "$(metric lanetag_interception_accepted_total)" -gt 0 ] && [ "$(metric 'lanetag_arrivals_total{event="requests"}')" -gt 0 ]; }
   claim "and for interception and arrivals too" intercepts

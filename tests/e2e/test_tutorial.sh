@@ -128,7 +128,7 @@ kernel_decided() {
   fi
   claim_equal "the kernel tagger is active" "$(metric lanetag_kernel_tagger_active)" 1
   claim "most decisions at the gateway were the kernel's" test \
-    "$(metric 'lanetag_decisions_total{by="kernel"}')" -gt "$(metric 'lanetag_decisions_total{by="agent"}')"
+    "$(metric 'lanetag_decisions_total{mark="agreed"}')" -gt "$(metric 'lanetag_decisions_total{mark="unused"}')"
   bpftool map dump pinned "$pins/lane_marks" >"$work/lane_marks"
   claim "a dump of the marks shows names and fields" grep -q '"remote_port": [1-9]' "$work/lane_marks"
   claim "a dump of the counters shows lanes" bpftool map dump pinned "$pins/lane_counters"

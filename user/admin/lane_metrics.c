@@ -91,10 +91,10 @@ static void write_requests(const struct admin_snapshot *snapshot, const struct l
 {
 	const struct proxy_statistics *statistics = &snapshot->statistics;
 
-	exposition_sample(out, "lanetag_lane_requests_total", lane->labels, "decided_by=\"kernel\"",
-			  statistics->lane_by_kernel[lane->number]);
-	exposition_sample(out, "lanetag_lane_requests_total", lane->labels, "decided_by=\"agent\"",
-			  statistics->lane_by_agent[lane->number]);
+	exposition_sample(out, "lanetag_lane_requests_total", lane->labels, "mark=\"agreed\"",
+			  statistics->lane_mark_agreed[lane->number]);
+	exposition_sample(out, "lanetag_lane_requests_total", lane->labels, "mark=\"unused\"",
+			  statistics->lane_mark_unused[lane->number]);
 }
 
 static void write_kernel_requests(const struct admin_snapshot *snapshot, const struct lane *lane,

@@ -35,11 +35,11 @@ static void write_configuration(const struct admin_snapshot *snapshot, struct bu
 static void write_decisions(const struct proxy_statistics *statistics, struct buffer *out)
 {
 	exposition_family(out, "lanetag_decisions_total", "counter",
-			  "Requests at the gateway by who made the tag decision.");
-	buffer_printf(out, "lanetag_decisions_total{by=\"kernel\"} %" PRIu64 "\n",
-		      statistics->decided_by_kernel);
-	buffer_printf(out, "lanetag_decisions_total{by=\"agent\"} %" PRIu64 "\n",
-		      statistics->decided_by_agent);
+			  "Requests at the gateway by whether the kernel had decided alike.");
+	buffer_printf(out, "lanetag_decisions_total{mark=\"agreed\"} %" PRIu64 "\n",
+		      statistics->marks_agreed);
+	buffer_printf(out, "lanetag_decisions_total{mark=\"unused\"} %" PRIu64 "\n",
+		      statistics->marks_unused);
 	exposition_family(out, "lanetag_responses_total", "counter",
 			  "Responses by class of status.");
 	for (size_t class = 1; class < ARRAY_LENGTH(statistics->responses); class ++)
@@ -72,7 +72,7 @@ static const struct {
 	COUNTER("bad_requests_total", bad_requests,
 		"Requests refused as malformed, incomplete or over a limit."),
 	COUNTER("decision_disagreements_total", disagreements,
-		"Marks of the kernel that differed from the agent's own decision; must stay 0."),
+		"Marks of the kernel that differed from the agent's decision, which holds."),
 	COUNTER("stale_marks_total", marks_stale, "Marks of another generation, passed over."),
 	COUNTER("ids_missing_total", ids_missing, "Requests without the user id of some rule."),
 	COUNTER("ids_conflicting_total", ids_conflicting,

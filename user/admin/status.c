@@ -9,8 +9,8 @@
 static json_t *describe_lane(const struct admin_snapshot *snapshot, json_t *tag_value,
 			     uint32_t lane)
 {
-	uint64_t requests = snapshot->statistics.lane_by_kernel[lane] +
-			    snapshot->statistics.lane_by_agent[lane];
+	uint64_t requests = snapshot->statistics.lane_mark_agreed[lane] +
+			    snapshot->statistics.lane_mark_unused[lane];
 
 	const struct lane_outcomes *outcomes = &snapshot->statistics.lane_outcomes[lane];
 
@@ -99,9 +99,9 @@ void status_write(const struct admin_snapshot *snapshot, struct buffer *out)
 		snapshot->kernel_active, "kernelTables", describe_tables(snapshot), "reloads",
 		"succeeded", (json_int_t)snapshot->reloads_succeeded, "failed",
 		(json_int_t)snapshot->reloads_failed, "lastFailed", snapshot->last_reload_failed,
-		"lastError", snapshot->last_reload_error, "decisions", "kernel",
-		(json_int_t)statistics->decided_by_kernel, "agent",
-		(json_int_t)statistics->decided_by_agent, "disagreements",
+		"lastError", snapshot->last_reload_error, "decisions", "agreed",
+		(json_int_t)statistics->marks_agreed, "unused",
+		(json_int_t)statistics->marks_unused, "disagreements",
 		(json_int_t)statistics->disagreements, "requests", (json_int_t)statistics->requests,
 		"rules", describe_rules(snapshot), "destinations", describe_destinations(snapshot));
 	char *text = status ? json_dumps(status, JSON_INDENT(2)) : NULL;

@@ -197,9 +197,9 @@ static void print_status(const json_t *status)
 	if (error)
 		printf("last error     %s\n", error);
 	print_tagger(status);
-	printf("decisions      %" JSON_INTEGER_FORMAT " by kernel, %" JSON_INTEGER_FORMAT
-	       " by agent, %" JSON_INTEGER_FORMAT " disagreements\n",
-	       number_at(status, "decisions", "kernel"), number_at(status, "decisions", "agent"),
+	printf("decisions      %" JSON_INTEGER_FORMAT " confirmed by kernel, %" JSON_INTEGER_FORMAT
+	       " by agent alone, %" JSON_INTEGER_FORMAT " disagreements\n",
+	       number_at(status, "decisions", "agreed"), number_at(status, "decisions", "unused"),
 	       number_at(status, "decisions", "disagreements"));
 	printf("requests       %" JSON_INTEGER_FORMAT "\n",
 	       json_integer_value(json_object_get(status, "requests")));

@@ -151,8 +151,7 @@ static void begin_json(struct buffer *out, struct worker *worker, const char *cl
 	}
 	append_tags(out, request);
 	if (request->listener->kind == MESH_LISTENER_GATEWAY)
-		buffer_printf(out, ",\"decided_by\":\"%s\"",
-			      request->decided_by_kernel ? "kernel" : "agent");
+		buffer_printf(out, ",\"mark\":\"%s\"", request->mark_agreed ? "agreed" : "unused");
 	else
 		append_json_member(out, "propagated_by",
 				   span_of(request->propagated_by < PROPAGATION_WAYS

@@ -60,16 +60,15 @@ static void count_decisions(struct request *request, const struct lanetag_mark *
 		uint32_t lane = request->decision.rules[i].lane % LANETAG_MAX_LANES;
 
 		if (kernel_decided(mark, i, policy)) {
-			statistics_count(&statistics->lane_by_kernel[lane]);
+			statistics_count(&statistics->lane_mark_agreed[lane]);
 			continue;
 		}
-		statistics_count(&statistics->lane_by_agent[lane]);
+		statistics_count(&statistics->lane_mark_unused[lane]);
 		by_kernel = false;
 		differs = differs || kernel_differs(mark, i, policy);
 	}
-	request->decided_by_kernel = by_kernel;
-	statistics_count(by_kernel ? &statistics->decided_by_kernel
-				   : &statistics->decided_by_agent);
+	request->mark_agreed = by_kernel;
+	statistics_count(by_kernel ? &statistics->marks_agreed : &statistics->marks_unused);
 	if (differs)
 		statistics_count(&statistics->disagreements);
 }
@@ -197,7 +196,7 @@ struct request_verdict request_tag_and_route(struct request *request,
 	http_edit_start(&request->edit, &request->head);
 	request->source_labels = NULL;
 	request->source_namespace = NULL;
-	request->decided_by_kernel = false;
+	request->mark_agreed = false;
 	request->propagated_by = PROPAGATION_WAYS;
 	request->id = (struct span){NULL, 0};
 	request->route = (struct route_result){.action = ROUTE_NO_HOST};

@@ -35,7 +35,7 @@ struct request {
 	/* Worked out */
 	struct http_edit edit;
 	struct tag_decision decision; /* gateways, or where an id is known */
-	bool decided_by_kernel;
+	bool mark_agreed;
 	enum propagation_way propagated_by; /* on hops; PROPAGATION_WAYS: nothing did */
 	const struct labels *source_labels; /* of the calling workload, or NULL */
 	const char *source_namespace;

@@ -31,12 +31,12 @@ struct proxy_statistics {
 	uint64_t calls_intercepted; /* connections that were to a Service's address */
 	uint64_t strangers_refused; /* that came to the port of interception by themselves */
 	uint64_t requests;
-	uint64_t responses[6];	    /* by class: [1] 1xx .. [5] 5xx */
-	uint64_t bad_requests;	    /* refused with 4xx: head or body is none, or over a limit */
-	uint64_t decided_by_kernel; /* requests whose mark was found and agreed */
-	uint64_t decided_by_agent;  /* no usable mark */
-	uint64_t disagreements;	    /* mark and own decision differed: must stay 0 */
-	uint64_t marks_stale;	    /* of another generation */
+	uint64_t responses[6];	/* by class: [1] 1xx .. [5] 5xx */
+	uint64_t bad_requests;	/* refused with 4xx: head or body is none, or over a limit */
+	uint64_t marks_agreed;	/* requests whose mark the decision confirmed */
+	uint64_t marks_unused;	/* no usable mark */
+	uint64_t disagreements; /* mark and decision differed: the decision holds */
+	uint64_t marks_stale;	/* of another generation */
 	uint64_t ids_missing;
 	uint64_t ids_conflicting;
 	uint64_t forged_tags_removed; /* header fields, trailers and baggage members from clients */
@@ -66,8 +66,8 @@ struct proxy_statistics {
 	uint64_t copied_bytes;	     /* of bodies */
 	uint64_t spliced_bytes;
 	/* requests at gateway listeners per lane, by who decided */
-	uint64_t lane_by_kernel[LANETAG_MAX_LANES];
-	uint64_t lane_by_agent[LANETAG_MAX_LANES];
+	uint64_t lane_mark_agreed[LANETAG_MAX_LANES];
+	uint64_t lane_mark_unused[LANETAG_MAX_LANES];
 	struct lane_outcomes lane_outcomes[LANETAG_MAX_LANES];
 };
 

@@ -20,8 +20,8 @@ upstream = Upstream(handle)
 
 def decisions():
     values = metrics()
-    kernel = sum(v for k, v in values.items() if k.startswith("lanetag_decisions_total") and "kernel" in k)
-    agent = sum(v for k, v in values.items() if k.startswith("lanetag_decisions_total") and "agent" in k)
+    kernel = sum(v for k, v in values.items() if k.startswith("lanetag_decisions_total") and "agreed" in k)
+    agent = sum(v for k, v in values.items() if k.startswith("lanetag_decisions_total") and "unused" in k)
     disagreements = sum(v for k, v in values.items() if "disagreement" in k)
     return kernel, agent, disagreements
 

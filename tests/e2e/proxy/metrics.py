@@ -99,7 +99,7 @@ def each_lane_counts_its_requests_exactly_also_across_reloads():
     assert lane(found, "responses_total", *other, **{"class": "5xx"}) == 3
     assert lane(found, "responses_total", "appver-c", "v3", **{"class": "4xx"}) == 6
     assert lane(found, "responses_total", "appver-c", "untagged", **{"class": "5xx"}) == 3
-    assert lane(found, "requests_total", *tagged, decided_by="agent") == 10
+    assert lane(found, "requests_total", *tagged, mark="unused") == 10
     assert lane(found, "request_bytes_total", *tagged) == 7 * 50 + 1 + 4
     assert lane(found, "response_bytes_total", *other) == 50
     assert lane(found, "response_bytes_total", *tagged) == 7000

@@ -523,7 +523,7 @@ def the_access_log_says_what_happened():
     assert line["status"] == 200 and line["route"] == "rewrite" and line["virtual_service"] == "default/edge"
     assert line["cluster"] == "one.default.svc.cluster.local" and line["subset"] == "v1"
     assert line["upstream"] == "127.0.0.1" and line["upstream_port"] == 9000 and line["client"] == "127.0.0.1"
-    assert line["response_body_bytes"] > 100 and 0 < line["duration_ms"] < 5000 and line["decided_by"] == "agent"
+    assert line["response_body_bytes"] > 100 and 0 < line["duration_ms"] < 5000 and line["mark"] == "unused"
     assert [line for line in lines if line["target"] == "/direct/logged"][0]["status"] == 418
 
 

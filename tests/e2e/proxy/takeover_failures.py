@@ -33,9 +33,9 @@ def serves_and_says_so(proxy, kernel):
     assert status["kernelTagger"] == kernel, proxy.read_log()[-2000:]
     if kernel:
         decided = status["decisions"]
-        assert decided["kernel"] >= getattr(proxy, "decided", 0) + 9, decided
+        assert decided["agreed"] >= getattr(proxy, "decided", 0) + 9, decided
         assert decided["disagreements"] == 0, decided
-        proxy.decided = decided["kernel"]
+        proxy.decided = decided["agreed"]
 
 
 def a_new_agent_fails_at_every_step(kernel, stalls):

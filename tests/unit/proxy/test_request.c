@@ -237,18 +237,18 @@ static void the_kernels_mark_is_counted_by_whether_it_agrees(void **state)
 	struct lanetag_mark differs = make_mark(3, LANETAG_POLICY_NONE, 0);
 
 	run(stage, MESH_LISTENER_GATEWAY, &same, user);
-	assert_int_equal(stage->statistics.decided_by_kernel, 1);
-	assert_int_equal(stage->statistics.decided_by_agent, 0);
-	assert_int_equal(stage->statistics.lane_by_kernel[stage->request.decision.rules[0].lane],
+	assert_int_equal(stage->statistics.marks_agreed, 1);
+	assert_int_equal(stage->statistics.marks_unused, 0);
+	assert_int_equal(stage->statistics.lane_mark_agreed[stage->request.decision.rules[0].lane],
 			 1);
 	run(stage, MESH_LISTENER_GATEWAY, NULL, user);
-	assert_int_equal(stage->statistics.decided_by_agent, 1);
+	assert_int_equal(stage->statistics.marks_unused, 1);
 	run(stage, MESH_LISTENER_GATEWAY, &stale, user);
 	assert_int_equal(stage->statistics.marks_stale, 1);
-	assert_int_equal(stage->statistics.decided_by_agent, 1);
+	assert_int_equal(stage->statistics.marks_unused, 1);
 	assert_int_equal(stage->statistics.disagreements, 0);
 	run(stage, MESH_LISTENER_GATEWAY, &unknown, user);
-	assert_int_equal(stage->statistics.decided_by_agent, 1);
+	assert_int_equal(stage->statistics.marks_unused, 1);
 	assert_int_equal(stage->statistics.disagreements, 0);
 	run(stage, MESH_LISTENER_GATEWAY, &differs, user);
 	assert_int_equal(stage->statistics.disagreements, 1);
