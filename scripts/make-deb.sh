@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$1
 # What scripts/version.sh prints can be ordered as it is.
-version=${2//[^A-Za-z0-9.+~]/.}
+version=${2#v}
+version=${version//[^A-Za-z0-9.+~]/.}
 [[ $version =~ ^[0-9]+\. ]] || { echo "make-deb: $2 is no version: it begins with a number and a dot" >&2; exit 2; }
 architecture=$(dpkg --print-architecture)
 root=$build/deb

@@ -9,7 +9,7 @@ _lanetag() {
     mapfile -t COMPREPLY < <(compgen -W "help --help --version $("$program" --help 2>/dev/null | awk '/^  [a-z]/ { print $1 }')" -- "$word")
   elif [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$("$program" "${COMP_WORDS[1]}" --help 2>/dev/null |
-      grep -oE -- '(^|[[:space:]|\[])--?[a-z][a-z-]*' | tr -d '[| ')" -- "$word")
+      grep -oE -- '(^|[[:space:]|\[])--?[a-z][a-z-]*' | tr -d '[| ' | sort -u)" -- "$word")
   elif [[ ${COMP_WORDS[COMP_CWORD - 1]} =~ ^(-o|--output)$ ]]; then
     mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word")
   elif [ "${COMP_WORDS[COMP_CWORD - 1]}" = --log-format ]; then

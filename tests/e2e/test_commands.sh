@@ -99,8 +99,10 @@ tells_status() {
   claim_equal "while all is well nobody is unhealthy" "$(in_node "$lanetag" status | grep -c '^unhealthy')" 0
   stop app-c-v3
   wait_for_unhealthy
+  # Its endpoint is one of the application's, too.
   claim_equal "a version that is gone is named" "$(in_node "$lanetag" status | grep '^unhealthy')" \
-    'unhealthy      app-c.default.svc.cluster.local v3 port 8000: 0 of 1 endpoints can be used'
+    'unhealthy      app-c.default.svc.cluster.local v3 port 8000: 0 of 1 endpoints can be used
+unhealthy      app-c.default.svc.cluster.local port 8000: 1 of 2 endpoints can be used'
   claim_equal "and as JSON, with what failed there" \
     "$(in_node "$lanetag" status -o json |
       jq -c '[.destinations[] | select(.subset == "v3") | .port, .endpoints, .healthy, .requests > 0, .failed > 0]')" \

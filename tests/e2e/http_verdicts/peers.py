@@ -191,7 +191,8 @@ class Peers:
         self.start('haproxy', haproxy, '-db', '-f', str(self.directory / 'haproxy.cfg'))
         self.proxy = free_port()
         (self.directory / 'lanetag.yaml').write_text(LANETAG.format(port=self.proxy, next_hop=self.ports['node']))
-        self.start('lanetag', self.agent, 'run', '--no-kernel', '--admin', '', '--control', '', '--config',
+        self.start('lanetag', self.agent, 'run', '--no-kernel', '--admin', '', '--control', '',
+                   '--path-normalization', 'none', '--config',
                    str(self.directory / 'lanetag.yaml'))
         try:
             for port in (*self.ports.values(), self.proxy):

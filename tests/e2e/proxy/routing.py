@@ -125,7 +125,7 @@ spec:
   - {match: [{uri: {prefix: /one-retry}}], rewrite: {uri: /slow}, retries: {attempts: 2, retryOn: "503"}, route: [{destination: {host: one-retry}}]}
   - {match: [{uri: {prefix: /no-answer}}], timeout: 3s, route: [{destination: {host: no-answer}}]}
   - {match: [{uri: {prefix: /service/}}], rewrite: {uriRegexRewrite: {match: '^/service/([^/]+)(/.*)$', rewrite: '\\2/instance/\\1'}}, route: [{destination: {host: two}}]}
-  - {match: [{uri: {prefix: /endless}}], rewrite: {uriRegexRewrite: {match: '(a+)+[bc]', rewrite: x}}, route: [{destination: {host: two}}]}
+  - {match: [{uri: {prefix: /endless}}], rewrite: {uriRegexRewrite: {match: '(a+)+[bc]|a{1000}d|a{999}e', rewrite: x}}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /gateway-error}}], retries: {attempts: 2, retryOn: gateway-error}, route: [{destination: {host: both}}]}
   - {match: [{uri: {prefix: /dead-half}}], retries: {attempts: 1, retryOn: reset}, route: [{destination: {host: half}}]}
   - {match: [{uri: {prefix: /alone}}], route: [{destination: {host: alone}}]}
@@ -225,8 +225,10 @@ def rewrites_and_header_operations_reach_the_next_hop_and_the_client():
 def a_regular_expression_rewrites_the_path_or_is_given_up():
     assert ask("/service/foo/v1/api?q").json["target"] == "/v1/api/instance/foo?q"
     assert ask("/endless/ab").json["target"] == "/endless/x"
+    target = "/endless/" + "a" * 60
+    assert ask(target).json["target"] == target  # decided, though it holds what matches in many ways, and not once
     before = len(two.seen)
-    assert ask("/endless/" + "a" * 60).status == 500
+    assert ask("/endless/" + "a" * 8000).status == 500
     assert len(two.seen) == before
 
 

@@ -311,16 +311,21 @@ def the_same_ports_in_another_network_namespace_are_others():
 def a_reload_that_wants_another_agents_port_is_refused():
     place = Place()
     first = place.start()
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind(("127.0.0.1", 8085))
-        held.listen()
+    # Without capabilities, as the agent's own process has few: it may not look into those that have more.
+    holder = subprocess.Popen(["setpriv", "--inh-caps=-all", "--bounding-set=-all", sys.executable, "-c",
+                               "import socket, sys; held = socket.socket();"
+                               "held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1);"
+                               "held.bind(('127.0.0.1', 8085)); held.listen(); print(flush=True); sys.stdin.read()"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    try:
         both = one_app().replace("  - port: {number: 8080", "  - port: {number: 8085, name: other, protocol: HTTP}\n"
                                  "    hosts: ['*']\n  - port: {number: 8080")
         first.write(both)
         wait_for(lambda: "configuration refused" in first.read_log())
-        assert f"pid={os.getpid()}" in first.read_log(), first.read_log()
+        assert f"pid={holder.pid}" in first.read_log(), first.read_log()
+    finally:
+        holder.communicate()
     first.reload()
     wait_for(lambda: status_of()["generation"] == 2)
     with Client(8085) as client:
