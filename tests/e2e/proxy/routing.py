@@ -111,6 +111,8 @@ spec:
   - {match: [{uri: {prefix: /mirror-abort}}], fault: {abort: {httpStatus: 555, percentage: {value: 100}}}, mirror: {host: three}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /upload}}], timeout: 300ms, retries: {attempts: 1, perTryTimeout: 300ms, retryOn: reset}, rewrite: {uri: /slow}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /half}}], fault: {abort: {httpStatus: 500, percentage: {value: 50}}}, route: [{destination: {host: one, subset: v1}}]}
+  - {match: [{uri: {prefix: /quarter-mirrored}}], mirror: {host: three}, mirrorPercentage: {value: 25}, route: [{destination: {host: two}}]}
+  - {match: [{uri: {prefix: /quarter-delayed}}], fault: {delay: {fixedDelay: 100ms, percentage: {value: 25}}}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /mirror}}], mirror: {host: three}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /dark}}], route: [{destination: {host: one, subset: dark}}]}
   - {match: [{uri: {prefix: /limited}}], rewrite: {uri: /slow}, route: [{destination: {host: limited}}]}
@@ -327,6 +329,33 @@ def a_mirror_gets_a_copy_and_the_client_does_not_notice():
     assert three.seen[-1].get("host") == "[::1]:99", three.seen[-1].fields
 
 
+def a_delay_meets_the_share_of_requests_that_its_percentage_says():
+    durations = []
+
+    def run():
+        with Client() as client:
+            for _ in range(50):
+                start = time.time()
+                assert client.ask("/quarter-delayed").status == 200
+                durations.append(time.time() - start)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    delayed = sum(duration > 0.095 for duration in durations)
+    assert len(durations) == 200 and 20 < delayed < 90, (len(durations), delayed)
+
+
+def a_mirror_gets_the_share_of_requests_that_its_percentage_says():
+    with Client() as client:
+        assert all(client.ask("/quarter-mirrored").status == 200 for _ in range(200))
+    time.sleep(0.5)
+    mirrored = sum(shadow.target == "/quarter-mirrored" for shadow in three.seen)
+    assert 20 < mirrored < 90, mirrored
+
+
 def sent_in_pieces(target, body):
     """A POST whose body comes in two pieces after its head; the answer."""
     with Client() as client:
@@ -541,6 +570,8 @@ if __name__ == "__main__":
                   a_faults_delay_takes_nothing_of_the_timeout, faults_need_no_endpoint,
                   a_body_that_comes_slowly_takes_nothing_of_the_timeout,
                   a_mirror_gets_a_copy_and_the_client_does_not_notice,
+                  a_delay_meets_the_share_of_requests_that_its_percentage_says,
+                  a_mirror_gets_the_share_of_requests_that_its_percentage_says,
                   a_body_that_comes_later_is_sent_again_and_mirrored_too, a_subset_without_a_healthy_endpoint_falls_back, requests_above_a_pools_limit_wait_or_are_refused,
                   a_connection_carries_as_many_requests_as_its_pool_says, an_idle_connection_is_closed_when_its_pool_says,
                   requests_and_retries_above_a_pools_limit_are_refused, a_connect_timeout_is_the_pools, round_robin_goes_round, least_request_prefers_the_endpoint_with_fewer_requests_under_way, random_draws_all_endpoints,
