@@ -13,6 +13,7 @@
 # make test-tsan      the proxy with reloads, scrapes and takeovers under clang's TSan
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
 # make fuzz           all that reads what others wrote, under libFuzzer, FUZZ_SECONDS each
+# make mutants        plants bugs one at a time, and asks the fitting suites to find each; MUTANTS_SAMPLE=6: some
 # make format, lint   the sources' form; the house's rules
 # make install        DESTDIR and PREFIX are known; make uninstall; make deb: a Debian package in build/
 #
@@ -226,6 +227,17 @@ $(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/fuzz/liblanetag.a
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(FUZZ_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< \
 		$(BUILD)/fuzz/liblanetag.a $(LIBS)
+
+# Plants bugs one at a time and asks the suites to find each: tests/mutants/run.py. MUTANTS_SAMPLE=6 takes that many at random,
+# MUTANTS="NAME …" those. What was not started after MUTANTS_SECONDS is skipped.
+MUTANTS ?=
+MUTANTS_SAMPLE ?=
+MUTANTS_SECONDS ?= 7200
+.PHONY: mutants
+mutants: setup
+	$(Q)$(MAKE) --no-print-directory build $(UNIT_TESTS) $(KERNEL_TESTS) $(BUILD)/tests/apps/mock_app
+	$(Q)tests/mutants/run.py --build $(BUILD) --seconds $(MUTANTS_SECONDS) \
+		$(if $(MUTANTS_SAMPLE),--sample $(MUTANTS_SAMPLE)) $(MUTANTS)
 
 # The words that manifests are made of.
 $(BUILD)/fuzz/manifest.dict: $(wildcard user/manifest/*.c user/policy/*.c)

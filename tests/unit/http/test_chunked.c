@@ -51,6 +51,7 @@ static const struct row rows[] = {
 	ROW("NUL in an extension", "5;a\0\r\nhello\r\n", INVALID, ""),
 	ROW("a bare CR behind the size", "5\rhello\r\n", INVALID, ""),
 	ROW("a bare LF behind the data", "5\r\nhello\n0\r\n", INVALID, "hello"),
+	ROW("a bare CR behind the data", "5\r\nhello\rX0\r\n", INVALID, "hello"),
 	ROW("data longer than said", "5\r\nhello!\r\n0\r\n", INVALID, "hello"),
 	ROW("data shorter than said", "5\r\nhell\r\n0\r\n", INVALID, "hell\r"),
 	ROW("two bytes of anything behind the data", "5\r\nhelloXX0\r\n", INVALID, "hello"),

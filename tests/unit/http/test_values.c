@@ -259,6 +259,13 @@ static void an_error_answer_is_a_whole_response(void **state)
 	buffer_free(&out);
 }
 
+static void a_port_has_at_most_five_digits(void **state)
+{
+	(void)state;
+	assert_true(http_is_authority(span_of("a:80808")));
+	assert_false(http_is_authority(span_of("a:808080")));
+}
+
 /* An empty span may have no data at all: NULL + 0 is undefined in C, which clang's UBSan tells. */
 static void a_span_without_data_is_empty_everywhere(void **state)
 {
@@ -288,6 +295,7 @@ static void a_span_without_data_is_empty_everywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_port_has_at_most_five_digits),
 		cmocka_unit_test(a_span_without_data_is_empty_everywhere),
 		cmocka_unit_test(empty_members_of_a_list_are_passed_over),
 		cmocka_unit_test(parameters_of_a_query_are_given_in_order),

@@ -146,6 +146,65 @@ static void no_id_or_two_ids_give_no_tag(void **state)
 	release(&fixture);
 }
 
+/* The policy of rule 0 for an id of so many bytes in the field of that name. */
+static uint8_t policy_for_length(const struct fixture *fixture, const char *text, size_t length)
+{
+	static const char request[] = GET("x-user-id: 1\r\n");
+	struct http_request_head head;
+	struct tag_decision decision;
+	struct http_refusal refusal;
+
+	assert_int_equal(http_request_parse(request, strlen(request), 0, &http_default_limits,
+					    &head, &refusal),
+			 HTTP_PARSE_COMPLETE);
+	for (size_t i = 0; i < head.field_count; i++) {
+		if (span_equal_ignore_case(head.fields[i].name, span_of("x-user-id")))
+			head.fields[i].value = (struct span){text, length};
+	}
+	tag_rules_decide(fixture->rules, &head, &decision);
+	return decision.rules[0].policy;
+}
+
+static void an_id_has_at_most_as_many_bytes_as_documented(void **state)
+{
+	char *text = malloc(TAG_MAX_ID + 1);
+	struct fixture fixture;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'a', TAG_MAX_ID + 1);
+	assert_int_equal(compile(&fixture, PLUGIN RULE("appver-a", RANGE("100", "v2"))), 0);
+	assert_int_equal(policy_for_length(&fixture, text, TAG_MAX_ID), 0);
+	assert_int_equal(policy_for_length(&fixture, text, TAG_MAX_ID + 1), LANETAG_POLICY_NONE);
+	release(&fixture);
+	free(text);
+}
+
+static void a_salt_is_hashed_before_the_id(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	assert_int_equal(compile(&fixture, PLUGIN "    - header: x-user-id\n"
+						  "      salt: blue\n"
+						  "      modulo: 100\n"
+						  "      tagHeader: appver-a\n"
+						  "      policies: [{range: 50, tagValue: v2}]\n"
+						  "    - header: x-both\n"
+						  "      modulo: 100\n"
+						  "      tagHeader: appver-b\n"
+						  "      policies: [{range: 50, tagValue: v2}]\n"),
+			 0);
+	for (int i = 0; i < 100; i++) {
+		char request[128];
+
+		snprintf(request, sizeof(request), GET("x-user-id: %d\r\nx-both: blue%d\r\n"), i,
+			 i);
+		assert_string_equal(tag_of(&fixture, request, 0), tag_of(&fixture, request, 1));
+	}
+	release(&fixture);
+}
+
 static void a_cookie_or_a_query_parameter_may_hold_the_id(void **state)
 {
 	struct fixture fixture;
@@ -288,6 +347,8 @@ int main(void)
 		cmocka_unit_test(the_seeds_rules_give_the_seeds_tags),
 		cmocka_unit_test(a_range_of_the_modulo_or_more_is_everybody),
 		cmocka_unit_test(no_id_or_two_ids_give_no_tag),
+		cmocka_unit_test(an_id_has_at_most_as_many_bytes_as_documented),
+		cmocka_unit_test(a_salt_is_hashed_before_the_id),
 		cmocka_unit_test(a_cookie_or_a_query_parameter_may_hold_the_id),
 		cmocka_unit_test(lists_of_ids_go_before_the_remainder),
 		cmocka_unit_test(percent_weights_and_slots_are_exact_shares),
