@@ -52,7 +52,7 @@ def a_new_agent_fails_at_every_step(kernel, stalls):
                 old.reload()  # heard once steering goes on
                 wait_for(lambda: old.read_log().count("configuration in force") > reloads, name)
                 assert time.monotonic() - started < 3, (name, time.monotonic() - started, old.read_log()[-2000:])
-                assert status_after(2), (name, old.read_log()[-2000:])
+                assert status_after(3), (name, old.read_log()[-2000:])  # two, and one for a busy machine
             else:
                 time.sleep(0.1)
         wait_for(lambda: os.path.exists(place.control), name)
