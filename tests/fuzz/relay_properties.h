@@ -490,7 +490,7 @@ static inline void script_step(struct script *script, unsigned operation, unsign
 static inline bool answer_holds(const struct script *script, const char *head, const char *body,
 				size_t length, size_t number)
 {
-	char expected[16];
+	char expected[32];
 
 	if (strncmp(head, "HTTP/1.1 400 ", 13) == 0)
 		return script->is_half_closed;
