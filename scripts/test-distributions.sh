@@ -27,14 +27,17 @@ copy_sources() { # ROOT
     tar --null --files-from=- -c | tar -x -C "$1/source"
 }
 
-# The root is a mount of its own, so that tests inside can make their mounts private.
+# The root is a mount of its own, and not a chroot: tests inside make mounts private, and user namespaces.
 in_root() { # ROOT COMMAND
   # shellcheck disable=SC2016
   unshare --mount --propagation private bash -ec '
     mount --bind "$1" "$1"
     for directory in proc sys dev; do mount --rbind "/$directory" "$1/$directory"; done
     cp /etc/resolv.conf "$1/etc/resolv.conf"
-    exec chroot "$1" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb bash -c "cd /source && $2"' - "$1" "$2"
+    cd "$1"
+    pivot_root . .
+    umount --lazy .
+    exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb bash -c "cd /source && $2"' - "$1" "$2"
 }
 
 test_suite() { # SUITE
