@@ -4,6 +4,7 @@ import re
 import resource
 import sys
 import time
+import urllib.error
 import urllib.request
 
 from harness import Client, Closed, Proxy, Tests, Upstream, digest, one_app, pattern, reply, request_bytes
@@ -25,9 +26,21 @@ def handle(request, sock):
 upstream = Upstream(handle)
 
 
+def metrics_page():
+    """An agent that has just begun to listen may serve its metrics a moment later."""
+    end = time.monotonic() + 5
+    while True:
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:15020/metrics") as answer:
+                return answer.read().decode()
+        except urllib.error.URLError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
 def metric(name):
-    with urllib.request.urlopen("http://127.0.0.1:15020/metrics") as answer:
-        text = answer.read().decode()
+    text = metrics_page()
     return int(re.search(rf"^{name} (\d+)$", text, re.MULTILINE).group(1))
 
 
