@@ -25,7 +25,7 @@
 /* What the log held back is told after this time, even if nothing more happens. */
 #define LOG_REPORT_MS 5000
 #define REPAIR_MS 5000
-#define RECLAIM_MS 100	/* between looks for configurations that nobody uses any more */
+#define RECLAIM_MS 100	/* between looks for configurations that are no longer used */
 #define CONTROL_FIRST 4 /* of what the steering thread waits for */
 
 static void take_snapshot(void *context, struct admin_snapshot *snapshot)

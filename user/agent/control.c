@@ -100,7 +100,7 @@ static void end_as_handed_over(struct agent *agent)
 }
 
 /*
- * The next agent has not come to serve. Its rules may stand in the kernel, under the generation
+ * The next agent has not come to serve. Its rules may be in the kernel, under the generation
  * behind ours: no later one of ours may be taken for it.
  */
 static void take_back(struct agent *agent, int error)

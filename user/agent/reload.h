@@ -7,7 +7,7 @@
 int reload_first(struct agent *agent);
 /* A burst of changes is reloaded once: sets agent->quiet_due_ns. */
 /*
- * Frees replaced configurations that nobody uses any more, and gives their pages back to the system:
+ * Frees replaced configurations that are no longer used, and gives their pages back to the system:
  * here, so that no worker has to. False: there is none left.
  */
 bool reload_reclaim(struct agent *agent);

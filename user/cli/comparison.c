@@ -11,7 +11,7 @@
 #include "mesh/name_table.h"
 
 #define RULE_STAYS UINT32_MAX		    /* no change: the policies give the same tag */
-#define POLICIES (LANETAG_MAX_POLICIES + 1) /* the last one stands for no tag */
+#define POLICIES (LANETAG_MAX_POLICIES + 1) /* the last one: no tag */
 
 /* What a change is a change of. */
 enum subject { SUBJECT_RULE, SUBJECT_HOST };

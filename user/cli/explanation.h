@@ -27,7 +27,7 @@ struct explained_target {
 };
 
 /*
- * Of a target as clients send it ("/a/../b?c=d"). The result's path may stand in `room`. 0, or -1
+ * Of a target as clients send it ("/a/../b?c=d"). The result's path may be in `room`. 0, or -1
  * if a request with it is refused: *ret_reason says why.
  */
 int explained_target_read(struct span text, enum http_path_normalization way, struct buffer *room,

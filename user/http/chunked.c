@@ -76,7 +76,7 @@ static enum state take(struct http_chunked *chunked, char byte)
 
 /*
  * A size line, with the CRLF of the chunk before it, as far as it is plain: digits and CRLF, as
- * nearly all are written. Gives its bytes; what stands behind them is for take.
+ * nearly all are written. Gives its bytes; what follows them is for take.
  */
 static inline size_t take_plain_line(struct http_chunked *chunked, const char *data, size_t length)
 {

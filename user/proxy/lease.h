@@ -72,7 +72,7 @@ void lease_count_backend(struct worker *worker, const struct backend *backend, b
 struct backend *lease_backend(struct worker *worker, struct lease *lease,
 			      const struct mesh_cluster *cluster, size_t endpoint);
 
-/* Nobody uses it any more: lease_move_step frees it. */
+/* No longer used: lease_move_step frees it. */
 void lease_leave(struct worker *worker, struct lease *lease);
 
 struct lease *lease_take(struct lease *lease);

@@ -335,7 +335,7 @@ static void copy_from_now_on(struct connection *source, int error)
 	log_warning("splice(2) failed, bodies are copied", log_errno(error));
 }
 
-/* What stands in the pipe goes the way of copied bytes, in order: behind what is sent, or waits. */
+/* What is in the pipe goes the way of copied bytes, in order: behind what is sent, or waits. */
 static enum relay_outcome empty_pipe(struct worker *worker, struct relay *relay,
 				     struct connection *sink, int error)
 {

@@ -88,7 +88,7 @@ enum relay_outcome relay_push(struct worker *worker, struct relay *relay, struct
 			      struct span head, char *data, size_t length, size_t *ret_consumed);
 /*
  * Moves what source and sink let through. Each byte that it takes from the source is the message's
- * or stands in `excess`, on every way out: take `excess` before looking at the outcome, or close the
+ * or is in `excess`, on every way out: take `excess` before looking at the outcome, or close the
  * connection that it came from.
  */
 enum relay_outcome relay_run(struct worker *worker, struct relay *relay, struct connection *source,

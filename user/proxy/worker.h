@@ -67,7 +67,7 @@ struct worker {
 
 	struct lease *lease; /* the current one */
 	struct lease *old_leases;
-	struct lease *leaving_leases; /* that nobody uses any more; lease_move_step */
+	struct lease *leaving_leases; /* that are no longer used; lease_move_step */
 	bool leases_move;	      /* lease_move_step has something to do */
 	struct configuration *kept[HOLDS_GENERATIONS]; /* rules of replaced ones; generation.c */
 	size_t kept_count;
