@@ -153,9 +153,11 @@ make_install && echo 'LANETAG_OPTIONS="--no-kernel"' >"$work/root/etc/default/la
 make_uninstall
 claim_equal "but what somebody wrote" "$(find "$work/root" ! -type d | sort)" \
   "$work/root/etc/default/lanetag"$'\n'"$work/root/etc/lanetag/rules.yaml"
-package=$(DEBEMAIL=maintainer@debian.org scripts/make-deb.sh "$build" v1.2.3-test)
+# The tree's own version: other tests use this build, and another version would stay in its binary.
+package=$(DEBEMAIL=maintainer@debian.org scripts/make-deb.sh "$build" "$(scripts/version.sh)")
 rm -rf "$build/deb"
-claim_equal "the Debian package is made" "$(dpkg-deb -f "$package" Version)" 1.2.3.test
+claim_equal "the Debian package has the version of the tree" "$(dpkg-deb -f "$package" Version)" "$(scripts/version.sh)"
+claim_equal "and the build's own binary still names it" "$("$build/lanetag" --version)" "lanetag $(scripts/version.sh)"
 if command -v lintian >/dev/null; then
   claim_equal "lintian finds nothing in it" "$(lintian --allow-root "$package" 2>&1)" ""
 else
