@@ -78,6 +78,7 @@ def at_hop(baggage):
 
 
 def count(name):
+    """Pages are made once a second: count around a loop, not in it."""
     return metrics()[f"lanetag_{name}_total"]
 
 
@@ -137,30 +138,30 @@ def a_tagged_user_keeps_his_tags_whatever_he_sends():
 
 
 def others_members_stay_in_their_order():
+    before = count("forged_tags_removed") + count("baggage_malformed")
     for forged in FORGED:
-        before = count("forged_tags_removed") + count("baggage_malformed")
         passed = at_gateway(UNTAGGED, b"baggage: " + b",".join(OTHERS[:2]), b"baggage: " + forged, b"Baggage: " + b", ".join(OTHERS[2:]))
         kept = passed.baggage().split(b",")
         assert [member for member in kept if member in OTHERS] == OTHERS and len(kept) - len(OTHERS) <= 1, (forged, kept)
-        assert count("forged_tags_removed") + count("baggage_malformed") > before, forged
+    assert count("forged_tags_removed") + count("baggage_malformed") >= before + len(FORGED)
 
 
 def names_that_servers_take_for_a_tag_are_removed():
     names = [f"appver{byte}c" for byte in "!#$%&'*+-.^_`|~"] + ["appver%2Dc", "APPVER%5FC", "%61ppver-c", "appver-c%20", "+appver-c"]
+    before = count("forged_tags_removed")
     for name in names:
-        before = count("forged_tags_removed")
         seen = at_gateway(UNTAGGED, name.encode() + b": v3")
         assert seen.tags() == [] and seen.baggage() == b"" and "v3" not in [value for _, value in seen.fields], name
-        assert count("forged_tags_removed") == before + 1, name
+    assert count("forged_tags_removed") == before + len(names)
 
 
 def the_same_names_and_baggage_are_removed_from_trailers():
     names = [f"appver{byte}c" for byte in "!#$%&'*+-.^_`|~"] + ["appver%2Dc", "baggage", "BAGGAGE"]
+    before = count("forged_tags_removed")
     for name in names:
-        before = count("forged_tags_removed")
         seen = at_gateway(UNTAGGED, body=chunked(b"hello", [2, 3], [f"{name}: appver-c=v3", "x-sum: 1"]))
         assert seen.trailers == ["x-sum: 1"], (name, seen.trailers)
-        assert count("forged_tags_removed") == before + 1, name
+    assert count("forged_tags_removed") == before + len(names)
 
 
 if __name__ == "__main__":
