@@ -66,8 +66,14 @@ start_app() { # APP VERSION
 }
 
 start_agent() { # OPTION…
+  local option previous=''
+  control_socket=$work/agent.sock
+  for option in "$@"; do
+    [ "$previous" != --control ] || control_socket=$option
+    previous=$option
+  done
   start node agent "$build/lanetag" run --config "$manifests" --admin "$ADMIN" --pin-directory "$pins" \
-    --interface '*' --control "$work/agent.sock" "$@"
+    --interface '*' --control "$control_socket" "$@"
 }
 
 apply() { # FILE…
@@ -81,12 +87,24 @@ metric() { # NAME or NAME{LABELS}
   metrics | awk -v name="$1" '$1 == name { print $2 }'
 }
 
+# The number of the configuration in force, from the control socket of start_agent; nothing if no agent answers. /metrics has it, too,
+# but is made only once a second.
+generation_in_force() {
+  python3 -c '
+import socket, sys
+with socket.socket(socket.AF_UNIX) as agent:
+    agent.settimeout(2)
+    agent.connect(sys.argv[1])
+    agent.sendall(b"configuration 1\n")
+    print(agent.makefile().readline().split()[1])' "$control_socket" 2>/dev/null
+}
+
 # Waits until a configuration newer than GENERATION is in force and no newer one is coming: the agent waits at most
 # 60 ms for a burst of changes to end.
 wait_for_configuration() { # GENERATION
   local seen previous='' tries=100
   while [ $((tries--)) -gt 0 ]; do
-    seen=$(metric lanetag_configuration_generation)
+    seen=$(generation_in_force)
     if [ -n "$seen" ] && [ "$seen" -gt "$1" ] && [ "$seen" = "$previous" ] &&
       [ "$(metric lanetag_configuration_last_reload_successful)" = 1 ]; then
       return 0
@@ -100,7 +118,7 @@ wait_for_configuration() { # GENERATION
 
 apply_and_wait() { # FILE…
   local generation
-  generation=$(metric lanetag_configuration_generation)
+  generation=$(generation_in_force)
   apply "$@" && wait_for_configuration "${generation:-0}"
 }
 

@@ -169,18 +169,17 @@ one_at_a_time() {
 
 # The agent reads a second directory, which the command does not know: together they can't be.
 what_the_agent_refuses_is_taken_back() {
-  local before history generation
+  local before history tries=20
   mv "$manifests/VirtualService.default.app-c.yaml" "$work/further/"
-  wait_for_configuration "$(metric lanetag_configuration_generation)"
+  wait_for_configuration "$generation"
   before=$(digest "$manifests")
   history=$(ls "$manifests/.lanetag/history")
-  generation=$(metric lanetag_configuration_generation)
   steer rollback --yes --allow-back 1 -o json # to what has this manifest, too
   claim_equal "what the agent refuses is taken back: status 1" \
     "$? $(jq -c '[.applied, .agent]' "$work/out") $(digest "$manifests")" "1 [false,\"refused\"] $before"
   claim "and it is said why" grep -q 'VirtualService.default.app-c.yaml:.*VirtualService/app-c' "$work/out"
   claim_equal "it leaves no trace in the history" "$(ls "$manifests/.lanetag/history")" "$history"
-  wait_for_configuration "$generation"
+  until [ "$(metric lanetag_configuration_last_reload_successful)" = 1 ] || [ $((tries--)) -eq 0 ]; do sleep 0.1; done
   claim_equal "and the agent goes on with what was there" \
     "$(metric lanetag_configuration_last_reload_successful) $(ask 0001)" "1 $(expected_line 3 0001)"
   steer rollback --yes --allow-back 1
