@@ -5,6 +5,7 @@ Blocks of `sh` are typed command by command into a shell, one for each document;
 playground's. A block of `text` right behind is the expected answer: there … stands for anything, on a line of its own for
 any lines. What can't be run here as it stands is listed in commands.tsv: what is run in its place, and why."""
 import csv
+import functools
 import os
 import re
 import shutil
@@ -32,6 +33,7 @@ def read_list():
     return {command: (instead, why) for command, instead, why in rows}
 
 
+@functools.cache
 def succeeds(*arguments):
     return subprocess.run(arguments, capture_output=True, check=False).returncode == 0
 

@@ -46,6 +46,7 @@ class Playground(Shell):
         super().__init__(["scripts/playground.sh"])
         self.manifests = super().run("echo $manifests")[0].strip()
         self.work = os.path.dirname(self.manifests)
+        self.reloads_seen = self.reloads()
 
     def remains(self):
         """What of it is still there."""
@@ -62,18 +63,17 @@ class Playground(Shell):
         return int(super().run(RELOADS)[0])
 
     def run(self, command):
-        files, reloads = self.files(), self.reloads()
+        files = self.files()
         answer = super().run(command)
         if self.files() != files:
-            self.wait(reloads)
+            self.wait()
         return answer
 
-    def wait(self, before):
-        previous = before
-        for _ in range(200):
-            now = self.reloads()
-            if now > before and now == previous:
+    def wait(self):
+        time.sleep(0.3) # a burst of changes is one reload, 60 ms behind its last at most
+        before = self.reloads_seen
+        for _ in range(100):
+            self.reloads_seen = self.reloads()
+            if self.reloads_seen > before:
                 return
-            previous = now
-            time.sleep(0.1)
         raise AssertionError("the agent has not looked at the changed manifests")
