@@ -259,9 +259,12 @@ playground: setup
 format:
 	$(Q)$(CLANG_FORMAT) -i $(FORMATTED)
 
-lint:
-	$(Q)$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)
+lint: check-format
 	$(Q)scripts/lint.sh
+
+.PHONY: check-format
+check-format:
+	$(Q)printf '%s\n' $(FORMATTED) | xargs -n 64 -P "$$(nproc)" $(CLANG_FORMAT) --dry-run --Werror
 
 # What people read, and what their Prometheus and Grafana do.
 DOCUMENTS = README.md CHANGELOG.md $(wildcard docs/*.md) deploy/prometheus/rules.yaml deploy/grafana/lanes.json

@@ -101,7 +101,8 @@ documents=(README.md CHANGELOG.md CONTRIBUTING.md docs/**/*.md examples/**/*.md 
 [ "${#documents[@]}" -eq 0 ] || check_documents "${documents[@]}"
 if command -v shellcheck >/dev/null; then
   # SC2187: busybox's shell is dash enough.
-  breach "$(shellcheck --external-sources --severity=warning --exclude=SC2187 --format=gcc "${scripts[@]}")"
+  breach "$(printf '%s\0' "${scripts[@]}" | xargs -0 -n 8 -P "$(nproc)" \
+    shellcheck --external-sources --severity=warning --exclude=SC2187 --format=gcc)"
 fi
 if [ "$breaches" -gt 0 ]; then
   printf 'lint: %d breaches\n' "$breaches"

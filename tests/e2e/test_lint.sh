@@ -15,7 +15,7 @@ finds() { # WHAT PATTERN
 }
 
 claim "the tree keeps the rules" scripts/lint.sh
-claim "the sources are formatted as .clang-format says" make -s lint
+claim "the sources are formatted as .clang-format says" make -s check-format
 mkdir -p "$work/user/base" "$work/user/http" "$work/scripts" "$work/tests" "$work/.ci"
 cp scripts/lint.sh "$work/scripts/"
 printf '#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0-only\n' | tee "$work/tests/run.sh" "$work/.ci/run" >"$work/Makefile"
