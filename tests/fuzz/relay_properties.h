@@ -163,6 +163,7 @@ static inline struct configuration *script_configuration(uint16_t port, uint16_t
 static inline void script_start(void)
 {
 	const struct proxy_options options = {.workers = 1};
+	struct proxy_sockets none = {0};
 	struct sockaddr_in target;
 	int probe = script_listener(&house.address);
 
@@ -171,7 +172,7 @@ static inline void script_start(void)
 	house.upstream = script_listener(&target);
 	struct configuration *configuration =
 		script_configuration(ntohs(house.address.sin_port), ntohs(target.sin_port));
-	REQUIRE(proxy_start(&options, NULL, configuration, &house.proxy) == 0);
+	REQUIRE(proxy_start(&options, NULL, configuration, &none, &house.proxy) == 0);
 	configuration_drop(configuration);
 	pthread_mutex_lock(&gate.lock);
 	gate.is_free = false;

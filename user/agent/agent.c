@@ -83,8 +83,7 @@ static int start_proxy(struct agent *agent, struct configuration *configuration,
 
 	options.causes = kernel_side_causes(&agent->kernel);
 	options.interception = agent->kernel.interception;
-	return proxy_start_with_sockets(&options, agent->kernel.tagger, configuration, inherited,
-					&agent->proxy);
+	return proxy_start(&options, agent->kernel.tagger, configuration, inherited, &agent->proxy);
 }
 
 int agent_open_admin(struct agent *agent)

@@ -18,17 +18,6 @@ bool http_list_next(struct span *rest, struct span *ret_member)
 	return false;
 }
 
-bool http_list_has(struct span list, struct span member)
-{
-	struct span next;
-
-	while (http_list_next(&list, &next)) {
-		if (span_equal_ignore_case(next, member))
-			return true;
-	}
-	return false;
-}
-
 bool http_query_next(struct span *rest, struct http_parameter *ret_parameter)
 {
 	while (rest->length) {

@@ -12,8 +12,6 @@
  * passed over. *rest starts as the field's value. False at the end.
  */
 bool http_list_next(struct span *rest, struct span *ret_member);
-/* True if the list has this member (ASCII case ignored). */
-bool http_list_has(struct span list, struct span member);
 
 struct http_parameter {
 	struct span name;

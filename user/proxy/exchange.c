@@ -5,7 +5,7 @@
  * Two relays run side by side, `request` from the client to the upstream and `response` back. What
  * has happened stands in `events` as bits:
  *
- *     forward ──▶ attempt ──▶ connecting ──▶ REQUEST_SENT ──▶ RESPONSE_STARTED ──▶ RESPONSE_READ
+ *     forward ──▶ attempt ──▶ connecting ──▶ REQUEST_SENT ──▶ RESPONSE_STARTED ──▶ all of it read
  *       │            ▲            │               │              │                       │
  *       ├▶ DELAYED ──┤            │               │              │                   finished
  *       └▶ PENDING ──┤            │               │              │
@@ -155,8 +155,7 @@ enum exchange_progress exchange_answer(struct worker *worker, struct exchange *e
 	size_t consumed;
 
 	attempt_abandon(worker, exchange);
-	exchange->events |= EXCHANGE_RESPONSE_STARTED | EXCHANGE_RESPONSE_READ |
-			    EXCHANGE_LOCAL_RESPONSE | EXCHANGE_REQUEST_CUT;
+	exchange->events |= EXCHANGE_RESPONSE_STARTED | EXCHANGE_REQUEST_CUT;
 	exchange_note_status(worker, exchange, status);
 	relay_start(&exchange->response, HTTP_FRAMING_NONE, 0);
 	exchange->response.closes = exchange->session->state & SESSION_CLOSE;
@@ -217,7 +216,8 @@ bool exchange_is_connecting(const struct exchange *exchange)
 	return exchange->upstream && exchange->upstream->connection.state & CONNECTION_CONNECTING;
 }
 
-void exchange_note_sent(struct worker *worker, struct exchange *exchange)
+/* All of the request is with the upstream: from now on its answer is waited for. */
+static void note_sent(struct worker *worker, struct exchange *exchange)
 {
 	exchange->events |= EXCHANGE_REQUEST_SENT;
 	exchange->phase_deadline_ms =
@@ -358,7 +358,7 @@ enum exchange_progress exchange_forward(struct worker *worker, struct exchange *
 	*ret_consumed = 0;
 	switch (relay_push(worker, &exchange->request, sink, head, data, length, ret_consumed)) {
 	case RELAY_DONE:
-		exchange_note_sent(worker, exchange);
+		note_sent(worker, exchange);
 		return EXCHANGE_WAITING;
 	case RELAY_WAIT:
 		if (exchange->fault_status && !(exchange->events & EXCHANGE_DELAYED))
@@ -401,7 +401,7 @@ static enum exchange_progress request_through(struct worker *worker, struct exch
 	if (exchange->events & EXCHANGE_TUNNEL)
 		return end_tunnel_side(exchange, &exchange->upstream->connection,
 				       EXCHANGE_TUNNEL_REQUEST_END);
-	exchange_note_sent(worker, exchange);
+	note_sent(worker, exchange);
 	return EXCHANGE_WAITING;
 }
 
@@ -479,10 +479,8 @@ static enum exchange_progress drive_response(struct worker *worker, struct excha
 		exchange->upstream ? &exchange->upstream->connection : NULL, &session->connection);
 	if (exchange->response.excess.length)
 		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
-	if (exchange->response.source_done) {
-		exchange->events |= EXCHANGE_RESPONSE_READ;
+	if (exchange->response.source_done)
 		release_upstream(worker, exchange);
-	}
 	if (outcome == RELAY_DONE && exchange->events & EXCHANGE_TUNNEL)
 		return end_tunnel_side(exchange, &session->connection,
 				       EXCHANGE_TUNNEL_RESPONSE_END);

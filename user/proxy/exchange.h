@@ -19,16 +19,14 @@ enum exchange_event {
 	EXCHANGE_REQUEST_SENT = 1 << 0,	    /* all of the request is with the upstream */
 	EXCHANGE_REQUEST_CUT = 1 << 1,	    /* the upstream takes no more of it */
 	EXCHANGE_RESPONSE_STARTED = 1 << 2, /* its head is on the way to the client */
-	EXCHANGE_RESPONSE_READ = 1 << 3,    /* all of it came from the upstream */
-	EXCHANGE_LOCAL_RESPONSE = 1 << 4,   /* it is our own */
-	EXCHANGE_TUNNEL = 1 << 5,	    /* 101: two streams of bytes from here */
-	EXCHANGE_UPSTREAM_BYTES = 1 << 6,   /* the upstream has said something */
-	EXCHANGE_UPSTREAM_SPENT = 1 << 7,   /* its connection can't carry another request */
-	EXCHANGE_TUNNEL_REQUEST_END = 1 << 8,
-	EXCHANGE_TUNNEL_RESPONSE_END = 1 << 9,
-	EXCHANGE_DELAYED = 1 << 10,  /* by a fault or before a retry: until phase_deadline_ms */
-	EXCHANGE_PENDING = 1 << 11,  /* waits for a place in its cluster */
-	EXCHANGE_RETRYING = 1 << 12, /* counted among its cluster's retries */
+	EXCHANGE_TUNNEL = 1 << 3,	    /* 101: two streams of bytes from here */
+	EXCHANGE_UPSTREAM_BYTES = 1 << 4,   /* the upstream has said something */
+	EXCHANGE_UPSTREAM_SPENT = 1 << 5,   /* its connection can't carry another request */
+	EXCHANGE_TUNNEL_REQUEST_END = 1 << 6,
+	EXCHANGE_TUNNEL_RESPONSE_END = 1 << 7,
+	EXCHANGE_DELAYED = 1 << 8,   /* by a fault or before a retry: until phase_deadline_ms */
+	EXCHANGE_PENDING = 1 << 9,   /* waits for a place in its cluster */
+	EXCHANGE_RETRYING = 1 << 10, /* counted among its cluster's retries */
 };
 
 /* What kind of request it is. */
@@ -37,8 +35,7 @@ enum exchange_trait {
 	EXCHANGE_IDEMPOTENT = 1 << 1, /* RFC 9110 9.2.2 */
 	EXCHANGE_KEPT = 1 << 2,	      /* `replay` holds what has come of it */
 	EXCHANGE_HTTP10 = 1 << 3,
-	EXCHANGE_UPGRADE = 1 << 4,	  /* asked for a tunnel */
-	EXCHANGE_KERNEL_DECIDED = 1 << 5, /* for the log */
+	EXCHANGE_UPGRADE = 1 << 4, /* asked for a tunnel */
 };
 
 /* Requests up to this size (with body) are kept until the response begins, to be sent again. */
@@ -132,8 +129,6 @@ bool exchange_was_cut(const struct exchange *exchange);
 /* Memory of a spare one. */
 void exchange_free(struct exchange *exchange);
 
-/* All of the request is with the upstream: from now on its answer is waited for. */
-void exchange_note_sent(struct worker *worker, struct exchange *exchange);
 /*
  * From now on it is the upstream's time that passes: the route's timeout and perTryTimeout begin when
  * all of the request is here, as in Envoy, and not before a fault's delay is over.

@@ -296,16 +296,8 @@ static void end_workers(struct proxy *proxy)
 }
 
 int proxy_start(const struct proxy_options *options, struct tagger *tagger,
-		struct configuration *configuration, struct proxy **ret_proxy)
-{
-	struct proxy_sockets none = {0};
-
-	return proxy_start_with_sockets(options, tagger, configuration, &none, ret_proxy);
-}
-
-int proxy_start_with_sockets(const struct proxy_options *options, struct tagger *tagger,
-			     struct configuration *configuration, struct proxy_sockets *sockets,
-			     struct proxy **ret_proxy)
+		struct configuration *configuration, struct proxy_sockets *sockets,
+		struct proxy **ret_proxy)
 {
 	struct proxy *proxy = calloc(1, sizeof(*proxy));
 	int error = 0;

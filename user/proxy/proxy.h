@@ -38,20 +38,14 @@ struct proxy {
 };
 
 /*
- * Opens the listeners and starts the workers. `tagger` may be NULL; it must outlive the proxy. 0
- * and *ret_proxy, or a negative errno (logged).
+ * Opens the listeners and starts the workers. `tagger` may be NULL; it must outlive the proxy.
+ * `sockets` are listening ones of an agent that ran before (none: an empty list): the proxy takes
+ * those out of it (fd is then -1) that the configuration has a listener for; the caller frees the
+ * list, which closes the others. 0 and *ret_proxy, or a negative errno (logged).
  */
 int proxy_start(const struct proxy_options *options, struct tagger *tagger,
-		struct configuration *configuration, struct proxy **ret_proxy);
-
-/*
- * The same, beginning with listening sockets of an agent that ran before. The proxy takes those out
- * of the list (fd is then -1) that the configuration has a listener for; the caller frees the list,
- * which closes the others.
- */
-int proxy_start_with_sockets(const struct proxy_options *options, struct tagger *tagger,
-			     struct configuration *configuration, struct proxy_sockets *sockets,
-			     struct proxy **ret_proxy);
+		struct configuration *configuration, struct proxy_sockets *sockets,
+		struct proxy **ret_proxy);
 
 /*
  * Duplicates of all listening sockets, for an agent that comes after (proxy_sockets_free). From

@@ -73,7 +73,7 @@ static void count_decisions(struct request *request, const struct lanetag_mark *
 		statistics_count(&statistics->disagreements);
 }
 
-void request_decide(struct request *request, const struct lanetag_mark *mark)
+static void decide(struct request *request, const struct lanetag_mark *mark)
 {
 	const struct tag_rules *rules = request->rules;
 
@@ -207,7 +207,7 @@ struct request_verdict request_tag_and_route(struct request *request,
 		return verdict;
 	if (request->listener->kind == MESH_LISTENER_GATEWAY) {
 		request_remove_forged_tags(request);
-		request_decide(request, mark);
+		decide(request, mark);
 		verdict = request_inject_tags(request);
 	} else {
 		find_caller(request);

@@ -70,8 +70,7 @@ struct request_verdict request_tag_and_route(struct request *request,
  */
 struct request_verdict request_prepare(struct request *request);
 
-/* The steps, each on its own. */
-void request_decide(struct request *request, const struct lanetag_mark *mark);
+/* A step on its own: the decided tags become header fields. */
 struct request_verdict request_inject_tags(struct request *request);
 
 /*

@@ -21,8 +21,6 @@ static void empty_members_of_a_list_are_passed_over(void **state)
 	assert_true(http_list_next(&rest, &member) && span_equal(member, span_of("B")));
 	assert_true(http_list_next(&rest, &member) && span_equal(member, span_of("c d")));
 	assert_false(http_list_next(&rest, &member));
-	assert_true(http_list_has(span_of("a, b"), span_of("B")));
-	assert_false(http_list_has(span_of("ab, b c"), span_of("b")));
 }
 
 /* The index-th of them. */
@@ -279,7 +277,6 @@ static void a_span_without_data_is_empty_everywhere(void **state)
 	assert_false(http_is_authority(none));
 	assert_false(http_is_target(none));
 	assert_false(http_list_next(&rest, &member));
-	assert_false(http_list_has(none, span_of("a")));
 	assert_false(http_query_next(&rest, &parameter));
 	assert_false(http_query_parameter(none, span_of("a"), &member));
 	assert_true(http_percent_decode(none, &out));

@@ -122,8 +122,7 @@ static struct proxy *start_proxy(uint16_t port, const char *answer, struct proxy
 	struct configuration *configuration = load(port, answer);
 	struct proxy *proxy = NULL;
 
-	assert_int_equal(proxy_start_with_sockets(&options, NULL, configuration, sockets, &proxy),
-			 0);
+	assert_int_equal(proxy_start(&options, NULL, configuration, sockets, &proxy), 0);
 	configuration_drop(configuration);
 	return proxy;
 }
