@@ -75,20 +75,21 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -D__TARGET_ARCH_
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 
-USER_SOURCES := $(wildcard user/*.c user/*/*.c)
+USER_SOURCES := $(wildcard user/*.c user/*/*.c user/*/*/*.c)
 CXX_SOURCES := $(wildcard user/*/*.cc)
 CXX_OBJECTS := $(patsubst %.cc,$(BUILD)/%.o,$(CXX_SOURCES))
 LIBRARY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out user/main.c,$(USER_SOURCES))) $(CXX_OBJECTS)
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SOURCES))
 
-UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/test_*.c tests/unit/test_*.c))
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 KERNEL_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kernel/test_*.c))
 GROWTH := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/growth/*.c))
 TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/apps/*.c tests/bench/*.c)) $(GROWTH)
 E2E_TESTS := $(sort $(wildcard tests/e2e/test_*.sh))
 SHELL_SCRIPTS := $(wildcard scripts/*.sh tests/e2e/*.sh tests/*.sh .ci/run)
-FORMATTED := $(wildcard include/*/*.h bpf/*.[ch] user/*.[ch] user/*/*.[ch] user/*/*.cc tests/*/*.[ch] tests/*/*/*.[ch])
+FORMATTED := $(wildcard include/*/*.h bpf/*.[ch] user/*.[ch] user/*/*.[ch] user/*/*/*.[ch] user/*/*.cc tests/*/*.[ch] tests/*/*/*.[ch] \
+	tests/*/*/*/*.[ch])
 
 .DELETE_ON_ERROR:
 .SECONDARY:

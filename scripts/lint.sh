@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Rules of the house that the compiler does not check. Prints each breach as file:line: what; exit status 1 if any.
+# Rules of the tree that the compiler does not check. Prints each breach as file:line: what; exit status 1 if any.
 #
 #   - no function is longer than 60 lines, the rows of constant tables in it left aside
-#   - a lower room never includes a higher one (docs/architecture.md), only kernel/ knows libbpf, only
+#   - a lower directory never includes a higher one (docs/architecture.md), only kernel/ knows libbpf, only
 #     manifest/ knows libyaml, and only mesh/re2.cc knows RE2
+#   - the same between the directories of user/proxy; and no modules of user/proxy (a .c with its .h) include
+#     each other in a circle
 #   - each source file begins with its licence
 #   - each block of code in the documents is fenced and says its language, so that tests know commands from answers
 #   - shellcheck, where it is installed
@@ -38,27 +40,49 @@ check_function_lengths() {
     }' "$@")"
 }
 
-# The level of a room; a file may include its own level and those below.
-check_rooms() {
-  breach "$(awk '
-    function room(path) {
+# From the lowest to the highest, those of a level joined by ':'. A file may include its own level and those below.
+LEVELS='lanetag base http:manifest policy:mesh:kernel config proxy:admin agent cli main'
+# The same for the directories of user/proxy; the files right in it may include all.
+PROXY_LEVELS='loop:handover sharing record upstream request worker http1 exchange downstream'
+# Includes of user/proxy that still break these rules: to be mended, never to be added to.
+PROXY_EXCEPTIONS=scripts/proxy-exceptions
+
+check_directories() {
+  breach "$(awk -v directories="$LEVELS" -v parts="$PROXY_LEVELS" -v exceptions="$PROXY_EXCEPTIONS" '
+    function directory(path) {
       if (path ~ /^(user\/)?main\.c/) return "main"
       sub(/^(user|include)\//, "", path)
       return substr(path, 1, index(path, "/") - 1)
     }
+    # The directory within user/proxy; "": none.
+    function part(path) {
+      sub(/^user\//, "", path)
+      return split(path, names, "/") == 3 && names[1] == "proxy" ? names[2] : ""
+    }
+    function read_levels(text, level,    count, levels, i, names, j) {
+      count = split(text, levels, " ")
+      for (i = 1; i <= count; i++)
+        for (j = split(levels[i], names, ":"); j > 0; j--) level[names[j]] = i
+      return count
+    }
     BEGIN {
-      count = split("lanetag base http:manifest policy:mesh:kernel config proxy:admin agent cli main", levels, " ")
-      for (i = 1; i <= count; i++) {
-        rooms = split(levels[i], names, ":")
-        for (j = 1; j <= rooms; j++) level[names[j]] = i
-      }
+      read_levels(directories, level)
+      proxy_level[""] = read_levels(parts, proxy_level) + 1
+      while ((getline line <exceptions) > 0) excepted[line] = 1
     }
     match($0, /^#include [<"][^>"]+[>"]/) {
       included = substr($0, 11, RLENGTH - 11)
-      own = room(FILENAME)
-      other = room(included)
+      own = directory(FILENAME)
+      other = directory(included)
       if (own in level && other in level && level[other] > level[own])
-        printf "%s:%d: %s/ must not include %s: %s/ is a higher room\n", FILENAME, FNR, own, included, other
+        printf "%s:%d: %s/ must not include %s: %s/ is a higher directory\n", FILENAME, FNR, own, included, other
+      own_part = part(FILENAME)
+      other_part = part(included)
+      if (own == "proxy" && other == "proxy" && !(own_part in proxy_level))
+        printf "%s:%d: proxy/%s/ has no level in scripts/lint.sh\n", FILENAME, FNR, own_part
+      else if (own == "proxy" && other == "proxy" && proxy_level[other_part] > proxy_level[own_part] &&
+               !((FILENAME " " included) in excepted))
+        printf "%s:%d: proxy/%s/ must not include %s: it is higher\n", FILENAME, FNR, own_part, included
       if (included ~ /^bpf\// && own != "kernel")
         printf "%s:%d: only kernel/ includes %s\n", FILENAME, FNR, included
       if (included ~ /^re2\// && FILENAME !~ /mesh\/re2\.cc$/)
@@ -68,6 +92,23 @@ check_rooms() {
       if (included ~ /^(sys\/socket|netinet\/.*|sys\/epoll)\.h$/ && own ~ /^(http|policy|mesh|manifest)$/)
         printf "%s:%d: %s/ never sees a socket\n", FILENAME, FNR, own
     }' "$@")"
+}
+
+# Modules are a .c with its .h. tsort(1) names those that include each other in a circle.
+check_circles() {
+  [ "$#" -gt 0 ] || return 0
+  breach "$(awk -v exceptions="$PROXY_EXCEPTIONS" '
+    BEGIN { while ((getline line <exceptions) > 0) excepted[line] = 1 }
+    match($0, /^#include "[^"]+\.h"/) {
+      if ((FILENAME " " substr($0, 11, RLENGTH - 11)) in excepted) next
+      own = FILENAME
+      gsub(/^user\/|\.[ch]$/, "", own)
+      other = substr($0, 11, RLENGTH - 13)
+      if (own != other && other ~ /^proxy\//) print own, other
+    }' "$@" | tsort 2>&1 >/dev/null | awk '
+    /contains a loop/ { printf "%suser/proxy: modules include each other in a circle:", separator; separator = "\n"; next }
+    { printf " %s", $2 }
+    END { if (separator) print "" }')"
 }
 
 check_licences() {
@@ -91,7 +132,8 @@ check_documents() {
 check_functions_everywhere() {
   local user=(include/**/*.h user/**/*.[ch] user/**/*.cc)
   check_function_lengths "${sources[@]}"
-  check_rooms "${user[@]}"
+  check_directories "${user[@]}"
+  check_circles user/proxy/**/*.[ch]
 }
 
 check_functions_everywhere

@@ -28,7 +28,7 @@ claim "lint is content with a tree without a breach" scripts/lint.sh "$work"
 } >"$work/user/base/long.c"
 echo 'int x;' >"$work/user/http/bare.c"
 finds "a function of 61 lines" 'user/base/long.c:4: a function of 61 lines'
-finds "a lower room that includes a higher one" 'user/base/long.c:2: base/ must not include http/head.h'
+finds "a lower directory that includes a higher one" 'user/base/long.c:2: base/ must not include http/head.h'
 finds "a file without its licence" 'user/http/bare.c:1: no SPDX'
 sed -i '5d;2d' "$work/user/base/long.c"
 rm "$work/user/http/bare.c"
@@ -37,4 +37,19 @@ finds "a block of code without a fence in a document" 'README.md:3: a block with
 finds "a fence that does not say what is in it" 'README.md:5: a block that does not say'
 printf 'Type\n\n```sh\nmake\n\n    x\n```\n' >"$work/README.md"
 claim "60 lines are fine" scripts/lint.sh "$work"
+mkdir -p "$work/user/proxy/loop" "$work/user/proxy/exchange" "$work/user/proxy/attic"
+{
+  printf '%s\n#include "proxy/loop/b.h"\n' "$licence" | tee "$work/user/proxy/loop/a.h"
+} >"$work/user/proxy/loop/a.c"
+printf '%s\n' "$licence" | tee "$work/user/proxy/loop/b.h" >"$work/user/proxy/exchange/c.h"
+claim "modules of one directory may include each other one way" scripts/lint.sh "$work"
+printf '%s\n#include "proxy/loop/a.h"\n' "$licence" >"$work/user/proxy/loop/b.c"
+finds "two modules that include each other, one of them in its .c alone" 'in a circle: proxy/loop/[ab] proxy/loop/[ab]$'
+rm "$work/user/proxy/loop/b.c"
+printf '%s\n#include "proxy/exchange/c.h"\n' "$licence" >"$work/user/proxy/loop/b.c"
+finds "a lower directory of the proxy that includes a higher one" 'user/proxy/loop/b.c:2: proxy/loop/ must not include proxy/exchange/c.h'
+mv "$work/user/proxy/loop/b.c" "$work/user/proxy/attic/b.c"
+finds "a directory of the proxy that has no level" 'user/proxy/attic/b.c:2: proxy/attic/ has no level'
+mv "$work/user/proxy/attic/b.c" "$work/user/proxy/b.c"
+claim "files right in user/proxy include all of its directories" scripts/lint.sh "$work"
 finish

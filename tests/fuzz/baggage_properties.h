@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What must hold for any baggage that a client sends, whoever makes it up: the fuzzer
- * (fuzz_baggage.c) or the unit test (unit/proxy/test_baggage_forgery.c). No library makes a tag of
+ * (fuzz_baggage.c) or the unit test (unit/proxy/request/test_baggage_forgery.c). No library makes a tag of
  * what passes the edge, nor do two behind each other; and what is plainly another's passes as it
  * is. Each function aborts where that does not hold.
  */
@@ -10,7 +10,7 @@
 #include "fuzz/http_properties.h"
 #include "config/configuration.h"
 #include "policy/baggage.h"
-#include "proxy/request.h"
+#include "proxy/request/request.h"
 
 static const char *const baggage_tags[] = {"appver-a", "appver-c", "x.lane"};
 #define BAGGAGE_TAGS (sizeof(baggage_tags) / sizeof(baggage_tags[0]))

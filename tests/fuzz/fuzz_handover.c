@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/unix_socket.h"
 #include "fuzz/descriptors.h"
-#include "proxy/handover.h"
+#include "proxy/handover/handover.h"
 
 #define MAX_BYTES 8192
 #define MAX_DESCRIPTORS 4

@@ -9,8 +9,8 @@
 #include "config/configuration.h"
 #include "fuzz/http_properties.h"
 #include "mesh/apply.h"
-#include "proxy/answer.h"
-#include "proxy/request.h"
+#include "proxy/request/answer.h"
+#include "proxy/request/stage.h"
 
 /* The stages of one configuration, with the memory that they work in. */
 struct manifest_run {

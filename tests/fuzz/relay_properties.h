@@ -5,7 +5,7 @@
  * answers in pieces, resets, closes and bytes that were not asked for, in any order. The worker runs in
  * turns: it waits in epoll_wait(2), which stands here in place of the C library's, until the script lets
  * it go round once. So each script is the same each time. It is fed by the fuzzer (fuzz_relay.c) or by the
- * unit test (unit/proxy/test_relay_sequences.c).
+ * unit test (unit/proxy/http1/test_relay_sequences.c).
  *
  * What must hold: the upstream sees the requests that the client sent and no others, each body byte by
  * byte; a POST reaches at most one connection; a request is sent at most once on a connection that was
@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 #include "fuzz/http_properties.h"
-#include "proxy/upstream.h"
-#include "proxy/worker.h"
+#include "proxy/upstream/upstream.h"
+#include "proxy/worker/worker.h"
 
 #define SCRIPT_REQUESTS 5
 #define SCRIPT_CONNECTIONS 64 /* of the upstream, in one script */

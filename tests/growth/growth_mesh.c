@@ -8,8 +8,8 @@
 #include "growth/growth.h"
 #include "config/configuration.h"
 #include "http/edit.h"
-#include "proxy/balance.h"
-#include "proxy/worker.h"
+#include "proxy/upstream/balance.h"
+#include "proxy/worker/worker.h"
 
 #define GATEWAY                                                                                 \
 	"apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\n"              \

@@ -4,12 +4,12 @@
  * condition and every way of propagation in force: whatever a client makes much of, the request costs in proportion.
  */
 #include "growth/growth.h"
-#include "proxy/generation.h"
-#include "proxy/log_ids.h"
-#include "proxy/worker.h"
+#include "proxy/request/generation.h"
+#include "proxy/request/log_ids.h"
+#include "proxy/worker/worker.h"
 
 #pragma GCC diagnostic ignored "-Wunused-function"
-#include "unit/proxy/request_stage.h"
+#include "unit/proxy/request/request_stage.h"
 
 #define ROUTES                                                                         \
 	"  http:\n"                                                                    \

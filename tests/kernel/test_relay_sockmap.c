@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "kernel/sandbox.h"
-#include "proxy/worker.h"
+#include "proxy/worker/worker.h"
 
 #define BODY_BYTES (12 * 1024 * 1024)
 #define TURN_MS 2000 /* without any event: a stall */

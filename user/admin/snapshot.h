@@ -6,8 +6,8 @@
 #include "kernel/interception.h"
 #include "kernel/tagger.h"
 #include "kernel/threads.h"
-#include "proxy/series.h"
-#include "proxy/statistics.h"
+#include "proxy/record/series.h"
+#include "proxy/record/statistics.h"
 
 struct admin_snapshot {
 	struct configuration *configuration; /* a reference of the snapshot's own */

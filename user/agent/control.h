@@ -2,11 +2,11 @@
 #pragma once
 /*
  * The control socket: what changes something comes this way, from root and the agent's own user
- * alone (base/unix_socket.h). docs/commands.md has the conversation of `reload`, proxy/handover.h
+ * alone (base/unix_socket.h). docs/commands.md has the conversation of `reload`, proxy/handover/handover.h
  * that of a change of agents, config/in_force.h that about the configuration in force.
  */
 #include "agent/state.h"
-#include "proxy/handover.h"
+#include "proxy/handover/handover.h"
 
 /* Before anything is changed: -EADDRINUSE (logged) if another agent listens on the control socket. */
 int control_check(const struct agent *agent);

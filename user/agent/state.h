@@ -7,7 +7,7 @@
 #include "agent/callers.h"
 #include "agent/kernel_side.h"
 #include "config/watch.h"
-#include "proxy/handover.h"
+#include "proxy/handover/handover.h"
 
 struct agent {
 	const struct agent_options *options;

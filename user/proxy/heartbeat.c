@@ -10,8 +10,8 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "proxy/interception.h"
-#include "proxy/worker.h"
+#include "proxy/downstream/interception.h"
+#include "proxy/worker/worker.h"
 
 #define BEAT_MS 150
 #define LEASE_MS 600

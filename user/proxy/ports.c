@@ -7,7 +7,7 @@
 #include "base/address.h"
 #include "base/log.h"
 #include "base/port_holder.h"
-#include "proxy/interception.h"
+#include "proxy/downstream/interception.h"
 
 static int check(const struct port_holders *holders, const struct mesh_listener *listener)
 {

@@ -5,7 +5,7 @@
  * between the rules of the two from one connection to the next.
  */
 #include "mesh/mesh.h"
-#include "proxy/options.h"
+#include "proxy/sharing/options.h"
 
 /*
  * 0, or -EADDRINUSE (logged, with the process) if another process listens where the mesh has a

@@ -11,11 +11,11 @@
 #include "base/address.h"
 #include "base/array.h"
 #include "base/log.h"
-#include "proxy/access_log.h"
-#include "proxy/interception.h"
-#include "proxy/listener.h"
+#include "proxy/exchange/access_log.h"
+#include "proxy/downstream/interception.h"
+#include "proxy/downstream/listener.h"
 #include "proxy/ports.h"
-#include "proxy/worker.h"
+#include "proxy/worker/worker.h"
 
 #define DRAIN_STEP_MS 5
 

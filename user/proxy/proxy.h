@@ -7,11 +7,11 @@
 #include "config/configuration.h"
 #include "kernel/tagger.h"
 #include "http/head.h"
-#include "proxy/clients.h"
-#include "proxy/options.h"
-#include "proxy/series.h"
-#include "proxy/statistics.h"
-#include "proxy/takeover.h"
+#include "proxy/sharing/clients.h"
+#include "proxy/sharing/options.h"
+#include "proxy/record/series.h"
+#include "proxy/record/statistics.h"
+#include "proxy/handover/takeover.h"
 
 struct heartbeat;
 struct holds;

@@ -117,7 +117,7 @@ def refused_and_ignored_fields_are_called_so():
 
 def metrics_are_told():
     defined = set()
-    for path in glob.glob("user/admin/*.c") + glob.glob("user/proxy/*.[ch]"):
+    for path in glob.glob("user/admin/*.c") + glob.glob("user/proxy/**/*.[ch]", recursive=True):
         defined |= set(re.findall(r"\"(lanetag_[a-z_]+)[\"{ ]", source(path)))
     told = set(re.findall(r"^\| `(lanetag_\w+)` \|", table("operations"), re.MULTILINE))
     defined = {name for name in defined if not re.search(r"_(bucket|count|sum)$", name)}
@@ -136,7 +136,7 @@ def alerts_are_told():
 
 
 def limits_are_told():
-    limits = dict(re.findall(r"OPTION_[A-Z]+,\s+\"([a-z-]+)\",\s+(\d+)", source("user/proxy/options.c")))
+    limits = dict(re.findall(r"OPTION_[A-Z]+,\s+\"([a-z-]+)\",\s+(\d+)", source("user/proxy/sharing/options.c")))
     told = dict(re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", documents.section(documents.read("docs/proxy.md"), "Limits and timeouts"),
                            re.MULTILINE))
     assert len(limits) > 10, limits
