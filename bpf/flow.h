@@ -53,14 +53,14 @@ static __always_inline void flow_lose(struct lanetag_flow *flow, __u32 event)
 	count_event(event);
 }
 
-/* A program whose table has another size says how many slots less one it has. */
-#ifndef FLOW_MASK
-#define FLOW_MASK (LANETAG_FLOW_SLOTS - 1)
+/* A program whose table has another size says how many slots it has. */
+#ifndef FLOW_SLOTS
+#define FLOW_SLOTS LANETAG_FLOW_SLOTS
 #endif
 
 static __always_inline __u32 flow_number(__u64 hash, __u32 probe)
 {
-	return ((__u32)(hash >> 8) + probe) & FLOW_MASK;
+	return lanetag_flow_slot(hash, probe, FLOW_SLOTS);
 }
 
 static __always_inline struct lanetag_flow *flow_slot(__u64 hash, __u32 probe)

@@ -15,6 +15,7 @@
 
 #include <lanetag/interception.h>
 
+#include "address.h"
 #include "counters.h"
 #define AF_INET 2
 #define PASS 1
@@ -95,13 +96,6 @@ static __always_inline void copy_address(void *to, const void *from)
 	__builtin_memcpy(to, from, 16);
 }
 
-static __always_inline bool is_ipv4(const struct lanetag_destination *destination)
-{
-	const __u32 *words = (const __u32 *)destination->address;
-
-	return words[0] == 0 && words[1] == 0 && words[2] == bpf_htonl(0xffff);
-}
-
 static __always_inline bool agent_serves(void)
 {
 	__u32 zero = 0;
@@ -145,7 +139,7 @@ static __always_inline int decide(struct bpf_sock_addr *context,
 				  const struct lanetag_destination *wanted,
 				  struct lanetag_redirect **ret_redirect)
 {
-	__u32 zero = 0, family = is_ipv4(wanted) ? LANETAG_IPV4 : LANETAG_IPV6;
+	__u32 zero = 0, family = address_is_ipv4(wanted->address) ? LANETAG_IPV4 : LANETAG_IPV6;
 	struct lanetag_interception *interception;
 	struct lanetag_redirect *redirect;
 	__u64 cookie;
@@ -213,10 +207,7 @@ static __always_inline void forget_redirect(struct bpf_sock_addr *context,
 static __always_inline void read_ipv4(struct bpf_sock_addr *context,
 				      struct lanetag_destination *destination)
 {
-	__u32 *words = (__u32 *)destination->address;
-
-	words[2] = bpf_htonl(0xffff);
-	words[3] = context->user_ip4;
+	address_set_ipv4(destination->address, context->user_ip4);
 	destination->port = bpf_ntohs((__u16)context->user_port);
 }
 
@@ -322,8 +313,7 @@ static __always_inline void local_address(struct bpf_sock_ops *context, __u32 *w
 
 	barrier_var(ipv4); /* else the two ways are joined to one load by a changed pointer */
 	if (context->family == AF_INET) {
-		words[2] = bpf_htonl(0xffff);
-		words[3] = ipv4;
+		address_set_ipv4(words, ipv4);
 		return;
 	}
 	words[0] = context->local_ip6[0];
@@ -337,7 +327,7 @@ static __always_inline void learn_namespace(const struct lanetag_redirect *redir
 {
 	struct lanetag_namespace namespace = {
 		.cookie = redirect->namespace_cookie,
-		.family = is_ipv4(&redirect->agent) ? LANETAG_IPV4 : LANETAG_IPV6,
+		.family = address_is_ipv4(redirect->agent.address) ? LANETAG_IPV4 : LANETAG_IPV6,
 	};
 	struct lanetag_namespace_address *known, seen;
 	const __u64 *is, *was;

@@ -11,9 +11,10 @@
 #include <lanetag/flow.h>
 
 const volatile struct lanetag_arrival_settings settings = {LANETAG_FLOW_SLOTS - 1, 0};
-#define FLOW_MASK settings.flow_mask
+#define FLOW_SLOTS (settings.flow_mask + 1)
 
 #include "counters.h"
+#include "deliveries.h"
 #include "request.h"
 
 #define CUT_HEADS 1024
@@ -61,13 +62,6 @@ struct {
 	__type(key, struct lanetag_arrival_key);
 	__type(value, struct lanetag_arrival);
 } lane_arrivals SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1); /* as many as the agent says, where threads are looked at */
-	__type(key, struct lanetag_connection);
-	__type(value, struct lanetag_delivery);
-} lane_deliveries SEC(".maps");
 
 /* By enum lanetag_arrival_count. */
 struct {

@@ -13,6 +13,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "address.h"
 #include "maps.h"
 
 #define ETHERNET_BYTES 14
@@ -59,16 +60,6 @@ static __always_inline int is_surely_not_ours(struct __sk_buff *skb)
 	return !has_port(&lane_ports, bpf_ntohs(*(const __be16 *)(data + ETHERNET_BYTES + 22)));
 }
 
-static __always_inline void set_ipv4(__u8 address[16], __be32 ipv4)
-{
-	__u32 *words = (__u32 *)address;
-
-	words[0] = 0;
-	words[1] = 0;
-	words[2] = bpf_htonl(0xffff);
-	words[3] = ipv4;
-}
-
 static __always_inline int parse_ipv4(struct __sk_buff *skb, __u32 offset, struct packet *packet)
 {
 	struct iphdr ip;
@@ -80,8 +71,8 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, __u32 offset, struc
 		count_event(LANETAG_EVENT_FRAGMENT);
 		return -1;
 	}
-	set_ipv4(packet->connection.remote_address, ip.saddr);
-	set_ipv4(packet->connection.local_address, ip.daddr);
+	address_set_ipv4(packet->connection.remote_address, ip.saddr);
+	address_set_ipv4(packet->connection.local_address, ip.daddr);
 	packet->network = offset;
 	packet->network_header = ip.ihl * 4;
 	packet->transport = offset + ip.ihl * 4;

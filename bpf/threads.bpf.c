@@ -21,7 +21,9 @@
 
 #include <lanetag/call.h>
 
+#include "address.h"
 #include "counters.h"
+#include "deliveries.h"
 #include "ports.h"
 
 /* BPF_PROG names the context, which none of these needs. */
@@ -44,14 +46,6 @@ enum tcp_state {
 
 /* Set before loading: calls are noted before their bytes leave; else right behind. */
 const volatile __u32 calls_are_early = 0;
-
-/* The arrivals' own, shared, as lane_ports is. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1); /* as many as the agent says */
-	__type(key, struct lanetag_connection);
-	__type(value, struct lanetag_delivery);
-} lane_deliveries SEC(".maps");
 
 /* At which the agent takes calls. */
 struct port_set lane_hop_ports SEC(".maps");
@@ -154,16 +148,11 @@ static __always_inline int is_tcp(const struct sock *sk)
 static __always_inline void set_address(__u8 address[16], const struct sock *sk, __be32 ipv4,
 					const struct in6_addr *ipv6)
 {
-	__u32 *words = (__u32 *)address;
-
 	if (sk->__sk_common.skc_family == ADDRESS_FAMILY_IPV6) {
 		bpf_probe_read_kernel(address, 16, ipv6);
 		return;
 	}
-	words[0] = 0;
-	words[1] = 0;
-	words[2] = bpf_htonl(0xffff);
-	words[3] = ipv4;
+	address_set_ipv4(address, ipv4);
 }
 
 static __always_inline void set_own_end(__u8 address[16], __u16 *port, const struct sock *sk)

@@ -60,6 +60,12 @@ struct lanetag_flow {
 	__u8 carry[LANETAG_LINE_MAX];
 };
 
+/* The slot that a connection of this hash takes at this probe, in a table of a power of two of slots. */
+LANETAG_INLINE __u32 lanetag_flow_slot(__u64 hash, __u32 probe, __u32 slots)
+{
+	return ((__u32)(hash >> 8) + probe) & (slots - 1);
+}
+
 /* What the tagger counts besides lanes (map `lane_events`). */
 enum lanetag_event {
 	LANETAG_EVENT_MARKS,		  /* marks written */

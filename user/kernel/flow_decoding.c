@@ -4,12 +4,13 @@
 #include <string.h>
 #include "kernel/tagger_internal.h"
 
-/* Where the kernel looks for a connection: bpf/flow.h. */
-static bool stands_in(uint32_t slot, uint64_t hash)
+static bool may_be_in(uint32_t slot, uint64_t hash)
 {
-	uint32_t probe = (slot - (uint32_t)(hash >> 8)) & (LANETAG_FLOW_SLOTS - 1);
-
-	return probe < LANETAG_FLOW_PROBES;
+	for (uint32_t probe = 0; probe < LANETAG_FLOW_PROBES; probe++) {
+		if (lanetag_flow_slot(hash, probe, LANETAG_FLOW_SLOTS) == slot)
+			return true;
+	}
+	return false;
 }
 
 static enum flow_state state_of(const struct lanetag_flow *entry)
@@ -46,7 +47,7 @@ bool flow_decode(const struct lanetag_flow *entry, uint32_t slot, const struct l
 	struct flow flow = {.connection = entry->connection};
 
 	if (entry->state == LANETAG_FLOW_FREE || entry->state > LANETAG_FLOW_BODY ||
-	    !stands_in(slot, lanetag_connection_hash(&entry->connection)))
+	    !may_be_in(slot, lanetag_connection_hash(&entry->connection)))
 		return false;
 	flow.state = state_of(entry);
 	if (flow.state == FLOW_LOST)
