@@ -123,6 +123,81 @@ static void test_series_are_given_out_again_once_all_were_used(void **state)
 	fixture_stop(&old);
 }
 
+/* One Service with two ports and, on each, two subsets; `more` in front of it. */
+static void start_with_subsets(struct fixture *fixture, const char *more)
+{
+	struct buffer text = {0};
+
+	buffer_append_text(&text, more);
+	buffer_append_text(
+		&text,
+		"---\napiVersion: v1\nkind: Service\nmetadata: {name: app}\n"
+		"spec: {clusterIP: 10.9.0.1, ports: [{name: http-a, port: 80}, {name: http-b, "
+		"port: 81}]}\n"
+		"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: "
+		"app}\n"
+		"spec: {host: app, subsets: [{name: v1, labels: {v: '1'}}, {name: v2, labels: {v: "
+		"'2'}}]}\n"
+		"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: "
+		"app}\n"
+		"spec: {hosts: [app], http: [{route: [\n"
+		"{destination: {host: app, subset: v1, port: {number: 80}}, weight: 25},\n"
+		"{destination: {host: app, subset: v2, port: {number: 80}}, weight: 25},\n"
+		"{destination: {host: app, subset: v1, port: {number: 81}}, weight: 25},\n"
+		"{destination: {host: app, subset: v2, port: {number: 81}}, weight: 25}]}]}\n");
+	fixture_start(fixture, buffer_text(&text));
+	buffer_free(&text);
+}
+
+static void test_subsets_and_ports_have_a_series_each(void **state)
+{
+	struct fixture old, new;
+	size_t found = 0;
+
+	(void)state;
+	start_with_subsets(&old, "");
+	start_with_subsets(&new, "---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
+				 "spec: {clusterIP: 10.9.0.2, ports: [{name: http, port: 80}]}\n");
+	mesh_assign_series(new.mesh, old.mesh);
+	assert_consistent(new.mesh);
+	for (size_t i = 1; i <= MESH_SERIES; i++) {
+		const struct mesh_cluster *before = mesh_cluster_of_series(old.mesh, i),
+					  *now = mesh_cluster_of_series(new.mesh, i);
+
+		if (!before || !before->subset)
+			continue;
+		assert_non_null(now);
+		assert_string_equal(now->subset, before->subset);
+		assert_int_equal(now->port, before->port);
+		found++;
+	}
+	assert_int_equal(found, 4);
+	fixture_stop(&old);
+	fixture_stop(&new);
+}
+
+static void test_what_was_just_given_back_is_given_out_last(void **state)
+{
+	struct fixture all, few, next;
+
+	(void)state;
+	start(&all, "c", 0, MESH_SERIES - 1);
+	start(&few, "c", 0, 100);
+	mesh_assign_series(few.mesh, all.mesh);
+	start(&next, "c", 50, 60); /* c-0 to c-49 go, c-100 to c-109 come */
+	mesh_assign_series(next.mesh, few.mesh);
+	assert_int_equal(assert_consistent(next.mesh), 61);
+	for (unsigned i = 100; i < 110; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "c-%u", i);
+		assert_null(mesh_cluster_of_series(few.mesh, series_of(next.mesh, name)));
+	}
+	fixture_stop(&all);
+	fixture_stop(&few);
+	fixture_stop(&next);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +205,8 @@ int main(void)
 		cmocka_unit_test(test_what_routes_lead_to_comes_before_other_services),
 		cmocka_unit_test(test_a_destination_keeps_its_series_across_configurations),
 		cmocka_unit_test(test_series_are_given_out_again_once_all_were_used),
+		cmocka_unit_test(test_subsets_and_ports_have_a_series_each),
+		cmocka_unit_test(test_what_was_just_given_back_is_given_out_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,8 +69,8 @@ static void values_come_back_as_they_went(void **state)
 
 	(void)state;
 	baggage_encode(value, &encoded);
-	assert_null(memchr(encoded.data, ' ', encoded.length));
-	assert_null(memchr(encoded.data, ',', encoded.length));
+	for (const char *byte = " ,;\"\\"; *byte; byte++)
+		assert_null(memchr(encoded.data, *byte, encoded.length));
 	assert_int_equal(baggage_decode(buffer_span(&encoded), &decoded), 0);
 	assert_true(span_equal(buffer_span(&decoded), value));
 	buffer_free(&encoded);

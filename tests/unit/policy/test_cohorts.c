@@ -236,6 +236,9 @@ static void what_check_says_of_two_rules_is_what_happens(void **state)
 		 COHORTS_INDEPENDENT, 0.01},
 		{PERCENT("10", "", "a") PERCENT("10", "hash: xxh32,", "b"), COHORTS_INDEPENDENT,
 		 0.01},
+		/* one that has all users holds the other's: by its share, not by their hashes */
+		{PERCENT("100", "", "a") PERCENT("10", "hash: xxh32,", "b"), COHORTS_INDEPENDENT,
+		 0.1},
 	};
 
 	(void)state;

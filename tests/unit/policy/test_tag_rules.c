@@ -133,6 +133,28 @@ static void a_range_of_the_modulo_or_more_is_everybody(void **state)
 	release(&fixture);
 }
 
+static void a_range_holds_its_first_remainder_and_not_its_end(void **state)
+{
+	static const struct lanetag_rule rule = {
+		.policy_count = 2,
+		.policies = {{.from = 10, .to = 20}, {.from = 20, .to = 21}},
+	};
+	static const struct {
+		uint32_t remainder;
+		uint8_t policy;
+	} rows[] = {{0, LANETAG_POLICY_NONE},
+		    {9, LANETAG_POLICY_NONE},
+		    {10, 0},
+		    {19, 0},
+		    {20, 1},
+		    {21, LANETAG_POLICY_NONE},
+		    {UINT32_MAX, LANETAG_POLICY_NONE}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(lanetag_rule_policy(&rule, rows[i].remainder), rows[i].policy);
+}
+
 static void no_id_or_two_ids_give_no_tag(void **state)
 {
 	struct fixture fixture;
@@ -346,6 +368,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_seeds_rules_give_the_seeds_tags),
 		cmocka_unit_test(a_range_of_the_modulo_or_more_is_everybody),
+		cmocka_unit_test(a_range_holds_its_first_remainder_and_not_its_end),
 		cmocka_unit_test(no_id_or_two_ids_give_no_tag),
 		cmocka_unit_test(an_id_has_at_most_as_many_bytes_as_documented),
 		cmocka_unit_test(a_salt_is_hashed_before_the_id),

@@ -76,6 +76,7 @@ static void a_deadline_can_move_both_ways_and_go_away(void **state)
 	run_until(wheel, 5000 + 40000, 5);
 	assert_true(later.expired_at >= 35000 && later.expired_at <= 35025);
 	assert_int_equal(disarmed.expired_at, 0);
+	assert_null(disarmed.timer.previous_next); /* it does not go round for ever */
 	assert_int_equal(removed.expired_at, 0);
 	free(wheel);
 }

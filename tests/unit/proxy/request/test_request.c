@@ -321,6 +321,9 @@ static void forwarding_fields_are_added(void **state)
 	assert_has(stage, "X-Forwarded-Proto: https\r\n");
 	assert_has(stage, "Via: 1.1 lanetag\r\n");
 	assert_has(stage, "X-Request-Id: ");
+	run(stage, MESH_LISTENER_GATEWAY, NULL, "x-request-id: of-the-client\r\n");
+	assert_has(stage, "x-request-id: of-the-client\r\n");
+	assert_null(strstr(stage->written, "X-Request-Id: "));
 }
 
 static void forwarding_fields_of_the_route_stay_as_it_wants_them(void **state)

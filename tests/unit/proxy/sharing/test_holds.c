@@ -69,6 +69,9 @@ static void requests_that_never_end_hold_nobody_for_ever(void **state)
 	assert_int_equal(take(holds, USER, 2000, &tunnel), 2); /* held by the other now */
 	holds_release(holds, &request);
 	holds_release(holds, &tunnel);
+	assert_true(
+		holds_keeps(holds, 3, 2000 + 10 * KEEP_MS)); /* the current one is kept for ever */
+	assert_true(holds_keeps(holds, 4, 2000 + 10 * KEEP_MS)); /* as is one that is about to be */
 	assert_int_equal(take(holds, USER, 2000, &request), 3);
 	holds_release(holds, &request);
 }

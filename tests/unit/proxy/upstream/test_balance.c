@@ -290,6 +290,46 @@ static void who_is_up_is_found_in_every_way_of_balancing(void **state)
 	}
 }
 
+static void the_idler_of_two_gets_the_request(void **state)
+{
+	struct bench bench;
+	unsigned idle = 0;
+
+	(void)state;
+	bench_start(&bench, "loadBalancer: {simple: LEAST_REQUEST}");
+	for (size_t i = 0; i < ENDPOINTS; i += 2)
+		backend_at(&bench, i)->requests = 5;
+	for (unsigned i = 0; i < 400; i++)
+		idle += balance_choose(bench.worker, bench.worker->lease, bench.cluster, NULL) % 2;
+	assert_in_range(idle, 250, 350); /* three of four pairs have one */
+	for (size_t i = 0; i < ENDPOINTS; i += 2)
+		backend_at(&bench, i)->requests = 0;
+	bench_stop(&bench);
+}
+
+static void a_user_keeps_the_endpoint_of_the_hash(void **state)
+{
+	struct bench bench;
+	int first = -1;
+	bool spread = false;
+
+	(void)state;
+	bench_start(&bench, "loadBalancer: {consistentHash: {httpHeaderName: x-user-id}}");
+	for (uint64_t user = 0; user < 100; user++) {
+		uint64_t hash = user * UINT64_C(0x9e3779b97f4a7c15);
+		int endpoint =
+			balance_choose(bench.worker, bench.worker->lease, bench.cluster, &hash);
+
+		assert_int_equal(
+			balance_choose(bench.worker, bench.worker->lease, bench.cluster, &hash),
+			endpoint);
+		spread |= first >= 0 && endpoint != first;
+		first = endpoint;
+	}
+	assert_true(spread);
+	bench_stop(&bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +339,8 @@ int main(void)
 		cmocka_unit_test(no_more_are_left_out_than_the_share),
 		cmocka_unit_test(below_the_least_share_of_healthy_ones_nobody_is_left_out),
 		cmocka_unit_test(who_is_up_is_found_in_every_way_of_balancing),
+		cmocka_unit_test(the_idler_of_two_gets_the_request),
+		cmocka_unit_test(a_user_keeps_the_endpoint_of_the_hash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
