@@ -43,12 +43,10 @@ check_function_lengths() {
 # From the lowest to the highest, those of a level joined by ':'. A file may include its own level and those below.
 LEVELS='lanetag base http:manifest policy:mesh:kernel config proxy:admin agent cli main'
 # The same for the directories of user/proxy; the files right in it may include all.
-PROXY_LEVELS='loop:handover sharing record upstream request worker http1 exchange downstream'
-# Includes of user/proxy that still break these rules: to be mended, never to be added to.
-PROXY_EXCEPTIONS=scripts/proxy-exceptions
+PROXY_LEVELS='loop:handover:record sharing upstream request worker http1 exchange downstream'
 
 check_directories() {
-  breach "$(awk -v directories="$LEVELS" -v parts="$PROXY_LEVELS" -v exceptions="$PROXY_EXCEPTIONS" '
+  breach "$(awk -v directories="$LEVELS" -v parts="$PROXY_LEVELS" '
     function directory(path) {
       if (path ~ /^(user\/)?main\.c/) return "main"
       sub(/^(user|include)\//, "", path)
@@ -68,7 +66,6 @@ check_directories() {
     BEGIN {
       read_levels(directories, level)
       proxy_level[""] = read_levels(parts, proxy_level) + 1
-      while ((getline line <exceptions) > 0) excepted[line] = 1
     }
     match($0, /^#include [<"][^>"]+[>"]/) {
       included = substr($0, 11, RLENGTH - 11)
@@ -80,8 +77,7 @@ check_directories() {
       other_part = part(included)
       if (own == "proxy" && other == "proxy" && !(own_part in proxy_level))
         printf "%s:%d: proxy/%s/ has no level in scripts/lint.sh\n", FILENAME, FNR, own_part
-      else if (own == "proxy" && other == "proxy" && proxy_level[other_part] > proxy_level[own_part] &&
-               !((FILENAME " " included) in excepted))
+      else if (own == "proxy" && other == "proxy" && proxy_level[other_part] > proxy_level[own_part])
         printf "%s:%d: proxy/%s/ must not include %s: it is higher\n", FILENAME, FNR, own_part, included
       if (included ~ /^bpf\// && own != "kernel")
         printf "%s:%d: only kernel/ includes %s\n", FILENAME, FNR, included
@@ -97,10 +93,8 @@ check_directories() {
 # Modules are a .c with its .h. tsort(1) names those that include each other in a circle.
 check_circles() {
   [ "$#" -gt 0 ] || return 0
-  breach "$(awk -v exceptions="$PROXY_EXCEPTIONS" '
-    BEGIN { while ((getline line <exceptions) > 0) excepted[line] = 1 }
+  breach "$(awk '
     match($0, /^#include "[^"]+\.h"/) {
-      if ((FILENAME " " substr($0, 11, RLENGTH - 11)) in excepted) next
       own = FILENAME
       gsub(/^user\/|\.[ch]$/, "", own)
       other = substr($0, 11, RLENGTH - 13)

@@ -40,11 +40,11 @@ printf '#include <stdio.h>\n#include <string.h>\nint main(int c, char **v) { cha
 gcc -O2 -no-pie -fno-stack-protector -fcf-protection=none -U_FORTIFY_SOURCE -Wl,-z,norelro,-z,lazy,-z,execstack -o "$work/weak" "$work/weak.c" 2>/dev/null
 claim_equal "and what is not is named" "$(weaknesses "$work/weak" | wc -l)" 8
 
-options=$(env -u MAKEFLAGS -u MAKELEVEL make -n -B build 2>/dev/null | grep -- ' -c -o build/user/proxy/relay.o')
+options=$(env -u MAKEFLAGS -u MAKELEVEL make -n -B build 2>/dev/null | grep -- ' -c -o build/user/proxy/http1/relay.o')
 for option in -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=[23] -fcf-protection; do
   claim "every object is compiled with $option" grep -q -- "$option" <<<"$options"
 done
-options=$(env -u MAKEFLAGS -u MAKELEVEL make -n -B build CFLAGS=-O0 2>/dev/null | grep -- ' -c -o build/user/proxy/relay.o')
+options=$(env -u MAKEFLAGS -u MAKELEVEL make -n -B build CFLAGS=-O0 2>/dev/null | grep -- ' -c -o build/user/proxy/http1/relay.o')
 claim_equal "without optimisation nothing asks for FORTIFY, which needs it" "$(grep -c FORTIFY <<<"$options")" 0
 
 package=$(scripts/make-deb.sh "$build" 1.2.3+test)

@@ -24,7 +24,8 @@
 
 #include "fuzz/http_properties.h"
 #include "proxy/upstream/upstream.h"
-#include "proxy/worker/worker.h"
+#include "proxy/proxy.h"
+#include "proxy/thread.h"
 
 #define SCRIPT_REQUESTS 5
 #define SCRIPT_CONNECTIONS 64 /* of the upstream, in one script */
@@ -177,7 +178,7 @@ static inline void script_start(void)
 	pthread_mutex_lock(&gate.lock);
 	gate.is_free = false;
 	pthread_mutex_unlock(&gate.lock);
-	worker_wake(&house.proxy->workers[0]);
+	thread_wake(&house.proxy->threads[0]);
 	for (int i = 0; i < 3; i++)
 		take_turn();
 }
@@ -612,7 +613,7 @@ static inline void ask_besides(struct script *script, size_t count)
 /* Nothing is left behind in the worker. */
 static inline void close_script(struct script *script)
 {
-	struct worker *worker = &house.proxy->workers[0];
+	struct worker *worker = &house.proxy->threads[0].worker;
 
 	ask_besides(script, 1);
 	close(script->client);
@@ -625,10 +626,10 @@ static inline void close_script(struct script *script)
 		take_turn();
 	REQUIRE(!worker->sessions);
 	REQUIRE(worker->pending_bytes == 0);
-	REQUIRE(worker->lease->requests == 0);
+	REQUIRE(worker->upstreams.lease->requests == 0);
 	REQUIRE(worker->statistics.connections_open == 0);
-	for (size_t i = 0; i < worker->lease->backend_count; i++) {
-		const struct backend *backend = worker->lease->backends[i];
+	for (size_t i = 0; i < worker->upstreams.lease->backend_count; i++) {
+		const struct backend *backend = worker->upstreams.lease->backends[i];
 
 		REQUIRE(!backend || (backend->requests == 0 && backend->connection_count == 0));
 	}

@@ -8,7 +8,9 @@
 #include "growth/growth.h"
 #include "config/configuration.h"
 #include "http/edit.h"
+#include "proxy/upstream/backend.h"
 #include "proxy/upstream/balance.h"
+#include "proxy/upstream/lease.h"
 #include "proxy/worker/worker.h"
 
 #define GATEWAY                                                                                 \
@@ -68,9 +70,12 @@ static bool start_worker(struct mesh_work *work)
 	work->worker = calloc(1, sizeof(*work->worker));
 	if (!work->worker)
 		return false;
-	timer_wheel_start(&work->worker->timers, 0);
-	work->worker->lease = lease_new(work->configuration);
-	return work->worker->lease != NULL;
+	timer_wheel_start(&work->worker->loop.timers, 0);
+	work->worker->upstreams.loop = &work->worker->loop;
+	work->worker->upstreams.statistics = &work->worker->statistics;
+	work->worker->upstreams.random = &work->worker->random;
+	work->worker->upstreams.lease = lease_new(work->configuration);
+	return work->worker->upstreams.lease != NULL;
 }
 
 static void *prepare(const struct growth_curve *curve, size_t size)
@@ -116,7 +121,8 @@ static bool choose_endpoint(void *context)
 	const struct mesh_cluster *cluster = mesh_cluster(work->configuration->mesh, 0);
 	const uint64_t hash = 12345;
 
-	return balance_choose(work->worker, work->worker->lease, cluster, &hash) >= 0;
+	return balance_choose(&work->worker->upstreams, work->worker->upstreams.lease, cluster,
+			      &hash) >= 0;
 }
 
 static void release(void *context)
@@ -124,11 +130,13 @@ static void release(void *context)
 	struct mesh_work *work = context;
 
 	if (work->worker) {
-		lease_leave(work->worker, work->worker->lease);
-		work->worker->lease = NULL;
-		while (lease_move_step(work->worker))
+		struct upstreams *upstreams = &work->worker->upstreams;
+
+		lease_leave(upstreams, upstreams->lease);
+		upstreams->lease = NULL;
+		while (lease_move_step(upstreams))
 			;
-		backend_table_free(&work->worker->backends);
+		backend_table_free(&upstreams->backends);
 		free(work->worker);
 	}
 	configuration_drop(work->configuration);

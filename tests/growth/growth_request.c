@@ -6,7 +6,7 @@
 #include "growth/growth.h"
 #include "proxy/request/generation.h"
 #include "proxy/request/log_ids.h"
-#include "proxy/worker/worker.h"
+#include "proxy/upstream/lease_queue.h"
 
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include "unit/proxy/request/request_stage.h"
@@ -133,21 +133,22 @@ struct reload_work {
 	struct head_work *head;
 	struct stage *stages[HOLDS_GENERATIONS];
 	size_t count;
-	struct proxy proxy;
-	struct worker worker;
+	struct lease_queue posted;
+	struct generations generations;
 };
 
 static void release_reloads(void *context)
 {
 	struct reload_work *work = context;
 
-	generation_drop_all(&work->worker);
+	generation_drop_all(&work->generations);
 	for (size_t i = 0; i < work->count; i++) {
 		void *stage = work->stages[i];
 
 		stop(&stage);
 	}
-	free(work->proxy.holds);
+	free(work->generations.holds);
+	lease_queue_free(&work->posted);
 	release_head(work->head);
 	free(work);
 }
@@ -157,19 +158,19 @@ static void *prepare_reloads(const struct growth_curve *curve, size_t size)
 	struct reload_work *work = calloc(1, sizeof(*work));
 	struct configuration *current;
 
-	work->worker.proxy = &work->proxy;
-	pthread_mutex_init(&work->worker.mailbox_lock, NULL);
-	work->proxy.holds = holds_new(1000);
+	lease_queue_start(&work->posted);
+	work->generations.posted = &work->posted;
+	work->generations.holds = holds_new(1000);
 	for (; work->count < size; work->count++) {
 		work->stages[work->count] = stage_start(manifests);
 		current = work->stages[work->count]->configuration;
 		configuration_set_generation(current, (uint32_t)work->count + 1);
-		generation_keep(&work->worker, current);
+		generation_keep(&work->generations, current);
 	}
 	work->head = prepare_head(curve, 300);
 	current = work->head->stage->configuration;
 	configuration_set_generation(current, (uint32_t)size + 1);
-	holds_set_current(work->proxy.holds, (uint32_t)size + 1, 0);
+	holds_set_current(work->generations.holds, (uint32_t)size + 1, 0);
 	return work;
 }
 
@@ -180,9 +181,9 @@ static bool run_reloads(void *context)
 
 	if (!run_head(work->head))
 		return false;
-	generation_choose(&work->worker, &work->head->stage->request, &hold);
+	generation_choose(&work->generations, &work->head->stage->request, 0, &hold);
 	bool held = hold.count > 0;
-	holds_release(work->proxy.holds, &hold);
+	holds_release(work->generations.holds, &hold);
 	return held;
 }
 

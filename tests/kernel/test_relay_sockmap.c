@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "kernel/sandbox.h"
+#include "proxy/http1/relay.h"
 #include "proxy/worker/worker.h"
 
 #define BODY_BYTES (12 * 1024 * 1024)
@@ -126,8 +127,8 @@ static struct worker *make_worker(void)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 
-	worker->memory = malloc(WORKER_MEMORY_BYTES);
-	worker->epoll_fd = epoll_create1(0);
+	worker->scratch.received = malloc(SCRATCH_RECEIVE_BYTES);
+	worker->loop.epoll_fd = epoll_create1(0);
 	return worker;
 }
 
@@ -150,8 +151,8 @@ static enum relay_outcome run_relay(struct worker *worker, struct transfer *tran
 	enum relay_outcome outcome;
 	struct epoll_event events[4];
 
-	connection_watch(worker->epoll_fd, &source, EPOLLIN | EPOLLRDHUP | EPOLLET);
-	connection_watch(worker->epoll_fd, &sink, EPOLLIN | EPOLLRDHUP | EPOLLET);
+	connection_watch(worker->loop.epoll_fd, &source, EPOLLIN | EPOLLRDHUP | EPOLLET);
+	connection_watch(worker->loop.epoll_fd, &sink, EPOLLIN | EPOLLRDHUP | EPOLLET);
 	for (;;) {
 		if (!transfer->enrolled && relay->bytes == transfer->enrol_after) {
 			enrol(transfer, 0, transfer->source);
@@ -166,7 +167,7 @@ static enum relay_outcome run_relay(struct worker *worker, struct transfer *tran
 			continue;
 		if (outcome != RELAY_WAIT)
 			break;
-		int count = epoll_wait(worker->epoll_fd, events, 4, TURN_MS);
+		int count = epoll_wait(worker->loop.epoll_fd, events, 4, TURN_MS);
 		if (count <= 0)
 			break;
 		for (int i = 0; i < count; i++)
@@ -206,13 +207,13 @@ static void transfer_whole(size_t enrol_after)
 
 	relay_stop(worker, &relay);
 	pipe_pool_free(&worker->pipes);
-	int fds[] = {transfer.writer, transfer.source,	transfer.sink,	 transfer.reader,
-		     transfer.map,    transfer.verdict, worker->epoll_fd};
+	int fds[] = {transfer.writer, transfer.source,	transfer.sink,	      transfer.reader,
+		     transfer.map,    transfer.verdict, worker->loop.epoll_fd};
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		close(fds[i]);
 	free(transfer.sent);
 	free(transfer.got);
-	free(worker->memory);
+	free(worker->scratch.received);
 	free(worker);
 }
 

@@ -148,7 +148,8 @@ static int start_serving(struct agent *agent, struct handover *handover)
 	error = start_proxy(agent, agent->configuration, &handover->sockets);
 	/* Another agent may have come to listen meanwhile. */
 	if (error == 0)
-		error = ports_check(&agent->proxy->options, agent->configuration->mesh, NULL);
+		error = ports_check(&agent->proxy->shared.options, agent->configuration->mesh,
+				    NULL);
 	if (error == 0)
 		error = agent_open_admin(agent);
 	if (error == 0)

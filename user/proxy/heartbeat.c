@@ -10,14 +10,17 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "proxy/downstream/interception.h"
-#include "proxy/worker/worker.h"
+#include "kernel/interception.h"
+#include "proxy/heartbeat.h"
+#include "proxy/thread.h"
 
 #define BEAT_MS 150
 #define LEASE_MS 600
 
 struct heartbeat {
-	struct proxy *proxy;
+	struct interception *interception;
+	struct thread *threads; /* that are watched */
+	unsigned count;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t stopped;
@@ -27,15 +30,14 @@ struct heartbeat {
 
 static bool all_got_round(struct heartbeat *heartbeat)
 {
-	const struct proxy *proxy = heartbeat->proxy;
 	bool all = true;
 
-	for (unsigned i = 0; i < proxy->worker_count; i++) {
-		uint64_t rounds = worker_rounds(&proxy->workers[i]);
+	for (unsigned i = 0; i < heartbeat->count; i++) {
+		uint64_t rounds = thread_rounds(&heartbeat->threads[i]);
 
 		all = all && rounds != heartbeat->rounds[i];
 		heartbeat->rounds[i] = rounds;
-		worker_wake(&proxy->workers[i]);
+		thread_wake(&heartbeat->threads[i]);
 	}
 	return all;
 }
@@ -68,7 +70,7 @@ static void *run(void *context)
 		bool serves = all_got_round(heartbeat);
 
 		if (serves)
-			interception_renew(heartbeat->proxy->options.interception, LEASE_MS);
+			interception_renew(heartbeat->interception, LEASE_MS);
 		if (serves != served)
 			log_warning(serves ? "workers serve again"
 					   : "a worker hangs: calls are not intercepted",
@@ -91,15 +93,18 @@ static int prepare_wait(struct heartbeat *heartbeat)
 	return error;
 }
 
-int heartbeat_start(struct proxy *proxy, struct heartbeat **ret_heartbeat)
+int heartbeat_start(struct interception *interception, struct thread *threads, unsigned count,
+		    struct heartbeat **ret_heartbeat)
 {
 	struct heartbeat *heartbeat = calloc(1, sizeof(*heartbeat));
 
 	if (!heartbeat)
 		return -ENOMEM;
-	heartbeat->proxy = proxy;
-	heartbeat->rounds = calloc(proxy->worker_count, sizeof(*heartbeat->rounds));
-	for (unsigned i = 0; heartbeat->rounds && i < proxy->worker_count; i++)
+	heartbeat->interception = interception;
+	heartbeat->threads = threads;
+	heartbeat->count = count;
+	heartbeat->rounds = calloc(count, sizeof(*heartbeat->rounds));
+	for (unsigned i = 0; heartbeat->rounds && i < count; i++)
 		heartbeat->rounds[i] = UINT64_MAX;
 	int error = heartbeat->rounds ? prepare_wait(heartbeat) : -ENOMEM;
 	if (error == 0)

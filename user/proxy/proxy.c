@@ -14,23 +14,24 @@
 #include "proxy/exchange/access_log.h"
 #include "proxy/downstream/interception.h"
 #include "proxy/downstream/listener.h"
+#include "proxy/heartbeat.h"
 #include "proxy/ports.h"
-#include "proxy/worker/worker.h"
+#include "proxy/thread.h"
 
 #define DRAIN_STEP_MS 5
 
 static void set_limits(struct proxy *proxy)
 {
-	const struct proxy_options *options = &proxy->options;
+	const struct proxy_options *options = &proxy->shared.options;
 
-	proxy->request_limits = (struct http_limits){
+	proxy->shared.request_limits = (struct http_limits){
 		.head_bytes = options->maximum_head_bytes,
 		.fields = options->maximum_fields,
 		.target_bytes = options->maximum_target_bytes,
 		.allow_bare_lf = options->allow_bare_lf,
 	};
-	proxy->response_limits = http_default_limits;
-	proxy->response_limits.fields = HTTP_MAX_FIELDS;
+	proxy->shared.response_limits = http_default_limits;
+	proxy->shared.response_limits.fields = HTTP_MAX_FIELDS;
 }
 
 #define LEAST_STANDARD_CLIENT_CONNECTIONS 1000
@@ -80,10 +81,10 @@ static unsigned over_limit_share(unsigned workers)
  */
 static void set_client_limit(struct proxy *proxy)
 {
-	struct proxy_options *options = &proxy->options;
+	struct proxy_options *options = &proxy->shared.options;
 
-	proxy->limits_hops = options->maximum_connections_per_client != 0;
-	if (proxy->limits_hops)
+	proxy->shared.limits_hops = options->maximum_connections_per_client != 0;
+	if (proxy->shared.limits_hops)
 		return;
 	options->maximum_connections_per_client = options->maximum_connections / 4;
 	if (options->maximum_connections_per_client < LEAST_STANDARD_CLIENT_CONNECTIONS)
@@ -146,8 +147,8 @@ static int open_interceptors(const struct proxy *proxy, struct lease *lease,
 	for (int family = 0; family < LANETAG_FAMILIES; family++) {
 		struct mesh_listener identity;
 
-		if (!interceptor_identity(&proxy->options, (enum lanetag_address_family)family,
-					  &identity))
+		if (!interceptor_identity(&proxy->shared.options,
+					  (enum lanetag_address_family)family, &identity))
 			continue;
 		struct proxy_socket *socket =
 			ARRAY_APPEND(lease->extra_sockets, lease->extra_count);
@@ -170,7 +171,7 @@ static bool has_listener(const struct proxy *proxy, const struct lease *lease,
 			 const struct mesh_listener *identity)
 {
 	if (identity->kind == MESH_LISTENER_INTERCEPTED)
-		return proxy->options.interception;
+		return proxy->shared.options.interception;
 	return mesh_find_listener(lease->configuration->mesh, identity);
 }
 
@@ -198,28 +199,28 @@ static int apply(struct proxy *proxy, struct configuration *configuration,
 		 struct proxy_sockets *inherited)
 {
 	const struct mesh *previous = proxy->configuration ? proxy->configuration->mesh : NULL;
-	struct lease **leases = calloc(proxy->worker_count, sizeof(*leases));
+	struct lease **leases = calloc(proxy->shared.worker_count, sizeof(*leases));
 	int error = leases ? 0 : -ENOMEM;
 
-	for (unsigned i = 0; !error && i < proxy->worker_count; i++) {
+	for (unsigned i = 0; !error && i < proxy->shared.worker_count; i++) {
 		leases[i] = lease_new(configuration);
 		error = leases[i] ? open_new_listeners(leases[i], previous, inherited) : -ENOMEM;
 		if (!error && !previous)
 			error = open_interceptors(proxy, leases[i], inherited);
 	}
 	if (!error)
-		error = share_out(proxy, leases, proxy->worker_count, inherited);
+		error = share_out(proxy, leases, proxy->shared.worker_count, inherited);
 	if (error) {
-		for (unsigned i = 0; leases && i < proxy->worker_count; i++)
+		for (unsigned i = 0; leases && i < proxy->shared.worker_count; i++)
 			lease_free(NULL, leases[i]);
 		free(leases);
 		return error;
 	}
-	for (unsigned i = 0; i < proxy->worker_count; i++)
-		worker_post_lease(&proxy->workers[i], leases[i]);
+	for (unsigned i = 0; i < proxy->shared.worker_count; i++)
+		thread_post_lease(&proxy->threads[i], leases[i]);
 	free(leases);
 	/* Only now can every worker find it. */
-	holds_set_current(proxy->holds, configuration->generation, worker_clock_ms());
+	holds_set_current(proxy->shared.holds, configuration->generation, loop_clock_ms());
 	configuration_take(configuration);
 	configuration_drop(proxy->configuration);
 	proxy->configuration = configuration;
@@ -230,20 +231,22 @@ int proxy_apply(struct proxy *proxy, struct configuration *configuration)
 {
 	struct proxy_sockets none = {0};
 
-	int error = ports_check(&proxy->options, configuration->mesh, proxy->configuration->mesh);
+	int error = ports_check(&proxy->shared.options, configuration->mesh,
+				proxy->configuration->mesh);
 
 	if (error)
 		return error;
-	interceptor_narrow(proxy, configuration);
+	interceptor_narrow(&proxy->shared.options, configuration);
 	error = apply(proxy, configuration, &none);
-	interceptor_widen(proxy, proxy->configuration); /* the old one, where that stays */
+	interceptor_widen(&proxy->shared.options,
+			  proxy->configuration); /* the old one, where that stays */
 	return error;
 }
 
 void proxy_set_kernel(struct proxy *proxy, struct tagger *tagger, const struct causes *causes)
 {
-	atomic_store(&proxy->tagger, tagger);
-	atomic_store(&proxy->causes, causes);
+	atomic_store(&proxy->shared.tagger, tagger);
+	atomic_store(&proxy->shared.causes, causes);
 }
 
 bool proxy_wait_for_workers(struct proxy *proxy, unsigned timeout_ms)
@@ -251,12 +254,12 @@ bool proxy_wait_for_workers(struct proxy *proxy, unsigned timeout_ms)
 	const struct timespec step = {.tv_nsec = DRAIN_STEP_MS * 1000000L};
 	unsigned waited = 0;
 
-	for (unsigned i = 0; i < proxy->worker_count; i++) {
-		struct worker *worker = &proxy->workers[i];
-		uint64_t rounds = worker_rounds(worker);
+	for (unsigned i = 0; i < proxy->shared.worker_count; i++) {
+		struct thread *thread = &proxy->threads[i];
+		uint64_t rounds = thread_rounds(thread);
 
-		worker_wake(worker);
-		for (; worker_rounds(worker) == rounds; waited += DRAIN_STEP_MS) {
+		thread_wake(thread);
+		for (; thread_rounds(thread) == rounds; waited += DRAIN_STEP_MS) {
 			if (waited >= timeout_ms)
 				return false;
 			nanosleep(&step, NULL);
@@ -269,8 +272,8 @@ int proxy_share_sockets(struct proxy *proxy, struct proxy_sockets *ret_sockets)
 {
 	struct proxy_sockets sockets = {0};
 
-	for (unsigned i = 0; i < proxy->worker_count; i++) {
-		int error = worker_export_sockets(&proxy->workers[i], &sockets);
+	for (unsigned i = 0; i < proxy->shared.worker_count; i++) {
+		int error = thread_export_sockets(&proxy->threads[i], &sockets);
 
 		if (error) {
 			proxy_sockets_free(&sockets);
@@ -284,15 +287,51 @@ int proxy_share_sockets(struct proxy *proxy, struct proxy_sockets *ret_sockets)
 static void end_workers(struct proxy *proxy)
 {
 	heartbeat_stop(proxy->heartbeat);
-	for (unsigned i = 0; i < proxy->worker_count; i++)
-		worker_end(&proxy->workers[i]);
-	if (proxy->access_log_fd >= 0)
-		close(proxy->access_log_fd);
+	for (unsigned i = 0; i < proxy->shared.worker_count; i++)
+		thread_end(&proxy->threads[i]);
+	if (proxy->shared.access_log_fd >= 0)
+		close(proxy->shared.access_log_fd);
 	configuration_drop(proxy->configuration);
-	clients_free(&proxy->clients);
-	free(proxy->holds);
-	free(proxy->workers);
+	clients_free(&proxy->shared.clients);
+	free(proxy->shared.statistics);
+	free(proxy->shared.holds);
+	free(proxy->threads);
 	free(proxy);
+}
+
+static int open_access_log(struct proxy *proxy, const char *path)
+{
+	int fd = access_log_open(path);
+
+	proxy->shared.access_log_fd = fd;
+	if (fd >= 0)
+		return 0;
+	log_error("access log not opened", log_text("path", path), log_errno(fd));
+	return fd;
+}
+
+static int start_threads(struct proxy *proxy)
+{
+	struct shared *shared = &proxy->shared;
+	unsigned count = shared->options.workers;
+	int error = 0;
+
+	proxy->threads = calloc(count, sizeof(*proxy->threads));
+	shared->statistics = calloc(count, sizeof(*shared->statistics));
+	shared->holds = holds_new(shared->options.rules_kept_ms);
+	if (!proxy->threads || !shared->statistics || !shared->holds)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++)
+		shared->statistics[i] = &proxy->threads[i].worker.statistics;
+	while (!error && shared->worker_count < count) {
+		error = thread_start(&proxy->threads[shared->worker_count], shared,
+				     shared->worker_count);
+		if (error)
+			log_error("worker not started", log_errno(error));
+		else
+			shared->worker_count++;
+	}
+	return error;
 }
 
 int proxy_start(const struct proxy_options *options, struct tagger *tagger,
@@ -304,41 +343,26 @@ int proxy_start(const struct proxy_options *options, struct tagger *tagger,
 
 	if (!proxy)
 		return -ENOMEM;
-	proxy->options = *options;
-	proxy_options_fill(&proxy->options);
-	respect_descriptor_limit(&proxy->options, options->maximum_connections != 0);
+	proxy->shared.options = *options;
+	proxy_options_fill(&proxy->shared.options);
+	respect_descriptor_limit(&proxy->shared.options, options->maximum_connections != 0);
 	set_client_limit(proxy);
-	proxy->maximum_over_limit = over_limit_share(proxy->options.workers);
+	proxy->shared.maximum_over_limit = over_limit_share(proxy->shared.options.workers);
 	set_limits(proxy);
 	proxy_set_kernel(proxy, tagger, options->causes);
-	proxy->access_log_fd = -1;
-	if (options->access_log) {
-		error = proxy->access_log_fd = access_log_open(options->access_log);
-		if (error < 0)
-			log_error("access log not opened", log_text("path", options->access_log),
-				  log_errno(error));
-		else
-			error = 0;
-	}
-	clients_start(&proxy->clients);
-	proxy->workers = calloc(proxy->options.workers, sizeof(*proxy->workers));
-	proxy->holds = holds_new(proxy->options.rules_kept_ms);
-	if (!error && (!proxy->workers || !proxy->holds))
-		error = -ENOMEM;
-	while (!error && proxy->worker_count < proxy->options.workers) {
-		error = worker_start(&proxy->workers[proxy->worker_count], proxy,
-				     proxy->worker_count);
-		if (error)
-			log_error("worker not started", log_errno(error));
-		else
-			proxy->worker_count++;
-	}
+	proxy->shared.access_log_fd = -1;
+	if (options->access_log)
+		error = open_access_log(proxy, options->access_log);
+	clients_start(&proxy->shared.clients);
+	if (!error)
+		error = start_threads(proxy);
 	if (!error)
 		error = apply(proxy, configuration, sockets);
-	if (!error && proxy->options.interception) {
-		interceptor_narrow(proxy, configuration);
-		interceptor_widen(proxy, configuration);
-		error = heartbeat_start(proxy, &proxy->heartbeat);
+	if (!error && proxy->shared.options.interception) {
+		interceptor_narrow(&proxy->shared.options, configuration);
+		interceptor_widen(&proxy->shared.options, configuration);
+		error = heartbeat_start(proxy->shared.options.interception, proxy->threads,
+					proxy->shared.worker_count, &proxy->heartbeat);
 	}
 	if (error) {
 		end_workers(proxy);
@@ -350,30 +374,30 @@ int proxy_start(const struct proxy_options *options, struct tagger *tagger,
 
 size_t proxy_detailed_lanes(const struct proxy *proxy)
 {
-	return proxy->options.detailed_lanes;
+	return proxy->shared.options.detailed_lanes;
 }
 
 void proxy_read_statistics(const struct proxy *proxy, struct proxy_statistics *ret_statistics)
 {
 	memset(ret_statistics, 0, sizeof(*ret_statistics));
-	for (unsigned i = 0; i < proxy->worker_count; i++)
-		statistics_sum(&proxy->workers[i].statistics, ret_statistics);
+	for (unsigned i = 0; i < proxy->shared.worker_count; i++)
+		statistics_sum(&proxy->threads[i].worker.statistics, ret_statistics);
 }
 
 void proxy_read_series(const struct proxy *proxy, struct upstream_series *series)
 {
-	for (unsigned i = 0; i < proxy->worker_count; i++)
-		series_sum(&proxy->workers[i], series);
+	for (unsigned i = 0; i < proxy->shared.worker_count; i++)
+		series_sum(proxy->threads[i].worker.upstreams.series, series);
 }
 
 /* A worker that is not there yet may still take somebody in. */
 static bool is_drained(struct proxy *proxy)
 {
-	for (unsigned i = 0; i < proxy->worker_count; i++) {
-		if (!worker_has_stopped(&proxy->workers[i]))
+	for (unsigned i = 0; i < proxy->shared.worker_count; i++) {
+		if (!thread_has_stopped(&proxy->threads[i]))
 			return false;
 	}
-	return proxy->connections == 0;
+	return proxy->shared.connections == 0;
 }
 
 void proxy_stop(struct proxy *proxy, unsigned timeout_ms)
@@ -382,38 +406,12 @@ void proxy_stop(struct proxy *proxy, unsigned timeout_ms)
 
 	heartbeat_stop(proxy->heartbeat);
 	proxy->heartbeat = NULL;
-	for (unsigned i = 0; i < proxy->worker_count; i++)
-		worker_ask_stop(&proxy->workers[i]);
+	for (unsigned i = 0; i < proxy->shared.worker_count; i++)
+		thread_ask_stop(&proxy->threads[i]);
 	for (unsigned waited = 0; waited < timeout_ms; waited += DRAIN_STEP_MS) {
 		nanosleep(&step, NULL);
 		if (is_drained(proxy))
 			break;
 	}
 	end_workers(proxy);
-}
-
-bool proxy_connection_opened(struct proxy *proxy, const struct lanetag_connection *peers,
-			     bool at_gateway, bool *ret_counted)
-{
-	size_t maximum = proxy->options.maximum_connections_per_client;
-	bool is_limited = maximum != PROXY_OPTION_ANY && (at_gateway || proxy->limits_hops);
-
-	*ret_counted = false;
-	if (atomic_fetch_add_explicit(&proxy->connections, 1, memory_order_relaxed) >=
-	    proxy->options.maximum_connections)
-		goto refuse;
-	if (is_limited && !clients_enter(&proxy->clients, peers->remote_address, maximum))
-		goto refuse;
-	*ret_counted = is_limited;
-	return true;
-refuse:
-	atomic_fetch_sub_explicit(&proxy->connections, 1, memory_order_relaxed);
-	return false;
-}
-
-void proxy_connection_closed(struct proxy *proxy, const struct lanetag_connection *peers)
-{
-	atomic_fetch_sub_explicit(&proxy->connections, 1, memory_order_relaxed);
-	if (peers)
-		clients_leave(&proxy->clients, peers->remote_address);
 }

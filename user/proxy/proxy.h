@@ -2,38 +2,22 @@
 #pragma once
 /*
  * The proxy: listeners of the configuration's mesh, sessions, upstream pools, splicing. The only
- * room with sockets of users' traffic. One edge-triggered epoll loop per worker thread.
+ * directory with sockets of users' traffic. One edge-triggered epoll loop per worker thread.
  */
 #include "config/configuration.h"
-#include "kernel/tagger.h"
-#include "http/head.h"
-#include "proxy/sharing/clients.h"
-#include "proxy/sharing/options.h"
-#include "proxy/record/series.h"
-#include "proxy/record/statistics.h"
 #include "proxy/handover/takeover.h"
+#include "proxy/record/series.h"
+#include "proxy/sharing/shared.h"
 
 struct heartbeat;
-struct holds;
-struct worker;
+struct tagger;
+struct thread;
 
-/* Private to the room. */
+/* Private to this directory. */
 struct proxy {
-	struct proxy_options options; /* without zeroes where these stand for defaults */
-	struct http_limits request_limits;
-	struct http_limits response_limits;
-	struct tagger *_Atomic tagger;	     /* or NULL */
-	const struct causes *_Atomic causes; /* or NULL */
-	struct holds *holds;
+	struct shared shared;
 	struct configuration *configuration;
-	int access_log_fd; /* -1: none */
-	struct worker *workers;
-	unsigned worker_count;
-	_Atomic size_t connections;
-	/* Connections above a limit that a worker keeps for a moment, to answer 503. */
-	unsigned maximum_over_limit;
-	bool limits_hops; /* maximum_connections_per_client holds for pods, too: it was set */
-	struct clients clients;
+	struct thread *threads;	     /* shared.worker_count of them */
 	struct heartbeat *heartbeat; /* with options.interception; else NULL */
 };
 
@@ -79,12 +63,3 @@ void proxy_read_series(const struct proxy *proxy, struct upstream_series *series
  * Stops accepting, waits for requests under way up to `timeout_ms`, then closes. Frees the proxy.
  */
 void proxy_stop(struct proxy *proxy, unsigned timeout_ms);
-
-/*
- * Counts a new client connection against the limits. False: one is reached, refuse it. Any thread.
- * *ret_counted: the client has an entry, to be given back by proxy_connection_closed.
- */
-bool proxy_connection_opened(struct proxy *proxy, const struct lanetag_connection *peers,
-			     bool at_gateway, bool *ret_counted);
-/* `peers`: of a client that has an entry, else NULL. */
-void proxy_connection_closed(struct proxy *proxy, const struct lanetag_connection *peers);

@@ -7,7 +7,6 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "manifest/workload.h"
-#include "proxy/downstream/listener.h"
 #include "proxy/worker/worker.h"
 
 bool interceptor_identity(const struct proxy_options *options, enum lanetag_address_family family,
@@ -97,17 +96,17 @@ void interceptor_free_scope(struct interception_scope *scope)
 	*scope = (struct interception_scope){0};
 }
 
-static void update(const struct proxy *proxy, const struct configuration *configuration,
+static void update(const struct proxy_options *options, const struct configuration *configuration,
 		   int (*act)(struct interception *interception,
 			      const struct interception_scope *scope))
 {
 	struct interception_scope scope = {0};
 
-	if (!proxy->options.interception || !configuration)
+	if (!options->interception || !configuration)
 		return;
-	int error = interceptor_scope(&proxy->options, configuration, &scope);
+	int error = interceptor_scope(options, configuration, &scope);
 	if (error == 0)
-		error = act(proxy->options.interception, &scope);
+		error = act(options->interception, &scope);
 	if (error)
 		log_error("not all calls are intercepted as configured",
 			  log_number("destinations", scope.destination_count),
@@ -115,41 +114,39 @@ static void update(const struct proxy *proxy, const struct configuration *config
 	interceptor_free_scope(&scope);
 }
 
-void interceptor_narrow(const struct proxy *proxy, const struct configuration *configuration)
+void interceptor_narrow(const struct proxy_options *options,
+			const struct configuration *configuration)
 {
-	update(proxy, configuration, interception_narrow);
+	update(options, configuration, interception_narrow);
 }
 
-void interceptor_widen(const struct proxy *proxy, const struct configuration *configuration)
+void interceptor_widen(const struct proxy_options *options,
+		       const struct configuration *configuration)
 {
-	update(proxy, configuration, interception_widen);
+	update(options, configuration, interception_widen);
 }
 
-static struct listener *listener_of(const struct worker *worker,
-				    const struct lanetag_destination *destination)
+struct listener *interceptor_listener(const struct worker *worker,
+				      const struct lanetag_destination *destination)
 {
 	struct mesh_listener like = {.kind = MESH_LISTENER_SERVICE, .port = destination->port};
+	const struct lease *lease = worker->upstreams.lease;
 
 	memcpy(like.address, destination->address, sizeof(like.address));
-	const struct mesh_listener *found =
-		mesh_find_listener(worker->lease->configuration->mesh, &like);
-	return found ? worker->lease->listeners[found->index] : NULL;
+	const struct mesh_listener *found = mesh_find_listener(lease->configuration->mesh, &like);
+	return found ? lease->listeners[found->index] : NULL;
 }
 
-/* A destination that the kernel knows already may stand in a lease that waits in the mailbox. */
-struct listener *interceptor_find(struct worker *worker, int fd,
-				  const struct lanetag_connection *connection)
+bool interceptor_original(struct worker *worker, int fd,
+			  const struct lanetag_connection *connection,
+			  struct lanetag_destination *ret_original)
 {
 	struct lanetag_interception_key key = {.connection = *connection};
 	struct lanetag_intercepted intercepted;
 
 	if (saved_syn_sequence(fd, &key.sequence) ||
-	    !interception_take(worker->proxy->options.interception, &key, &intercepted))
-		return NULL;
-	struct listener *listener = listener_of(worker, &intercepted.original);
-	if (!listener) {
-		worker_adopt_posted(worker);
-		listener = listener_of(worker, &intercepted.original);
-	}
-	return listener;
+	    !interception_take(worker->shared->options.interception, &key, &intercepted))
+		return false;
+	*ret_original = intercepted.original;
+	return true;
 }

@@ -2,16 +2,13 @@
 #pragma once
 /*
  * Calls of pods that the kernel leads to the agent (kernel/interception.h): what of the
- * configuration is intercepted, where the accepted connections belong, and the word to the kernel
- * that the workers serve. Connections that came to the port by themselves are refused.
+ * configuration is intercepted, where the accepted connections belong. Connections that came to the port by themselves are refused.
  */
 #include "config/configuration.h"
 #include "kernel/interception.h"
 #include "proxy/upstream/lease.h"
 
-struct heartbeat;
 struct listener;
-struct proxy;
 struct proxy_options;
 struct worker;
 
@@ -29,14 +26,21 @@ int interceptor_scope(const struct proxy_options *options,
 void interceptor_free_scope(struct interception_scope *scope);
 
 /* Around a swap of the proxy's configuration: before, and after. Failures are logged. */
-void interceptor_narrow(const struct proxy *proxy, const struct configuration *configuration);
-void interceptor_widen(const struct proxy *proxy, const struct configuration *configuration);
+void interceptor_narrow(const struct proxy_options *options,
+			const struct configuration *configuration);
+void interceptor_widen(const struct proxy_options *options,
+		       const struct configuration *configuration);
 
-/* The listener of the Service that the accepted connection was to; NULL: none, refuse it. */
-struct listener *interceptor_find(struct worker *worker, int fd,
-				  const struct lanetag_connection *connection);
-
-/* Says, again and again, that the agent serves: as long as every worker gets round its loop. 0 or a
- * negative errno. */
-int heartbeat_start(struct proxy *proxy, struct heartbeat **ret_heartbeat);
-void heartbeat_stop(struct heartbeat *heartbeat); /* NULL is fine */
+/*
+ * Where an accepted connection was to before the kernel led it here; false: nowhere, refuse it. The
+ * kernel says it once.
+ */
+bool interceptor_original(struct worker *worker, int fd,
+			  const struct lanetag_connection *connection,
+			  struct lanetag_destination *ret_original);
+/*
+ * The worker's listener of the Service at this destination. NULL: its configuration has none; the
+ * kernel may know a Service already whose configuration the worker has not adopted yet.
+ */
+struct listener *interceptor_listener(const struct worker *worker,
+				      const struct lanetag_destination *destination);

@@ -8,6 +8,8 @@
 
 struct worker;
 
+#define LISTENER_BACKLOG 65535 /* the kernel takes net.core.somaxconn if that is less */
+
 struct listener {
 	struct connection connection;
 	struct timer timer; /* while it pauses */
@@ -25,17 +27,13 @@ int listener_open_socket(const struct mesh_listener *mesh_listener);
 
 /* Begins to accept on a socket that listener_open_socket gave. 0 or a negative errno. */
 int listener_add(struct worker *worker, const struct mesh_listener *mesh_listener, int fd);
-/* Takes in of what is queued as much as one turn may. */
-void listener_accept(struct worker *worker, struct listener *listener);
-/*
- * No more connections. Those that are queued are taken in first, unless another process has the
- * socket too and will.
- */
-void listener_close(struct worker *worker, struct listener *listener, bool take_in_queue);
-/* The configuration has no such listener any more: closes it, and its idle connections. */
-void listener_retire(struct worker *worker, struct listener *listener);
 /* A session of it has ended. */
 void listener_drop(struct worker *worker, struct listener *listener);
 
-/* Tries to accept again, after errors that last. */
-void listener_resume(struct worker *worker, struct listener *listener);
+/* Which events the loop looks for: EPOLLIN, or 0 while it pauses. */
+void listener_watch(struct worker *worker, struct listener *listener, uint32_t events);
+
+static inline bool listener_is_interceptor(const struct listener *listener)
+{
+	return listener->identity.kind == MESH_LISTENER_INTERCEPTED;
+}

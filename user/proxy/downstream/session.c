@@ -31,9 +31,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "kernel/tagger.h"
 #include "proxy/exchange/access_log.h"
 #include "proxy/exchange/dispatch.h"
+#include "proxy/exchange/drive.h"
 #include "proxy/exchange/exchange.h"
+#include "proxy/exchange/reply.h"
 #include "proxy/downstream/listener.h"
 #include "proxy/worker/waiting.h"
 #include "proxy/worker/worker.h"
@@ -43,6 +46,11 @@
 #define OVER_LIMIT_MS 1000  /* for the head of a connection that gets no more than 503 */
 #define REQUESTS_AT_ONCE 16 /* pipelined requests that one call answers */
 #define INPUT_STEP_BYTES 4096
+/*
+ * Read at a request's beginning: a head with a body of 64 KiB in one piece. What may be left over
+ * of it is kept per connection.
+ */
+#define HEAD_READ_BYTES (72 * 1024)
 
 /* In the counts that limit connections. */
 static void give_place_back(struct worker *worker, const struct lanetag_connection *peers,
@@ -51,7 +59,7 @@ static void give_place_back(struct worker *worker, const struct lanetag_connecti
 	if (state & SESSION_OVER_LIMIT)
 		worker->over_limit_count--;
 	else
-		proxy_connection_closed(worker->proxy, state & SESSION_COUNTED ? peers : NULL);
+		shared_connection_closed(worker->shared, state & SESSION_COUNTED ? peers : NULL);
 }
 
 void session_open(struct worker *worker, struct listener *listener, int fd,
@@ -62,12 +70,12 @@ void session_open(struct worker *worker, struct listener *listener, int fd,
 
 	if (!session)
 		goto refuse;
-	session->connection = (struct connection){
+	session->client.connection = (struct connection){
 		.kind = CONNECTION_SESSION,
 		.state = CONNECTION_READABLE | CONNECTION_WRITABLE,
 		.fd = fd,
 	};
-	error = connection_watch(worker->epoll_fd, &session->connection,
+	error = connection_watch(worker->loop.epoll_fd, &session->client.connection,
 				 EPOLLIN | EPOLLRDHUP | EPOLLET);
 	if (error)
 		goto refuse;
@@ -94,9 +102,41 @@ refuse:
 	close(fd);
 }
 
+/* Bytes that wait in user space. */
+static size_t held_bytes(const struct session *session)
+{
+	if (session->client.connection.state & CONNECTION_CLOSED)
+		return 0;
+	return session->client.input.capacity +
+	       (session->exchange ? exchange_held(session->exchange) : 0);
+}
+
+static void note_held(struct worker *worker, struct session *session)
+{
+	waiting_note(worker, held_bytes(session), &session->held);
+}
+
+static void drop_input(struct session *session)
+{
+	http1_client_drop(&session->client);
+	session->input_scanned = 0;
+}
+
+/* A head has come whole, or never will. */
+static void end_head(struct session *session)
+{
+	if (!(session->state & SESSION_HEAD_STARTED))
+		return;
+	session->state &= (uint16_t)~SESSION_HEAD_STARTED;
+	*session->previous_next_unfinished = session->next_unfinished;
+	if (session->next_unfinished)
+		session->next_unfinished->previous_next_unfinished =
+			session->previous_next_unfinished;
+}
+
 static void close_session(struct worker *worker, struct session *session)
 {
-	if (session->connection.state & CONNECTION_CLOSED)
+	if (session->client.connection.state & CONNECTION_CLOSED)
 		return;
 	if (session->exchange)
 		exchange_close(worker, session->exchange);
@@ -104,63 +144,49 @@ static void close_session(struct worker *worker, struct session *session)
 	*session->previous_next = session->next;
 	if (session->next)
 		session->next->previous_next = session->previous_next;
-	timer_remove(&worker->timers, &session->timer);
-	if (session->state & SESSION_AGAIN)
-		worker_forget_again(worker, session);
-	session_end_head(session);
-	buffer_free(&session->input);
-	waiting_note(worker, session);
+	timer_remove(&worker->loop.timers, &session->client.timer);
+	loop_forget_again(&worker->loop, &session->client.connection);
+	end_head(session);
+	buffer_free(&session->client.input);
+	note_held(worker, session);
 	listener_drop(worker, session->listener);
 	give_place_back(worker, &session->peers, session->state);
 	statistics_add(&worker->statistics.connections_open, (uint64_t)-1);
-	worker_close(worker, &session->connection);
+	loop_close(&worker->loop, &session->client.connection);
 }
 
 void session_abort(struct worker *worker, struct session *session, bool reset)
 {
 	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
 
-	if (reset && !(session->connection.state & CONNECTION_CLOSED))
-		setsockopt(session->connection.fd, SOL_SOCKET, SO_LINGER, &at_once,
+	if (reset && !(session->client.connection.state & CONNECTION_CLOSED))
+		setsockopt(session->client.connection.fd, SOL_SOCKET, SO_LINGER, &at_once,
 			   sizeof(at_once));
 	close_session(worker, session);
 }
 
 bool session_is_idle(const struct session *session)
 {
-	return !session->exchange && !session->input.length &&
+	return !session->exchange && !session->client.input.length &&
 	       !(session->state & SESSION_LINGERING);
-}
-
-bool session_keep_input(struct session *session, const struct span *bytes)
-{
-	if (bytes->length)
-		buffer_append_span(&session->input, *bytes);
-	return !session->input.failed;
-}
-
-void session_drop_input(struct session *session)
-{
-	buffer_free(&session->input);
-	session->input_start = 0;
-	session->input_scanned = 0;
 }
 
 /* Says no more, and listens for a moment. */
 static void start_lingering(struct worker *worker, struct session *session)
 {
-	session_drop_input(session);
-	shutdown(session->connection.fd, SHUT_WR);
+	drop_input(session);
+	shutdown(session->client.connection.fd, SHUT_WR);
 	session->state |= SESSION_LINGERING;
-	waiting_note(worker, session);
-	timer_set(&worker->timers, &session->timer, worker->now_ms + LINGER_MS);
+	note_held(worker, session);
+	timer_set(&worker->loop.timers, &session->client.timer, worker->loop.now_ms + LINGER_MS);
 }
 
 static void linger(struct worker *worker, struct session *session)
 {
 	for (unsigned round = 0; round < LINGER_ROUNDS; round++) {
-		ssize_t length = connection_receive(&session->connection, worker->memory,
-						    WORKER_MEMORY_BYTES);
+		ssize_t length =
+			connection_receive(&session->client.connection, worker->scratch.received,
+					   SCRATCH_RECEIVE_BYTES);
 
 		if (length == -EAGAIN)
 			return;
@@ -169,16 +195,16 @@ static void linger(struct worker *worker, struct session *session)
 			return;
 		}
 	}
-	worker_run_again(worker, session);
+	loop_run_again(&worker->loop, &session->client.connection);
 }
 
 /* Tells the kernel where the next request begins if it has lost its place in this connection. */
 static void confirm_position(struct worker *worker, struct session *session)
 {
-	if (!(session->state & SESSION_MARK_MISSED) || session->input.length ||
-	    connection_can_read(&session->connection))
+	if (!(session->state & SESSION_MARK_MISSED) || session->client.input.length ||
+	    connection_can_read(&session->client.connection))
 		return;
-	tagger_confirm_position(worker->proxy->tagger, &session->peers, session->position);
+	tagger_confirm_position(worker->shared->tagger, &session->peers, session->position);
 }
 
 /* The response is with the client. True: the connection goes on. */
@@ -190,13 +216,14 @@ static bool finish_exchange(struct worker *worker, struct session *session)
 	session->position += exchange->request.received;
 	exchange_close(worker, exchange);
 	session->exchange = NULL;
-	if (session->state & SESSION_CLOSE || !all_read) {
+	if (session->client.closes || !all_read) {
 		/*
 		 * Who asked for it sends no more: with nothing unread a close is clean, and what
 		 * was sent goes out with it. (Shutting down first costs a connection 7 % more.)
 		 */
-		if (all_read && session->state & SESSION_ENDS_ITSELF && !session->input.length &&
-		    !connection_can_read(&session->connection))
+		if (all_read && session->state & SESSION_ENDS_ITSELF &&
+		    !session->client.input.length &&
+		    !connection_can_read(&session->client.connection))
 			close_session(worker, session);
 		else
 			start_lingering(worker, session);
@@ -206,26 +233,15 @@ static bool finish_exchange(struct worker *worker, struct session *session)
 	return true;
 }
 
-void session_end_head(struct session *session)
-{
-	if (!(session->state & SESSION_HEAD_STARTED))
-		return;
-	session->state &= (uint16_t)~SESSION_HEAD_STARTED;
-	*session->previous_next_unfinished = session->next_unfinished;
-	if (session->next_unfinished)
-		session->next_unfinished->previous_next_unfinished =
-			session->previous_next_unfinished;
-}
-
 /* Answers what can't become an exchange, and closes. */
 static enum exchange_progress refuse(struct worker *worker, struct session *session,
 				     unsigned status, const char *reason)
 {
 	statistics_count(&worker->statistics.bad_requests);
-	session_drop_input(session);
-	session->state |= SESSION_CLOSE;
-	session_end_head(session);
-	session->exchange = exchange_open(worker, session);
+	drop_input(session);
+	session->client.closes = true;
+	end_head(session);
+	session->exchange = exchange_open(worker, &session->client);
 	if (!session->exchange)
 		return EXCHANGE_ABORTED;
 	session->exchange->request.source_done = false; /* who knows what still comes */
@@ -244,6 +260,41 @@ static const char *why_not_served(struct worker *worker, const struct session *s
 	return "too many bytes wait here";
 }
 
+/* Whether this is the connection's last request, by the client's wish or by ours. */
+static void note_if_last(const struct worker *worker, struct session *session)
+{
+	size_t maximum = worker->shared->options.maximum_requests_per_connection;
+
+	if (!worker->scratch.request.head.keep_alive) {
+		session->client.closes = true;
+		session->state |= SESSION_ENDS_ITSELF;
+	} else if (worker->draining || (maximum && session->requests >= maximum)) {
+		session->client.closes = true;
+	}
+}
+
+/* A head is complete: data[0, length) came behind it. */
+static enum exchange_progress start_exchange(struct worker *worker, struct session *session,
+					     struct dispatch_origin *origin, char *data,
+					     size_t length, size_t *ret_consumed)
+{
+	*ret_consumed = 0;
+	session->requests++;
+	end_head(session);
+	note_if_last(worker, session);
+	statistics_count(&worker->statistics.requests);
+	session->exchange = exchange_open(worker, &session->client);
+	if (!session->exchange)
+		return EXCHANGE_ABORTED;
+	enum exchange_progress progress =
+		dispatch_request(worker, session->exchange, origin, data, length, ret_consumed);
+
+	session->state &= (uint16_t)~SESSION_MARK_MISSED;
+	if (origin->mark_missed)
+		session->state |= SESSION_MARK_MISSED;
+	return progress;
+}
+
 /*
  * Looks for a head in data[0, length), of which `scanned` bytes were looked at before.
  * *ret_consumed bytes are then done with. EXCHANGE_WAITING without an exchange: the head is not
@@ -253,12 +304,12 @@ static enum exchange_progress parse_request(struct worker *worker, struct sessio
 					    char *data, size_t length, size_t scanned,
 					    size_t *ret_consumed)
 {
-	struct http_request_head *head = &worker->request.head;
+	struct http_request_head *head = &worker->scratch.request.head;
 	struct http_refusal refusal;
 	size_t body;
 
 	*ret_consumed = 0;
-	switch (http_request_parse(data, length, scanned, &worker->proxy->request_limits, head,
+	switch (http_request_parse(data, length, scanned, &worker->shared->request_limits, head,
 				   &refusal)) {
 	case HTTP_PARSE_REFUSED:
 		*ret_consumed = length;
@@ -273,10 +324,14 @@ static enum exchange_progress parse_request(struct worker *worker, struct sessio
 		*ret_consumed = length;
 		return refuse(worker, session, 503, reason);
 	}
-	uint64_t position = session->position - length + (size_t)(head->method.data - data);
+	struct dispatch_origin origin = {
+		.listener = session->listener->mesh_listener,
+		.peers = &session->peers,
+		.position = session->position - length + (size_t)(head->method.data - data),
+	};
 	size_t head_length = head->length;
-	enum exchange_progress progress = dispatch_request(worker, session, data + head_length,
-							   length - head_length, position, &body);
+	enum exchange_progress progress = start_exchange(
+		worker, session, &origin, data + head_length, length - head_length, &body);
 
 	*ret_consumed = head_length + body;
 	return progress;
@@ -292,20 +347,20 @@ static void start_head(struct worker *worker, struct session *session)
 	if (session->next_unfinished)
 		session->next_unfinished->previous_next_unfinished = &session->next_unfinished;
 	worker->unfinished = session;
-	timer_set(&worker->timers, &session->timer,
-		  worker->now_ms + (session->state & SESSION_OVER_LIMIT
-					    ? OVER_LIMIT_MS
-					    : worker->proxy->options.header_timeout_ms));
+	timer_set(&worker->loop.timers, &session->client.timer,
+		  worker->loop.now_ms + (session->state & SESSION_OVER_LIMIT
+						 ? OVER_LIMIT_MS
+						 : worker->shared->options.header_timeout_ms));
 }
 
 /* Parses what stands in `input`. */
 static enum exchange_progress parse_input(struct worker *worker, struct session *session)
 {
-	struct buffer input = session->input;
-	size_t start = session->input_start, consumed;
+	struct buffer input = session->client.input;
+	size_t start = session->client.input_start, consumed;
 
 	/* Out of the session's hands meanwhile: a refusal drops the session's input. */
-	session->input = (struct buffer){0};
+	session->client.input = (struct buffer){0};
 	enum exchange_progress progress =
 		parse_request(worker, session, input.data + start, input.length - start,
 			      session->input_scanned, &consumed);
@@ -315,8 +370,8 @@ static enum exchange_progress parse_input(struct worker *worker, struct session 
 		buffer_free(&input);
 		start = 0;
 	}
-	session->input = input;
-	session->input_start = (uint32_t)start;
+	session->client.input = input;
+	session->client.input_start = (uint32_t)start;
 	if (!session->exchange && input.length)
 		start_head(worker, session);
 	return progress;
@@ -325,15 +380,15 @@ static enum exchange_progress parse_input(struct worker *worker, struct session 
 /* More of a head whose beginning stands in `input`. */
 static enum exchange_progress read_more_input(struct worker *worker, struct session *session)
 {
-	struct buffer *input = &session->input;
+	struct buffer *input = &session->client.input;
 
-	buffer_consume(input, session->input_start);
-	session->input_start = 0;
+	buffer_consume(input, session->client.input_start);
+	session->client.input_start = 0;
 	char *end = buffer_reserve(input, INPUT_STEP_BYTES);
 	if (!end)
 		return EXCHANGE_ABORTED;
-	ssize_t length =
-		connection_receive(&session->connection, end, input->capacity - input->length);
+	ssize_t length = connection_receive(&session->client.connection, end,
+					    input->capacity - input->length);
 	if (length == -EAGAIN)
 		return EXCHANGE_WAITING;
 	if (length <= 0)
@@ -347,19 +402,19 @@ static enum exchange_progress read_more_input(struct worker *worker, struct sess
 static enum exchange_progress read_request(struct worker *worker, struct session *session)
 {
 	size_t consumed;
-	ssize_t length =
-		connection_receive(&session->connection, worker->memory, WORKER_HEAD_READ_BYTES);
+	ssize_t length = connection_receive(&session->client.connection, worker->scratch.received,
+					    HEAD_READ_BYTES);
 
 	if (length == -EAGAIN)
 		return EXCHANGE_WAITING;
 	if (length <= 0)
 		return EXCHANGE_ABORTED;
 	session->position += (size_t)length;
-	enum exchange_progress progress =
-		parse_request(worker, session, worker->memory, (size_t)length, 0, &consumed);
-	struct span rest = {worker->memory + consumed, (size_t)length - consumed};
+	enum exchange_progress progress = parse_request(worker, session, worker->scratch.received,
+							(size_t)length, 0, &consumed);
+	struct span rest = {worker->scratch.received + consumed, (size_t)length - consumed};
 
-	if (!session_keep_input(session, &rest))
+	if (!http1_client_keep(&session->client, &rest))
 		return EXCHANGE_ABORTED;
 	if (!session->exchange) {
 		session->input_scanned = (uint32_t)rest.length;
@@ -370,7 +425,7 @@ static enum exchange_progress read_request(struct worker *worker, struct session
 
 static enum exchange_progress next_request(struct worker *worker, struct session *session)
 {
-	size_t unread = session->input.length - session->input_start;
+	size_t unread = session->client.input.length - session->client.input_start;
 
 	if (unread == 0)
 		return read_request(worker, session);
@@ -381,10 +436,10 @@ static enum exchange_progress next_request(struct worker *worker, struct session
 
 static unsigned idle_time_ms(const struct worker *worker, const struct session *session)
 {
-	const struct proxy_options *options = &worker->proxy->options;
+	const struct proxy_options *options = &worker->shared->options;
 
 	if (worker->draining)
-		return WORKER_DRAIN_IDLE_MS;
+		return SESSION_DRAIN_IDLE_MS;
 	if (session->state & SESSION_OVER_LIMIT)
 		return OVER_LIMIT_MS;
 	return session->requests ? options->idle_timeout_ms : options->header_timeout_ms;
@@ -392,12 +447,13 @@ static unsigned idle_time_ms(const struct worker *worker, const struct session *
 
 static void set_timer(struct worker *worker, struct session *session)
 {
+	/* Its own timer meanwhile says nothing. */
 	if (session->exchange)
-		timer_set(&worker->timers, &session->timer,
+		timer_set(&worker->loop.timers, &session->exchange->timer,
 			  exchange_deadline(worker, session->exchange));
 	else if (!(session->state & SESSION_HEAD_STARTED))
-		timer_set(&worker->timers, &session->timer,
-			  worker->now_ms + idle_time_ms(worker, session));
+		timer_set(&worker->loop.timers, &session->client.timer,
+			  worker->loop.now_ms + idle_time_ms(worker, session));
 }
 
 /* Draws the consequences. True: there may be more to do at once. */
@@ -406,7 +462,7 @@ static bool settle(struct worker *worker, struct session *session, enum exchange
 	switch (progress) {
 	case EXCHANGE_WAITING:
 		set_timer(worker, session);
-		waiting_note(worker, session);
+		note_held(worker, session);
 		return false;
 	case EXCHANGE_FINISHED:
 		return finish_exchange(worker, session);
@@ -422,7 +478,7 @@ void session_drive(struct worker *worker, struct session *session)
 	for (unsigned round = 0; round < REQUESTS_AT_ONCE; round++) {
 		enum exchange_progress progress;
 
-		if (session->connection.state & CONNECTION_CLOSED)
+		if (session->client.connection.state & CONNECTION_CLOSED)
 			return;
 		if (session->state & SESSION_LINGERING) {
 			linger(worker, session);
@@ -434,21 +490,21 @@ void session_drive(struct worker *worker, struct session *session)
 			progress = next_request(worker, session);
 			/* A request that has begun; or a read that did not empty the socket. */
 			if (progress == EXCHANGE_WAITING &&
-			    (session->exchange || connection_can_read(&session->connection)))
+			    (session->exchange || connection_can_read(&session->client.connection)))
 				continue;
 		}
 		if (!settle(worker, session, progress))
 			return;
 	}
-	worker_run_again(worker, session);
+	loop_run_again(&worker->loop, &session->client.connection);
 }
 
 void session_handle_event(struct worker *worker, struct session *session, uint32_t events)
 {
 	struct exchange *exchange = session->exchange;
 
-	connection_note_events(&session->connection, events);
-	if (session->connection.state & CONNECTION_FAILED && exchange &&
+	connection_note_events(&session->client.connection, events);
+	if (session->client.connection.state & CONNECTION_FAILED && exchange &&
 	    !(exchange->events & EXCHANGE_TUNNEL)) {
 		statistics_count(&worker->statistics.client_aborts);
 		session_abort(worker, session, false);
@@ -457,18 +513,45 @@ void session_handle_event(struct worker *worker, struct session *session, uint32
 	session_drive(worker, session);
 }
 
-void session_refuse_head(struct worker *worker, struct session *session)
+static void refuse_head(struct worker *worker, struct session *session)
 {
 	if (settle(worker, session, refuse(worker, session, 503, "too many bytes wait here")))
 		session_drive(worker, session);
 }
 
+void session_refuse_heads(struct worker *worker)
+{
+	while (worker->waiting_level >= WAITING_OVER && worker->unfinished) {
+		statistics_count(&worker->statistics.waiting_refused);
+		refuse_head(worker, worker->unfinished);
+		waiting_look(worker);
+	}
+}
+
+/* The client is the first member of its session. */
+static struct session *session_of(struct exchange *exchange)
+{
+	return (struct session *)exchange->client;
+}
+
+void session_resume_exchange(struct worker *worker, struct exchange *exchange)
+{
+	session_drive(worker, session_of(exchange));
+}
+
+void session_expire_exchange(struct worker *worker, struct exchange *exchange)
+{
+	struct session *session = session_of(exchange);
+
+	if (settle(worker, session, exchange_expired(worker, exchange)))
+		session_drive(worker, session);
+}
+
 void session_expired(struct worker *worker, struct session *session)
 {
-	if (session->exchange) {
-		if (settle(worker, session, exchange_expired(worker, session->exchange)))
-			session_drive(worker, session);
-	} else if (session->state & SESSION_HEAD_STARTED) {
+	if (session->exchange)
+		return;
+	if (session->state & SESSION_HEAD_STARTED) {
 		statistics_count(&worker->statistics.timeouts);
 		settle(worker, session, refuse(worker, session, 408, "the request did not come"));
 	} else {

@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "proxy/request/log_ids.h"
-#include "proxy/downstream/session.h"
 #include "proxy/upstream/upstream.h"
 #include "proxy/worker/worker.h"
 
@@ -75,23 +74,24 @@ static void append_json_start(struct buffer *out, const char *client)
 /* What stands in the line of the request's field, which may be a user's id. */
 static struct span shown_field(struct worker *worker, struct span name, struct span value)
 {
-	bool raw = worker->proxy->options.access_log_user_ids == ACCESS_LOG_USER_IDS_RAW;
+	bool raw = worker->shared->options.access_log_user_ids == ACCESS_LOG_USER_IDS_RAW;
 
-	return raw || !log_ids_is_id_field(&worker->request, name) ? value
-								   : span_of(LOG_IDS_HIDDEN);
+	return raw || !log_ids_is_id_field(&worker->scratch.request, name)
+		       ? value
+		       : span_of(LOG_IDS_HIDDEN);
 }
 
 static struct span shown_target(struct worker *worker)
 {
-	bool raw = worker->proxy->options.access_log_user_ids == ACCESS_LOG_USER_IDS_RAW;
+	bool raw = worker->shared->options.access_log_user_ids == ACCESS_LOG_USER_IDS_RAW;
 
-	return raw ? worker->request.head.target
-		   : log_ids_target(&worker->request, &worker->scratch);
+	return raw ? worker->scratch.request.head.target
+		   : log_ids_target(&worker->scratch.request, &worker->scratch.text);
 }
 
 static void begin_common(struct buffer *out, struct worker *worker, const char *client)
 {
-	const struct request *request = &worker->request;
+	const struct request *request = &worker->scratch.request;
 
 	append_common_start(out, client);
 	append_quoted(out, request->head.method);
@@ -135,8 +135,8 @@ static void append_route(struct buffer *out, const struct route_result *result)
 static void begin_json(struct buffer *out, struct worker *worker, const char *client)
 {
 	const struct span host = {"Host", 4}, request_id = {"X-Request-Id", 12};
-	enum access_log_user_ids user_ids = worker->proxy->options.access_log_user_ids;
-	const struct request *request = &worker->request;
+	enum access_log_user_ids user_ids = worker->shared->options.access_log_user_ids;
+	const struct request *request = &worker->scratch.request;
 	struct span id = request->id;
 
 	append_json_start(out, client);
@@ -164,10 +164,10 @@ void access_log_begin(struct worker *worker, struct exchange *exchange)
 {
 	char client[ADDRESS_TEXT_BYTES];
 
-	if (worker->proxy->access_log_fd < 0)
+	if (worker->shared->access_log_fd < 0)
 		return;
-	address_print(worker->request.connection->remote_address, client);
-	if (worker->proxy->options.access_log_is_common)
+	address_print(worker->scratch.request.connection->remote_address, client);
+	if (worker->shared->options.access_log_is_common)
 		begin_common(&exchange->log, worker, client);
 	else
 		begin_json(&exchange->log, worker, client);
@@ -178,10 +178,10 @@ void access_log_begin_refused(struct worker *worker, struct exchange *exchange,
 {
 	char client[ADDRESS_TEXT_BYTES];
 
-	if (worker->proxy->access_log_fd < 0)
+	if (worker->shared->access_log_fd < 0)
 		return;
 	address_print(connection->remote_address, client);
-	if (worker->proxy->options.access_log_is_common) {
+	if (worker->shared->options.access_log_is_common) {
 		append_common_start(&exchange->log, client);
 		buffer_append_text(&exchange->log, "-\"");
 	} else {
@@ -193,7 +193,7 @@ void access_log_begin_refused(struct worker *worker, struct exchange *exchange,
 void access_log_note_refused(const struct worker *worker, struct exchange *exchange,
 			     const char *reason)
 {
-	if (exchange->log.length && !worker->proxy->options.access_log_is_common)
+	if (exchange->log.length && !worker->shared->options.access_log_is_common)
 		append_json_member(&exchange->log, "refused", span_of(reason));
 }
 
@@ -239,7 +239,7 @@ void access_log_write(struct worker *worker, const struct exchange *exchange)
 		return;
 	}
 	buffer_append_span(out, buffer_span(&exchange->log));
-	if (worker->proxy->options.access_log_is_common)
+	if (worker->shared->options.access_log_is_common)
 		buffer_printf(out, " %u %llu\n", (unsigned)exchange->status,
 			      (unsigned long long)exchange->response.bytes);
 	else
@@ -257,7 +257,7 @@ void access_log_flush(struct worker *worker)
 
 	if (out->length == 0)
 		return;
-	ssize_t length = write(worker->proxy->access_log_fd, out->data, out->length);
+	ssize_t length = write(worker->shared->access_log_fd, out->data, out->length);
 	if (length > 0)
 		buffer_consume(out, (size_t)length);
 	else if (length < 0 && errno != EAGAIN && errno != EINTR)

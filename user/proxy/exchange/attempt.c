@@ -1,105 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "proxy/exchange/attempt.h"
 
+#include "proxy/exchange/place.h"
+#include "proxy/exchange/reply.h"
 #include "proxy/upstream/balance.h"
 #include "proxy/upstream/health.h"
-#include "proxy/request/request.h"
-#include "proxy/downstream/session.h"
 #include "proxy/upstream/upstream.h"
 #include "proxy/worker/worker.h"
 
 #define BACKOFF_BASE_MS 25 /* as Envoy's: a random pause up to this, doubled with each retry */
 #define BACKOFF_MAXIMUM_DOUBLINGS 4
 #define MAXIMUM_RESETS 3 /* connections that may be reset before a request fails for it */
-
-static struct cluster_state *state_of(struct exchange *exchange)
-{
-	return &exchange->lease->clusters[exchange->cluster->index];
-}
-
-/* A limit is split evenly between the workers, which share no counts. 0: there is none. */
-static uint32_t share_of(const struct worker *worker, uint32_t limit)
-{
-	return (limit + worker->proxy->worker_count - 1) / worker->proxy->worker_count;
-}
-
-static bool is_reached(const struct worker *worker, uint32_t count, uint32_t limit)
-{
-	return limit && count >= share_of(worker, limit);
-}
-
-/* Requests of an HTTP/1.1 cluster need a connection each. */
-static bool has_place(const struct worker *worker, struct exchange *exchange)
-{
-	const struct mesh_cluster_policy *policy = &exchange->cluster->policy;
-
-	return !is_reached(worker, state_of(exchange)->requests, policy->maximum_connections);
-}
-
-static void enqueue(struct exchange *exchange)
-{
-	struct cluster_state *state = state_of(exchange);
-
-	exchange->events |= EXCHANGE_PENDING;
-	exchange->next_pending = NULL;
-	exchange->previous_next_pending = state->pending_end ? state->pending_end : &state->pending;
-	*exchange->previous_next_pending = exchange;
-	state->pending_end = &exchange->next_pending;
-	state->pending_count++;
-}
-
-static void dequeue(struct exchange *exchange)
-{
-	struct cluster_state *state = state_of(exchange);
-
-	*exchange->previous_next_pending = exchange->next_pending;
-	if (exchange->next_pending)
-		exchange->next_pending->previous_next_pending = exchange->previous_next_pending;
-	else
-		state->pending_end = state->pending ? exchange->previous_next_pending : NULL;
-	exchange->events &= (uint16_t)~EXCHANGE_PENDING;
-	state->pending_count--;
-}
-
-static void end_retry(struct exchange *exchange)
-{
-	if (exchange->events & EXCHANGE_RETRYING)
-		state_of(exchange)->retries--;
-	exchange->events &= (uint16_t)~EXCHANGE_RETRYING;
-}
-
-void attempt_abandon(struct worker *worker, struct exchange *exchange)
-{
-	if (!exchange->cluster)
-		return;
-	attempt_end(worker, exchange, false);
-	if (exchange->events & EXCHANGE_PENDING)
-		dequeue(exchange);
-	end_retry(exchange);
-}
-
-void attempt_end(struct worker *worker, struct exchange *exchange, bool keep)
-{
-	struct upstream *upstream = exchange->upstream;
-
-	if (!upstream)
-		return;
-	struct cluster_state *state = state_of(exchange);
-	series_note_end(worker, state->series, exchange->end,
-			worker->now_ms - exchange->attempt_began_ms);
-	exchange->upstream = NULL;
-	upstream->backend->requests--;
-	state->requests--;
-	upstream->suspect = (exchange->traits & EXCHANGE_TO_HEAD) || exchange->status == 204 ||
-			    exchange->status == 304 || connection_can_read(&upstream->connection);
-	if (keep)
-		upstream_keep(worker, upstream, exchange->cluster->policy.idle_timeout_ms);
-	else
-		upstream_close(worker, upstream);
-	/* Who waits longest gets the place, in his own turn. */
-	if (state->pending)
-		worker_run_again(worker, state->pending->session);
-}
 
 static bool has_fallback(const struct exchange *exchange)
 {
@@ -117,7 +28,7 @@ static void consider_fallback(struct worker *worker, struct exchange *exchange)
 	if (!has_fallback(exchange))
 		return;
 	if (exchange->events & EXCHANGE_RETRYING) {
-		state_of(exchange)->retries--;
+		place_cluster(exchange)->retries--;
 		exchange->lease->clusters[fallback->index].retries++;
 	}
 	exchange->cluster = fallback;
@@ -131,31 +42,32 @@ static void attach(struct worker *worker, struct exchange *exchange, struct upst
 
 	upstream->exchange = exchange;
 	upstream->backend->requests++;
-	state_of(exchange)->requests++;
+	place_cluster(exchange)->requests++;
 	exchange->upstream = upstream;
 	exchange->backend = upstream->backend;
 	exchange->end = SERIES_ABANDONED;
-	exchange->attempt_began_ms = worker->now_ms;
+	exchange->attempt_began_ms = worker->loop.now_ms;
 	exchange->phase_deadline_ms =
-		worker->now_ms + (timeout ? timeout : worker->proxy->options.connect_timeout_ms);
+		worker->loop.now_ms +
+		(timeout ? timeout : worker->shared->options.connect_timeout_ms);
 	if (route && route->retries.per_try_timeout_ms)
-		exchange->try_deadline_ms = worker->now_ms + route->retries.per_try_timeout_ms;
+		exchange->try_deadline_ms = worker->loop.now_ms + route->retries.per_try_timeout_ms;
 }
 
 static void note_failed_connect(struct worker *worker, struct exchange *exchange,
 				struct backend *backend)
 {
-	backend_note_connect(worker, backend, false);
-	series_note_failed_connect(worker, state_of(exchange)->series);
+	health_note_connect(&worker->upstreams, backend, false);
+	series_note_failed_connect(worker->upstreams.series, place_cluster(exchange)->series);
 }
 
 static struct upstream *connect_somewhere(struct worker *worker, struct exchange *exchange)
 {
 	bool check = !(exchange->traits & EXCHANGE_IDEMPOTENT) || !exchange_is_replayable(exchange);
-	int endpoint = balance_choose(worker, exchange->lease, exchange->cluster,
+	int endpoint = balance_choose(&worker->upstreams, exchange->lease, exchange->cluster,
 				      exchange->has_hash ? &exchange->hash : NULL);
 	struct backend *backend = endpoint < 0 ? NULL
-					       : lease_backend(worker, exchange->lease,
+					       : lease_backend(&worker->upstreams, exchange->lease,
 							       exchange->cluster, (size_t)endpoint);
 	struct upstream *upstream = NULL;
 	int error;
@@ -163,9 +75,9 @@ static struct upstream *connect_somewhere(struct worker *worker, struct exchange
 	if (!backend)
 		return NULL;
 	if (!exchange->fresh_only)
-		upstream = upstream_take_idle(worker, backend, check);
+		upstream = upstream_take_idle(&worker->upstreams, backend, check);
 	if (!upstream)
-		upstream = upstream_connect(worker, backend, &error);
+		upstream = upstream_connect(&worker->upstreams, backend, &error);
 	if (!upstream)
 		note_failed_connect(worker, exchange, backend);
 	return upstream;
@@ -176,16 +88,17 @@ enum attempt_result attempt_start(struct worker *worker, struct exchange *exchan
 	if (exchange->cluster->fallback)
 		consider_fallback(worker, exchange);
 	const struct mesh_cluster_policy *policy = &exchange->cluster->policy;
-	struct cluster_state *state = state_of(exchange);
+	struct cluster_state *state = place_cluster(exchange);
 
-	if (is_reached(worker, state->requests, policy->maximum_requests))
+	if (place_limit_is_reached(worker, state->requests, policy->maximum_requests))
 		return ATTEMPT_REFUSED;
-	if (!has_place(worker, exchange)) {
-		if (is_reached(worker, state->pending_count, policy->maximum_pending_requests))
+	if (!place_is_free(worker, exchange)) {
+		if (place_limit_is_reached(worker, state->pending_count,
+					   policy->maximum_pending_requests))
 			return ATTEMPT_REFUSED;
-		enqueue(exchange);
+		place_wait(exchange);
 		exchange->phase_deadline_ms =
-			worker->now_ms + worker->proxy->options.connect_timeout_ms;
+			worker->loop.now_ms + worker->shared->options.connect_timeout_ms;
 		return ATTEMPT_WAITS;
 	}
 	while (exchange->attempts < ATTEMPT_MAXIMUM) {
@@ -210,7 +123,7 @@ enum exchange_progress attempt_conclude(struct worker *worker, struct exchange *
 	case ATTEMPT_STARTED:
 		/* A pooled connection takes the request at once: no event will say so. */
 		if (!exchange_is_connecting(exchange))
-			worker_run_again(worker, exchange->session);
+			loop_run_again(&worker->loop, &exchange->connection);
 		return EXCHANGE_WAITING;
 	case ATTEMPT_WAITS:
 		return EXCHANGE_WAITING;
@@ -227,9 +140,9 @@ enum exchange_progress attempt_conclude(struct worker *worker, struct exchange *
 enum exchange_progress attempt_resume(struct worker *worker, struct exchange *exchange)
 {
 	if (exchange->events & EXCHANGE_PENDING) {
-		if (!has_place(worker, exchange))
+		if (!place_is_free(worker, exchange))
 			return EXCHANGE_WAITING;
-		dequeue(exchange);
+		place_leave_queue(exchange);
 	}
 	/* Pauses come before retries: this was a fault's delay, and the clock starts only now. */
 	if (exchange->events & EXCHANGE_DELAYED && !exchange->retries)
@@ -278,12 +191,13 @@ static bool policy_retries(const struct mesh_retries *retries, const struct exch
 static bool take_retry(struct worker *worker, struct exchange *exchange)
 {
 	const struct mesh_retries *retries = &exchange->route.route->retries;
-	struct cluster_state *state = state_of(exchange);
+	struct cluster_state *state = place_cluster(exchange);
 
 	if (exchange->retries >= retries->attempts)
 		return false;
 	if (!(exchange->events & EXCHANGE_RETRYING)) {
-		if (is_reached(worker, state->retries, exchange->cluster->policy.maximum_retries))
+		if (place_limit_is_reached(worker, state->retries,
+					   exchange->cluster->policy.maximum_retries))
 			return false;
 		state->retries++;
 		exchange->events |= EXCHANGE_RETRYING;
@@ -314,7 +228,7 @@ static void back_off(struct worker *worker, struct exchange *exchange)
 	uint64_t bound = (uint64_t)BACKOFF_BASE_MS << (doublings ? doublings - 1 : 0);
 
 	exchange->events |= EXCHANGE_DELAYED;
-	exchange->phase_deadline_ms = worker->now_ms + random_take(&worker->random) % bound;
+	exchange->phase_deadline_ms = worker->loop.now_ms + random_take(&worker->random) % bound;
 }
 
 static enum exchange_progress fail_lost(struct worker *worker, struct exchange *exchange,
@@ -381,7 +295,7 @@ enum exchange_progress attempt_lost(struct worker *worker, struct exchange *exch
 		statistics_count(&worker->statistics.upstream_failures);
 	if (loss != ATTEMPT_RESET || !was_stale(exchange, was_reused))
 		attempt_note_failure(worker, exchange, loss == ATTEMPT_TIMED_OUT ? 504 : 503);
-	attempt_end(worker, exchange, false);
+	place_give_back(worker, exchange, false);
 	if (exchange->events & EXCHANGE_RESPONSE_STARTED)
 		return EXCHANGE_ABORTED;
 	enum retry retry = choose_retry(worker, exchange, loss, was_reused);
@@ -421,7 +335,7 @@ bool attempt_retry_status(struct worker *worker, struct exchange *exchange, unsi
 	    !exchange_is_replayable(exchange) || !policy_retries_status(&route->retries, status) ||
 	    !take_retry(worker, exchange))
 		return false;
-	attempt_end(worker, exchange, false);
+	place_give_back(worker, exchange, false);
 	if (!rewind_request(worker, exchange))
 		return false;
 	back_off(worker, exchange);
@@ -431,8 +345,8 @@ bool attempt_retry_status(struct worker *worker, struct exchange *exchange, unsi
 static void note_health(struct worker *worker, struct exchange *exchange, unsigned status)
 {
 	if (exchange->cluster->policy.outlier_detection)
-		health_note_status(worker, exchange->lease, exchange->cluster, exchange->backend,
-				   status);
+		health_note_status(&worker->upstreams, exchange->lease, exchange->cluster,
+				   exchange->backend, status);
 }
 
 void attempt_note_status(struct worker *worker, struct exchange *exchange, unsigned status)

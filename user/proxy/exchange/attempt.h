@@ -20,8 +20,6 @@ enum attempt_result attempt_start(struct worker *worker, struct exchange *exchan
 /* Answers for a result that is neither STARTED nor WAITS; else EXCHANGE_WAITING. */
 enum exchange_progress attempt_conclude(struct worker *worker, struct exchange *exchange,
 					enum attempt_result result);
-/* Gives the upstream's connection back (keep: to the pool) and the place in the cluster. */
-void attempt_end(struct worker *worker, struct exchange *exchange, bool keep);
 
 enum attempt_loss {
 	ATTEMPT_CONNECT_FAILED,
@@ -39,5 +37,3 @@ enum exchange_progress attempt_resume(struct worker *worker, struct exchange *ex
 void attempt_note_status(struct worker *worker, struct exchange *exchange, unsigned status);
 /* That it did not; `status` says to outlier detection why. */
 void attempt_note_failure(struct worker *worker, struct exchange *exchange, unsigned status);
-/* Takes the exchange out of its cluster's queue and counts. */
-void attempt_abandon(struct worker *worker, struct exchange *exchange);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * A request under way and its response. See exchange.c for how it lives; attempt.c chooses and
- * replaces upstream connections, response.c reads what comes from them.
+ * A request under way and its response. See drive.c for how it lives; attempt.c chooses and
+ * replaces upstream connections, response.c reads what comes from them, reply.c answers without.
  */
+#include "proxy/loop/connection.h"
+#include "proxy/loop/timer.h"
 #include "proxy/sharing/holds.h"
 #include "proxy/upstream/lease.h"
+#include "proxy/http1/client.h"
 #include "proxy/http1/relay.h"
 
 struct backend;
-struct request;
-struct session;
 struct upstream;
 struct worker;
 
@@ -42,8 +43,11 @@ enum exchange_trait {
 #define EXCHANGE_REPLAY_BYTES (16 * 1024)
 
 struct exchange {
+	struct connection connection; /* no socket: only so that the loop finds the exchange */
+	struct timer timer;
+
 	struct worker *worker;
-	struct session *session;
+	struct http1_client *client; /* that it answers */
 	struct exchange *next_spare;
 	struct lease *lease;
 	struct upstream *upstream;	    /* NULL: none yet, or no longer */
@@ -92,42 +96,11 @@ enum exchange_progress {
 	EXCHANGE_ABORTED,  /* close the client's connection; exchange_was_cut: with a reset */
 };
 
-/* An empty exchange that belongs to the session; NULL when memory is short. */
-struct exchange *exchange_open(struct worker *worker, struct session *session);
-/* Gives everything back; an upstream connection that can't be used again is closed. */
-void exchange_close(struct worker *worker, struct exchange *exchange);
-
-/*
- * Begins to forward: `head` is what the upstream shall get, data[0, length) what came behind the
- * request's head, of which *ret_consumed bytes belong to it.
- */
-enum exchange_progress exchange_forward(struct worker *worker, struct exchange *exchange,
-					struct request *request, struct span head, char *data,
-					size_t length, size_t *ret_consumed);
-/* Goes on as far as the sockets let it. */
-enum exchange_progress exchange_drive(struct worker *worker, struct exchange *exchange);
-/* Answers in the upstream's place, or cuts a response that has begun. */
-enum exchange_progress exchange_fail(struct worker *worker, struct exchange *exchange,
-				     unsigned status, const char *reason);
-/*
- * The same for what the client did wrong: counted among bad requests, with the reason in the access
- * log. A connection on which nothing of it was sent stays.
- */
-enum exchange_progress exchange_refuse(struct worker *worker, struct exchange *exchange,
-				       unsigned status, const char *reason);
-/* Sends an answer of our own: a whole response, as it shall be sent. */
-enum exchange_progress exchange_answer(struct worker *worker, struct exchange *exchange,
-				       unsigned status, struct span response);
-enum exchange_progress exchange_expired(struct worker *worker, struct exchange *exchange);
-/* When exchange_expired has to be called if nothing happens until then. */
-uint64_t exchange_deadline(const struct worker *worker, const struct exchange *exchange);
-/* After EXCHANGE_ABORTED: the client could take what it got for the whole response. */
-bool exchange_was_cut(const struct exchange *exchange);
-
-/* Between this room's files. */
+/* An empty exchange that belongs to the client; NULL when memory is short. */
+struct exchange *exchange_open(struct worker *worker, struct http1_client *client);
 
 /* Memory of a spare one. */
-void exchange_free(struct exchange *exchange);
+void exchange_free(struct worker *worker, struct exchange *exchange);
 
 /*
  * From now on it is the upstream's time that passes: the route's timeout and perTryTimeout begin when

@@ -9,6 +9,7 @@
 #include "proxy/upstream/balance.h"
 #include "proxy/request/request.h"
 #include "proxy/upstream/upstream.h"
+#include "proxy/worker/waiting.h"
 #include "proxy/worker/worker.h"
 
 #define MIRROR_TIMEOUT_MS 15000
@@ -26,14 +27,14 @@ struct mirror {
 
 static void end_mirror(struct worker *worker, struct mirror *mirror)
 {
-	timer_remove(&worker->timers, &mirror->timer);
+	timer_remove(&worker->loop.timers, &mirror->timer);
 	waiting_give(worker, &mirror->request);
 	buffer_free(&mirror->request);
 	*mirror->previous_next = mirror->next;
 	if (mirror->next)
 		mirror->next->previous_next = mirror->previous_next;
 	worker->mirror_count--;
-	worker_close(worker, &mirror->connection);
+	loop_close(&worker->loop, &mirror->connection);
 }
 
 void mirror_expired(struct worker *worker, struct mirror *mirror)
@@ -51,7 +52,8 @@ static int send_some(struct worker *worker, struct mirror *mirror)
 		return 1;
 	if (!connection_can_write(&mirror->connection))
 		return 0;
-	ssize_t length = connection_send(worker->epoll_fd, &mirror->connection, &piece, 1, false);
+	ssize_t length =
+		connection_send(worker->loop.epoll_fd, &mirror->connection, &piece, 1, false);
 	if (length < 0)
 		return length == -EAGAIN ? 0 : -1;
 	mirror->sent += (size_t)length;
@@ -66,8 +68,8 @@ void mirror_handle_event(struct worker *worker, struct mirror *mirror, uint32_t 
 	int result = send_some(worker, mirror);
 
 	while (result > 0) {
-		ssize_t length = connection_receive(&mirror->connection, worker->memory,
-						    WORKER_MEMORY_BYTES);
+		ssize_t length = connection_receive(&mirror->connection, worker->scratch.received,
+						    SCRATCH_RECEIVE_BYTES);
 
 		if (length == -EAGAIN)
 			return;
@@ -120,14 +122,15 @@ static void link_mirror(struct mirror *mirror, struct mirror **list)
 static void launch(struct worker *worker, struct exchange *exchange, struct mirror *mirror,
 		   struct span body)
 {
-	int endpoint = balance_choose(worker, exchange->lease, mirror->cluster, NULL);
+	int endpoint = balance_choose(&worker->upstreams, exchange->lease, mirror->cluster, NULL);
 	struct backend *backend = endpoint < 0 ? NULL
-					       : lease_backend(worker, exchange->lease,
+					       : lease_backend(&worker->upstreams, exchange->lease,
 							       mirror->cluster, (size_t)endpoint);
 
 	buffer_append_span(&mirror->request, body);
-	int fd = backend && !mirror->request.failed ? upstream_open_socket(worker, backend)
-						    : -ENOMEM;
+	int fd = backend && !mirror->request.failed
+			 ? upstream_open_socket(&worker->upstreams, backend)
+			 : -ENOMEM;
 	if (fd < 0) {
 		free_mirror(mirror);
 		return;
@@ -137,7 +140,7 @@ static void launch(struct worker *worker, struct exchange *exchange, struct mirr
 		.state = CONNECTION_CONNECTING | CONNECTION_WATCHES_WRITE,
 		.fd = fd,
 	};
-	if (connection_watch_upstream(worker->epoll_fd, &mirror->connection)) {
+	if (connection_watch_upstream(worker->loop.epoll_fd, &mirror->connection)) {
 		close(fd);
 		free_mirror(mirror);
 		return;
@@ -145,7 +148,7 @@ static void launch(struct worker *worker, struct exchange *exchange, struct mirr
 	link_mirror(mirror, &worker->mirrors);
 	worker->mirror_count++;
 	waiting_take(worker, &mirror->request);
-	timer_set(&worker->timers, &mirror->timer, worker->now_ms + MIRROR_TIMEOUT_MS);
+	timer_set(&worker->loop.timers, &mirror->timer, worker->loop.now_ms + MIRROR_TIMEOUT_MS);
 	statistics_count(&worker->statistics.requests_mirrored);
 }
 
@@ -154,7 +157,7 @@ static struct mirror *new_mirror(struct worker *worker, struct request *request,
 {
 	struct mirror *mirror = calloc(1, sizeof(*mirror));
 
-	if (mirror && write_head(mirror, request, authority, &worker->scratch)) {
+	if (mirror && write_head(mirror, request, authority, &worker->scratch.text)) {
 		mirror->cluster = cluster;
 		return mirror;
 	}

@@ -9,6 +9,7 @@
 #include "proxy/loop/timer.h"
 
 struct mirror;
+struct request;
 
 /*
  * Starts the route's mirrors: of requests that are whole in data[0, length), at once; of those whose

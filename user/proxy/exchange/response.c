@@ -7,7 +7,8 @@
 #include "base/clock.h"
 #include "mesh/apply.h"
 #include "proxy/exchange/attempt.h"
-#include "proxy/downstream/session.h"
+#include "proxy/exchange/place.h"
+#include "proxy/exchange/reply.h"
 #include "proxy/upstream/upstream.h"
 #include "proxy/worker/worker.h"
 
@@ -17,19 +18,19 @@
 /* Sends a 1xx on. Old clients know none (RFC 9110 15.2). */
 static enum exchange_progress forward_interim(struct worker *worker, struct exchange *exchange)
 {
-	struct http_edit *edit = &worker->response_edit;
+	struct http_edit *edit = &worker->scratch.response_edit;
 	size_t consumed;
 
 	if (exchange->traits & EXCHANGE_HTTP10)
 		return EXCHANGE_WAITING;
-	http_edit_start_response(edit, &worker->response_head);
+	http_edit_start_response(edit, &worker->scratch.response_head);
 	http_edit_remove_hop_by_hop(edit);
-	ssize_t length = http_edit_write(edit, worker->head_memory, worker->head_memory_bytes);
+	ssize_t length = http_edit_write(edit, worker->scratch.head, worker->scratch.head_bytes);
 	if (length < 0)
 		return exchange_fail(worker, exchange, 502, "response head too large");
 	statistics_count(&worker->statistics.responses[1]);
-	switch (relay_push(worker, &exchange->response, &exchange->session->connection,
-			   (struct span){worker->head_memory, (size_t)length}, NULL, 0,
+	switch (relay_push(worker, &exchange->response, &exchange->client->connection,
+			   (struct span){worker->scratch.head, (size_t)length}, NULL, 0,
 			   &consumed)) {
 	case RELAY_WAIT:
 	case RELAY_DONE:
@@ -46,7 +47,7 @@ static int add_connection_field(struct exchange *exchange, struct http_edit *edi
 
 	if (edit->response->upgrade)
 		return 0;
-	if (exchange->session->state & SESSION_CLOSE)
+	if (exchange->client->closes)
 		return http_edit_add(edit, name, (struct span){"close", 5});
 	if (exchange->traits & EXCHANGE_HTTP10)
 		return http_edit_add(edit, name, (struct span){"keep-alive", 10});
@@ -56,15 +57,15 @@ static int add_connection_field(struct exchange *exchange, struct http_edit *edi
 /* The response's framing towards the client. */
 static void start_response(struct worker *worker, struct exchange *exchange)
 {
-	const struct http_response_head *head = &worker->response_head;
+	const struct http_response_head *head = &worker->scratch.response_head;
 	struct relay *relay = &exchange->response;
 
 	relay_start(relay, head->framing, head->content_length);
 	relay->unchunk =
 		exchange->traits & EXCHANGE_HTTP10 && head->framing == HTTP_FRAMING_CHUNKED;
 	if (relay->unchunk || head->framing == HTTP_FRAMING_UNTIL_CLOSE || worker->draining)
-		exchange->session->state |= SESSION_CLOSE;
-	relay->closes = exchange->session->state & SESSION_CLOSE;
+		exchange->client->closes = true;
+	relay->closes = exchange->client->closes;
 	if (!head->keep_alive)
 		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
 }
@@ -85,7 +86,7 @@ static int apply_route(const struct exchange *exchange, struct http_edit *edit)
 static int add_cookie(struct worker *worker, const struct exchange *exchange,
 		      struct http_edit *edit)
 {
-	struct buffer *text = &worker->scratch;
+	struct buffer *text = &worker->scratch.text;
 
 	if (!exchange->cookie)
 		return 0;
@@ -101,9 +102,9 @@ static struct span make_response_head(struct worker *worker, struct exchange *ex
 				      const char *received)
 {
 	const struct span none = {NULL, 0};
-	struct http_edit *edit = &worker->response_edit;
+	struct http_edit *edit = &worker->scratch.response_edit;
 
-	http_edit_start_response(edit, &worker->response_head);
+	http_edit_start_response(edit, &worker->scratch.response_head);
 	if (http_edit_remove_hop_by_hop(edit))
 		return none;
 	/* Not to HEAD either (RFC 9112 6.1). */
@@ -115,22 +116,21 @@ static struct span make_response_head(struct worker *worker, struct exchange *ex
 	    add_connection_field(exchange, edit))
 		return none;
 	if (http_edit_is_unchanged(edit))
-		return (struct span){received, worker->response_head.length};
-	ssize_t length = http_edit_write(edit, worker->head_memory, worker->head_memory_bytes);
-	return length < 0 ? none : (struct span){worker->head_memory, (size_t)length};
+		return (struct span){received, worker->scratch.response_head.length};
+	ssize_t length = http_edit_write(edit, worker->scratch.head, worker->scratch.head_bytes);
+	return length < 0 ? none : (struct span){worker->scratch.head, (size_t)length};
 }
 
 /* From here bytes go through unseen, both ways. What the client has sent meanwhile goes first. */
 static enum exchange_progress start_tunnel(struct worker *worker, struct exchange *exchange)
 {
-	struct session *session = exchange->session;
-	struct span early = {session->input.data + session->input_start,
-			     session->input.length - session->input_start};
+	struct http1_client *client = exchange->client;
+	struct span early = http1_client_unread(client);
 	size_t consumed;
 
 	exchange->events &= (uint16_t)~EXCHANGE_REQUEST_SENT;
 	exchange->events |= EXCHANGE_TUNNEL | EXCHANGE_UPSTREAM_SPENT;
-	session->state |= SESSION_CLOSE;
+	client->closes = true;
 	relay_start(&exchange->request, HTTP_FRAMING_UNTIL_CLOSE, 0);
 	relay_start(&exchange->response, HTTP_FRAMING_UNTIL_CLOSE, 0);
 	if (early.length) {
@@ -140,9 +140,9 @@ static enum exchange_progress start_tunnel(struct worker *worker, struct exchang
 
 		if (outcome != RELAY_WAIT)
 			return EXCHANGE_ABORTED;
-		session_drop_input(session);
+		http1_client_drop(client);
 	}
-	worker_run_again(worker, session);
+	loop_run_again(&worker->loop, &exchange->connection);
 	return EXCHANGE_WAITING;
 }
 
@@ -155,11 +155,11 @@ static enum exchange_progress refuse_response(struct worker *worker, struct exch
 	return exchange_fail(worker, exchange, 502, reason);
 }
 
-/* The final head stands in worker->response_head; data[0, length) came behind it. */
+/* The final head stands in worker->scratch.response_head; data[0, length) came behind it. */
 static enum exchange_progress take_response(struct worker *worker, struct exchange *exchange,
 					    char *data, size_t length)
 {
-	const struct http_response_head *head = &worker->response_head;
+	const struct http_response_head *head = &worker->scratch.response_head;
 	size_t consumed = 0;
 
 	attempt_note_status(worker, exchange, head->status);
@@ -174,7 +174,7 @@ static enum exchange_progress take_response(struct worker *worker, struct exchan
 	if (head->upgrade && start_tunnel(worker, exchange) != EXCHANGE_WAITING)
 		return EXCHANGE_ABORTED;
 	enum relay_outcome outcome =
-		relay_push(worker, &exchange->response, &exchange->session->connection, written,
+		relay_push(worker, &exchange->response, &exchange->client->connection, written,
 			   data, length, &consumed);
 	/* The body was looked at before the head was sent: the client has nothing of either. */
 	if (outcome == RELAY_INVALID)
@@ -188,17 +188,18 @@ static enum exchange_progress take_response(struct worker *worker, struct exchan
 	return exchange_response_progress(worker, exchange, outcome);
 }
 
-/* Takes heads out of worker->memory: interim ones, then the final one. */
+/* Takes heads out of worker->scratch.received: interim ones, then the final one. */
 static enum exchange_progress parse_response(struct worker *worker, struct exchange *exchange,
 					     size_t length, size_t already_scanned)
 {
-	char *data = worker->memory;
+	char *data = worker->scratch.received;
 	struct http_refusal refusal;
 
 	for (;;) {
-		switch (http_response_parse(
-			data, length, already_scanned, &worker->proxy->response_limits,
-			exchange->traits & EXCHANGE_TO_HEAD, &worker->response_head, &refusal)) {
+		switch (http_response_parse(data, length, already_scanned,
+					    &worker->shared->response_limits,
+					    exchange->traits & EXCHANGE_TO_HEAD,
+					    &worker->scratch.response_head, &refusal)) {
 		case HTTP_PARSE_REFUSED:
 			return refuse_response(worker, exchange, refusal.reason);
 		case HTTP_PARSE_MORE:
@@ -210,10 +211,10 @@ static enum exchange_progress parse_response(struct worker *worker, struct excha
 		case HTTP_PARSE_COMPLETE:
 			break;
 		}
-		data += worker->response_head.length;
-		length -= worker->response_head.length;
+		data += worker->scratch.response_head.length;
+		length -= worker->scratch.response_head.length;
 		already_scanned = 0;
-		if (!worker->response_head.interim)
+		if (!worker->scratch.response_head.interim)
 			return take_response(worker, exchange, data, length);
 		enum exchange_progress progress = forward_interim(worker, exchange);
 		if (progress != EXCHANGE_WAITING || exchange->events & EXCHANGE_RESPONSE_STARTED)
@@ -226,7 +227,7 @@ static enum exchange_progress flush_interim(struct worker *worker, struct exchan
 {
 	enum relay_outcome outcome =
 		relay_run(worker, &exchange->response, &exchange->upstream->connection,
-			  &exchange->session->connection);
+			  &exchange->client->connection);
 
 	return outcome == RELAY_DONE ? EXCHANGE_WAITING
 				     : exchange_response_progress(worker, exchange, outcome);
@@ -243,8 +244,9 @@ enum exchange_progress response_read(struct worker *worker, struct exchange *exc
 	if (progress != EXCHANGE_WAITING || !relay_is_flushed(&exchange->response))
 		return progress;
 	if (before)
-		memcpy(worker->memory, exchange->response_start.data, before);
-	ssize_t length = connection_receive(source, worker->memory + before, RESPONSE_READ_BYTES);
+		memcpy(worker->scratch.received, exchange->response_start.data, before);
+	ssize_t length =
+		connection_receive(source, worker->scratch.received + before, RESPONSE_READ_BYTES);
 	if (length == -EAGAIN)
 		return EXCHANGE_WAITING;
 	if (length <= 0)
@@ -256,6 +258,6 @@ enum exchange_progress response_read(struct worker *worker, struct exchange *exc
 	/* No event will say that more is there, or the end. */
 	if (progress == EXCHANGE_WAITING && !(exchange->events & EXCHANGE_RESPONSE_STARTED) &&
 	    exchange->upstream && connection_can_read(&exchange->upstream->connection))
-		worker_run_again(worker, exchange->session);
+		loop_run_again(&worker->loop, &exchange->connection);
 	return progress;
 }

@@ -97,7 +97,7 @@ static enum relay_outcome write_pieces(struct worker *worker, struct relay *rela
 	size_t sent = 0;
 
 	if (sink && relay_is_flushed(relay) && connection_can_write(sink)) {
-		ssize_t length = connection_send(worker->epoll_fd, sink, pieces, count,
+		ssize_t length = connection_send(worker->loop.epoll_fd, sink, pieces, count,
 						 relay->closes && relay->source_done);
 
 		if (length < 0 && length != -EAGAIN)
@@ -134,11 +134,11 @@ static size_t join_pieces(struct worker *worker, struct iovec *pieces, size_t co
 		pieces[0].iov_len += added;
 		return 1;
 	}
-	if (pieces[0].iov_base != worker->head_memory || added > RELAY_JOIN_BYTES ||
-	    length + added > worker->head_memory_bytes)
+	if (pieces[0].iov_base != worker->scratch.head || added > RELAY_JOIN_BYTES ||
+	    length + added > worker->scratch.head_bytes)
 		return count;
 	for (size_t i = 1; i < count; i++) {
-		memcpy(worker->head_memory + length, pieces[i].iov_base, pieces[i].iov_len);
+		memcpy(worker->scratch.head + length, pieces[i].iov_base, pieces[i].iov_len);
 		length += pieces[i].iov_len;
 	}
 	pieces[0].iov_len = length;
@@ -167,7 +167,7 @@ static enum relay_outcome frame_trailers(struct worker *worker, struct relay *re
 			return RELAY_NO_MEMORY;
 		data = relay->trailers.data;
 	}
-	struct http_trailers *trailers = &worker->trailers;
+	struct http_trailers *trailers = &worker->scratch.trailers;
 	switch (http_trailers_parse(data, before + length, before, trailers, &refusal)) {
 	case HTTP_PARSE_REFUSED:
 		return RELAY_INVALID;
@@ -183,11 +183,11 @@ static enum relay_outcome frame_trailers(struct worker *worker, struct relay *re
 	relay->source_done = true;
 	if (relay->unchunk)
 		return RELAY_WAIT;
-	buffer_clear(&worker->scratch);
+	buffer_clear(&worker->scratch.text);
 	http_trailers_write(trailers, relay->trailer_filter, relay->trailer_context,
-			    &worker->scratch);
-	framed->trailers = buffer_span(&worker->scratch);
-	return worker->scratch.failed ? RELAY_NO_MEMORY : RELAY_WAIT;
+			    &worker->scratch.text);
+	framed->trailers = buffer_span(&worker->scratch.text);
+	return worker->scratch.text.failed ? RELAY_NO_MEMORY : RELAY_WAIT;
 }
 
 /* Moves the content of chunks together at the front of `data`. */
@@ -308,7 +308,7 @@ static enum relay_outcome flush_pending(struct worker *worker, struct relay *rel
 			relay->pending.data + relay->pending_sent,
 			relay->pending.length - relay->pending_sent,
 		};
-		ssize_t length = connection_send(worker->epoll_fd, sink, &piece, 1, false);
+		ssize_t length = connection_send(worker->loop.epoll_fd, sink, &piece, 1, false);
 
 		if (length == -EAGAIN)
 			return RELAY_WAIT;
@@ -341,15 +341,16 @@ static enum relay_outcome empty_pipe(struct worker *worker, struct relay *relay,
 {
 	log_warning("splice(2) failed, bodies are copied", log_errno(error));
 	while (relay->in_pipe) {
-		ssize_t length = read(relay->pipe->read_fd, worker->memory,
-				      relay->in_pipe < WORKER_MEMORY_BYTES ? relay->in_pipe
-									   : WORKER_MEMORY_BYTES);
+		ssize_t length =
+			read(relay->pipe->read_fd, worker->scratch.received,
+			     relay->in_pipe < SCRATCH_RECEIVE_BYTES ? relay->in_pipe
+								    : SCRATCH_RECEIVE_BYTES);
 		if (length < 0 && errno == EINTR)
 			continue;
 		if (length <= 0)
 			return RELAY_SINK_FAILED;
 		relay->in_pipe -= (size_t)length;
-		if (!keep_pending(worker, relay, worker->memory, (size_t)length))
+		if (!keep_pending(worker, relay, worker->scratch.received, (size_t)length))
 			return RELAY_NO_MEMORY;
 	}
 	return flush_pending(worker, relay, sink);
@@ -374,7 +375,7 @@ static enum relay_outcome flush_pipe(struct worker *worker, struct relay *relay,
 			relay->in_pipe -= (size_t)length;
 			relay->sent += (size_t)length;
 		}
-		if (relay->in_pipe && connection_wait_writable(worker->epoll_fd, sink))
+		if (relay->in_pipe && connection_wait_writable(worker->loop.epoll_fd, sink))
 			return RELAY_SINK_FAILED;
 	}
 	return RELAY_DONE;
@@ -450,18 +451,20 @@ static enum relay_outcome copy_in(struct worker *worker, struct relay *relay,
 {
 	size_t capacity = worker_receive_limit(worker);
 	size_t consumed;
-	ssize_t length = connection_receive(source, worker->memory, capacity);
+	ssize_t length = connection_receive(source, worker->scratch.received, capacity);
 
 	if (length == -EAGAIN)
 		return RELAY_WAIT;
 	if (length <= 0)
 		return source_ended(relay, source, length);
 	relay->received += (size_t)length;
-	enum relay_outcome outcome = relay_push(worker, relay, sink, (struct span){0},
-						worker->memory, (size_t)length, &consumed);
+	enum relay_outcome outcome =
+		relay_push(worker, relay, sink, (struct span){0}, worker->scratch.received,
+			   (size_t)length, &consumed);
 	/* Whatever became of the message: what came behind it belongs to the next one. */
 	if (relay->source_done)
-		relay->excess = (struct span){worker->memory + consumed, (size_t)length - consumed};
+		relay->excess = (struct span){worker->scratch.received + consumed,
+					      (size_t)length - consumed};
 	/* Something was read: more may be there. */
 	return outcome == RELAY_WAIT ? RELAY_AGAIN : outcome;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * A socket in a worker's loop. It is registered edge-triggered once; what is known of it stands in
+ * A socket in a worker's loop, the first member of what it belongs to. It is registered edge-triggered once; what is known of it stands in
  * `state`, so that a request costs no epoll_ctl(2) and no read or write that would give EAGAIN.
  */
 #include <stdbool.h>
@@ -16,7 +16,8 @@ enum connection_kind {
 	CONNECTION_SESSION,
 	CONNECTION_UPSTREAM,
 	CONNECTION_MIRROR,
-	CONNECTION_NONE, /* no socket: what has a timer alone */
+	CONNECTION_BACKEND,  /* no socket: has a timer alone */
+	CONNECTION_EXCHANGE, /* the same, and may ask to run again */
 };
 
 enum connection_state {
@@ -29,7 +30,8 @@ enum connection_state {
 	CONNECTION_FRESH = 1 << 6,	 /* an event said EPOLLIN and nothing was read since */
 	CONNECTION_NO_SPLICE = 1 << 7,	 /* splice(2) does not see what recv(2) gives */
 	CONNECTION_CLOSED = 1 << 8,	 /* waits for the end of the event batch */
-	CONNECTION_RESET = 1 << 9, /* a write was told so: the end that a read meets is none */
+	CONNECTION_RESET = 1 << 9,  /* a write was told so: the end that a read meets is none */
+	CONNECTION_AGAIN = 1 << 10, /* in loop->again */
 };
 
 struct connection {
@@ -37,6 +39,7 @@ struct connection {
 	uint16_t state;
 	int fd;
 	struct connection *next_closed;
+	struct connection *next_again;
 };
 
 /* Registers with the loop. 0 or a negative errno. */

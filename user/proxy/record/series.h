@@ -3,16 +3,12 @@
 /*
  * How the endpoints of each cluster do: a row of counters per series of the mesh
  * (mesh_cluster.series), written by its worker alone as those in statistics.h are. What can't be
- * counted up (who is left out now) a worker looks through once a second while it has something to
- * do.
+ * counted up (who is left out now) a worker looks through (proxy/upstream/series_look.h).
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "mesh/cluster.h"
-
-struct lease;
-struct worker;
 
 /* How a request that was given to an endpoint ended. */
 enum series_end {
@@ -42,28 +38,12 @@ struct upstream_series {
 	uint64_t endpoints_left_out; /* ejected, or the last connect failed */
 };
 
-/* How far a look has come that takes several rounds of the worker's loop. */
-struct series_look {
-	size_t series; /* 0: none is under way */
-	size_t endpoint;
-	uint64_t connections, left_out; /* of the endpoints of this series before that one */
-	uint64_t changes_ms;		/* when someone is no longer left out, or TIMER_NEVER */
-};
-
-void series_note_end(struct worker *worker, uint16_t series, enum series_end end,
+void series_note_end(struct upstream_series *rows, uint16_t series, enum series_end end,
 		     uint64_t duration_ms);
-void series_note_failed_connect(struct worker *worker, uint16_t series);
-
-/* Rows that have a new owner begin at 0; what the former one still has under way counts in row 0.
- */
-void series_adopt(struct worker *worker, struct lease *previous);
-/* At the end of each round of the loop: looks at the endpoints if it is time. */
-void series_look(struct worker *worker);
-/* Milliseconds until that has to be called again, or -1. */
-int series_sleep(const struct worker *worker);
+void series_note_failed_connect(struct upstream_series *rows, uint16_t series);
 
 /*
  * Adds a worker's rows, MESH_SERIES + 1 of them, to `sum`, while it runs. Of endpoints that are
  * left out the worker counts that leaves out most.
  */
-void series_sum(const struct worker *worker, struct upstream_series *sum);
+void series_sum(const struct upstream_series *rows, struct upstream_series *sum);

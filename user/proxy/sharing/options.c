@@ -3,14 +3,17 @@
 
 #include <sched.h>
 #include <stdint.h>
+#include <lanetag/rules.h>
 
 #include "base/array.h"
+#include "base/memory_limit.h"
 #include "base/number.h"
 #include "http/head.h"
-#include "proxy/worker/waiting.h"
-#include "proxy/worker/worker.h"
 
 #define MAXIMUM_WORKERS 256
+#define BUDGET_DIVISOR 4
+#define MAXIMUM_STANDARD_BUDGET (1024ULL * 1024 * 1024) /* where no cgroup has a limit */
+#define MINIMUM_STANDARD_BUDGET (4ULL * 1024 * 1024)
 #define MAXIMUM_TIMEOUT_MS (7 * 24 * 3600 * 1000) /* a week */
 
 enum option_type { OPTION_SIZE, OPTION_UNSIGNED, OPTION_BOOL };
@@ -27,11 +30,11 @@ static const struct {
 	}
 #define OPTION(field, type, name, standard, minimum, maximum, meaning) \
 	COMPUTED_OPTION(field, type, name, standard, minimum, maximum, meaning, NULL)
-	OPTION(maximum_head_bytes, OPTION_SIZE, "head-bytes", 65536, 512, WORKER_MEMORY_BYTES / 2,
+	OPTION(maximum_head_bytes, OPTION_SIZE, "head-bytes", 65536, 512, PROXY_RECEIVE_BYTES / 2,
 	       "of a request's head; above: 431"),
 	OPTION(maximum_fields, OPTION_SIZE, "head-fields", 100, 1, HTTP_MAX_FIELDS,
 	       "header fields of a request; above: 431"),
-	OPTION(maximum_target_bytes, OPTION_SIZE, "target-bytes", 8192, 16, WORKER_MEMORY_BYTES / 2,
+	OPTION(maximum_target_bytes, OPTION_SIZE, "target-bytes", 8192, 16, PROXY_RECEIVE_BYTES / 2,
 	       "of a request's target; above: 414"),
 	OPTION(allow_bare_lf, OPTION_BOOL, "allow-bare-lf", 0, 0, 1,
 	       "1: a head's lines may end in LF alone"),
@@ -134,6 +137,17 @@ static unsigned usable_cpus(void)
 	return count > 0 ? (unsigned)count : 1;
 }
 
+/* Bytes that may wait where no number is configured: a quarter of what the process may have. */
+static size_t standard_waiting_bytes(void)
+{
+	bool in_cgroup;
+	uint64_t budget = memory_limit_read("", &in_cgroup) / BUDGET_DIVISOR;
+
+	if (!in_cgroup && budget > MAXIMUM_STANDARD_BUDGET)
+		budget = MAXIMUM_STANDARD_BUDGET;
+	return budget < MINIMUM_STANDARD_BUDGET ? MINIMUM_STANDARD_BUDGET : (size_t)budget;
+}
+
 void proxy_options_fill(struct proxy_options *options)
 {
 	if (options->workers == 0)
@@ -145,7 +159,7 @@ void proxy_options_fill(struct proxy_options *options)
 			store(options, i, table[i].description.standard);
 	}
 	if (options->maximum_waiting_bytes == 0)
-		options->maximum_waiting_bytes = waiting_standard_budget();
+		options->maximum_waiting_bytes = standard_waiting_bytes();
 }
 
 bool proxy_options_describe(size_t index, struct proxy_option_description *ret_description)

@@ -15,6 +15,9 @@ enum access_log_user_ids {
 	ACCESS_LOG_USER_IDS_NONE,
 };
 
+/* Of a worker's receive buffer, so large that bodies of 64 KiB go in one piece: heads are smaller. */
+#define PROXY_RECEIVE_BYTES (256 * 1024)
+
 #define PROXY_OPTION_ANY (SIZE_MAX / 2) /* any number */
 
 struct proxy_options {

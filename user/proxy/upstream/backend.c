@@ -3,10 +3,7 @@
 
 #include <stdlib.h>
 
-#include "proxy/worker/worker.h"
-
-#define DOWN_FIRST_MS 250
-#define DOWN_MAXIMUM_MS 8000
+#include "proxy/upstream/upstreams.h"
 
 /* The bucket that a hash has while `count` buckets are in use. */
 static size_t bucket_of(uint64_t hash, size_t count)
@@ -95,9 +92,10 @@ struct backend *backend_find_idle(struct backend_table *table)
 	return NULL;
 }
 
-struct backend *backend_take_known(struct worker *worker, const uint8_t address[16], uint16_t port)
+struct backend *backend_take_known(struct upstreams *upstreams, const uint8_t address[16],
+				   uint16_t port)
 {
-	const struct backend_table *table = &worker->backends;
+	const struct backend_table *table = &upstreams->backends;
 	uint64_t hash = mesh_endpoint_hash(address, port);
 
 	if (!table->bucket_count)
@@ -111,31 +109,31 @@ struct backend *backend_take_known(struct worker *worker, const uint8_t address[
 	return backend;
 }
 
-struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port)
+struct backend *backend_take(struct upstreams *upstreams, const uint8_t address[16], uint16_t port)
 {
-	struct backend *backend = backend_take_known(worker, address, port);
+	struct backend *backend = backend_take_known(upstreams, address, port);
 
 	if (backend)
 		return backend;
 	backend = calloc(1, sizeof(*backend));
 	if (!backend)
 		return NULL;
-	backend->connection = (struct connection){.kind = CONNECTION_NONE, .fd = -1};
+	backend->connection = (struct connection){.kind = CONNECTION_BACKEND, .fd = -1};
 	backend->timer.deadline = TIMER_NEVER;
 	backend->hash = mesh_endpoint_hash(address, port);
 	memcpy(backend->address, address, 16);
 	backend->port = port;
 	backend->references = 1;
-	if (add_to_table(&worker->backends, backend)) {
+	if (add_to_table(&upstreams->backends, backend)) {
 		free(backend);
 		return NULL;
 	}
 	return backend;
 }
 
-void backend_drop(struct worker *worker, struct backend *backend)
+void backend_drop(struct upstreams *upstreams, struct backend *backend)
 {
-	struct backend_table *table = &worker->backends;
+	struct backend_table *table = &upstreams->backends;
 
 	if (--backend->references > 0)
 		return;
@@ -144,46 +142,11 @@ void backend_drop(struct worker *worker, struct backend *backend)
 		link = &(*link)->next;
 	*link = backend->next;
 	table->count--;
-	timer_remove(&worker->timers, &backend->timer);
+	timer_remove(&upstreams->loop->timers, &backend->timer);
 	free(backend);
 }
 
-bool backend_is_down(const struct worker *worker, const struct backend *backend)
+bool backend_is_down(const struct upstreams *upstreams, const struct backend *backend)
 {
-	return backend->down_until_ms > worker->now_ms;
-}
-
-void backend_health_changed(struct worker *worker, struct backend *backend)
-{
-	uint64_t now_ms = worker->now_ms, due_ms = TIMER_NEVER;
-	bool was_down = backend->is_down, was_ejected = backend->is_ejected;
-
-	backend->is_down = backend->down_until_ms > now_ms;
-	backend->is_ejected = backend->ejected_until_ms > now_ms;
-	if (backend->is_down)
-		due_ms = backend->down_until_ms;
-	if (backend->is_ejected && backend->ejected_until_ms < due_ms)
-		due_ms = backend->ejected_until_ms;
-	timer_set(&worker->timers, &backend->timer, due_ms);
-	if (was_down != backend->is_down || was_ejected != backend->is_ejected)
-		lease_count_backend(worker, backend, was_down, was_ejected);
-}
-
-void backend_note_connect(struct worker *worker, struct backend *backend, bool succeeded)
-{
-	if (succeeded) {
-		backend->failed_connects = 0;
-		backend->down_until_ms = 0;
-		if (backend->is_down)
-			backend_health_changed(worker, backend);
-		return;
-	}
-	uint32_t doublings = backend->failed_connects < 5 ? backend->failed_connects : 5;
-	uint64_t pause = (uint64_t)DOWN_FIRST_MS << doublings;
-
-	backend->failed_connects++;
-	backend->down_until_ms =
-		worker->now_ms + (pause < DOWN_MAXIMUM_MS ? pause : DOWN_MAXIMUM_MS);
-	backend_health_changed(worker, backend);
-	statistics_count(&worker->statistics.upstream_failures);
+	return backend->down_until_ms > upstreams->loop->now_ms;
 }

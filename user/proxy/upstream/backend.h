@@ -9,7 +9,8 @@
 #include "proxy/loop/timer.h"
 
 struct upstream;
-struct worker;
+struct backend_table;
+struct upstreams;
 
 struct backend {
 	struct connection connection; /* no socket: only so that the timer finds the backend */
@@ -33,30 +34,13 @@ struct backend {
 	uint32_t errors_gateway;
 };
 
-/*
- * Grows by linear hashing: each new backend splits one bucket, so none waits for all to move.
- * Segment n > 0 has as many buckets as all before it together. A zeroed struct is an empty table.
- */
-#define BACKEND_FIRST_BUCKETS 64 /* a power of two */
-#define BACKEND_SEGMENTS 26
-
-struct backend_table {
-	struct backend **segments[BACKEND_SEGMENTS];
-	size_t bucket_count; /* in use */
-	size_t count;
-	size_t search_start; /* the bucket where the latest search for idle connections ended */
-};
-
 void backend_table_free(struct backend_table *table);
 /* Some backend that has idle connections, or NULL. */
 struct backend *backend_find_idle(struct backend_table *table);
 
-struct backend *backend_take(struct worker *worker, const uint8_t address[16], uint16_t port);
+struct backend *backend_take(struct upstreams *upstreams, const uint8_t address[16], uint16_t port);
 /* Only what the worker has already; else NULL. */
-struct backend *backend_take_known(struct worker *worker, const uint8_t address[16], uint16_t port);
-void backend_drop(struct worker *worker, struct backend *backend);
-bool backend_is_down(const struct worker *worker, const struct backend *backend);
-/* After a connection attempt: passive health. */
-void backend_note_connect(struct worker *worker, struct backend *backend, bool succeeded);
-/* `down_until_ms` or `ejected_until_ms` is another one, or over: the leases count anew. */
-void backend_health_changed(struct worker *worker, struct backend *backend);
+struct backend *backend_take_known(struct upstreams *upstreams, const uint8_t address[16],
+				   uint16_t port);
+void backend_drop(struct upstreams *upstreams, struct backend *backend);
+bool backend_is_down(const struct upstreams *upstreams, const struct backend *backend);

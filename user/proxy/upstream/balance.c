@@ -3,8 +3,7 @@
 
 #include "mesh/ring.h"
 #include "proxy/upstream/health.h"
-#include "proxy/upstream/upstream.h"
-#include "proxy/worker/worker.h"
+#include "proxy/upstream/upstreams.h"
 
 /* Where the chosen endpoint is not usable: so many of the next ones are tried, then so many others. */
 #define NEIGHBOURS 8
@@ -12,7 +11,7 @@
 
 /* A choice between the endpoints of one cluster. */
 struct choice {
-	struct worker *worker;
+	struct upstreams *upstreams;
 	struct lease *lease;
 	const struct mesh_cluster *cluster;
 	bool ignores_ejection; /* too few are healthy to leave any out */
@@ -21,10 +20,10 @@ struct choice {
 static bool is_usable(const struct choice *choice, size_t endpoint)
 {
 	const struct backend *backend =
-		lease_backend(choice->worker, choice->lease, choice->cluster, endpoint);
+		lease_backend(choice->upstreams, choice->lease, choice->cluster, endpoint);
 
-	return backend && !backend_is_down(choice->worker, backend) &&
-	       (choice->ignores_ejection || !health_is_ejected(choice->worker, backend));
+	return backend && !backend_is_down(choice->upstreams, backend) &&
+	       (choice->ignores_ejection || !health_is_ejected(choice->upstreams, backend));
 }
 
 static const struct cluster_state *state_of(const struct choice *choice)
@@ -84,7 +83,7 @@ static size_t first_usable(const struct choice *choice, size_t start)
 	size_t found = find_usable(choice, start, NEIGHBOURS);
 	/* Many neighbours fail together (a zone, a node): a draw finds others sooner. */
 	for (size_t i = 0; found == count && i < DRAWS; i++)
-		found = find_usable(choice, random_take(&choice->worker->random) % count, 1);
+		found = find_usable(choice, random_take(choice->upstreams->random) % count, 1);
 	if (found == count)
 		found = find_usable(choice, start, count);
 	return found == count ? start : found;
@@ -98,14 +97,14 @@ bool balance_has_healthy(const struct lease *lease, const struct mesh_cluster *c
 /* The power of two choices: the one with fewer requests under way. */
 static size_t choose_least_request(const struct choice *choice)
 {
-	uint64_t draw = random_take(&choice->worker->random);
+	uint64_t draw = random_take(choice->upstreams->random);
 	size_t count = choice->cluster->endpoint_count;
 	size_t one = first_usable(choice, (draw >> 32) % count);
 	size_t other = first_usable(choice, (draw & 0xffffffff) % count);
 	const struct backend *a =
-		lease_backend(choice->worker, choice->lease, choice->cluster, one);
+		lease_backend(choice->upstreams, choice->lease, choice->cluster, one);
 	const struct backend *b =
-		lease_backend(choice->worker, choice->lease, choice->cluster, other);
+		lease_backend(choice->upstreams, choice->lease, choice->cluster, other);
 
 	return a && b && b->requests < a->requests ? other : one;
 }
@@ -122,10 +121,10 @@ static size_t choose_by_hash(const struct choice *choice, uint64_t hash)
 	return mesh_ring_choose_usable(choice->cluster->ring, hash, ring_usable, choice);
 }
 
-int balance_choose(struct worker *worker, struct lease *lease, const struct mesh_cluster *cluster,
-		   const uint64_t *hash)
+int balance_choose(struct upstreams *upstreams, struct lease *lease,
+		   const struct mesh_cluster *cluster, const uint64_t *hash)
 {
-	struct choice choice = {worker, lease, cluster, false};
+	struct choice choice = {upstreams, lease, cluster, false};
 	enum mesh_balancing balancing = cluster->policy.balancing;
 
 	choice.ignores_ejection = too_few_are_healthy(&choice);
@@ -139,7 +138,7 @@ int balance_choose(struct worker *worker, struct lease *lease, const struct mesh
 		return (int)choose_least_request(&choice);
 	if (balancing == MESH_BALANCE_RANDOM)
 		return (int)first_usable(&choice,
-					 random_take(&worker->random) % cluster->endpoint_count);
+					 random_take(upstreams->random) % cluster->endpoint_count);
 	return (int)first_usable(&choice,
 				 lease->clusters[cluster->index].next++ % cluster->endpoint_count);
 }

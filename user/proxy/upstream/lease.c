@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "proxy/upstream/upstream.h"
-#include "proxy/worker/worker.h"
+#include "proxy/upstream/backend.h"
+#include "proxy/upstream/upstreams.h"
 
 /* Endpoints per turn of the worker's loop: some tens of microseconds. */
 #define MOVED_AT_ONCE 256
@@ -47,13 +47,13 @@ struct lease *lease_new(struct configuration *configuration)
 	return lease;
 }
 
-void lease_free(struct worker *worker, struct lease *lease)
+void lease_free(struct upstreams *upstreams, struct lease *lease)
 {
 	if (!lease)
 		return;
-	for (size_t i = 0; worker && lease->backends && i < lease->backend_count; i++) {
+	for (size_t i = 0; upstreams && lease->backends && i < lease->backend_count; i++) {
 		if (lease->backends[i])
-			backend_drop(worker, lease->backends[i]);
+			backend_drop(upstreams, lease->backends[i]);
 	}
 	for (size_t i = 0; i < lease->listener_count; i++) {
 		if (lease->listener_fds[i] >= 0)
@@ -89,7 +89,7 @@ static void fill(struct lease *lease, const struct mesh_cluster *cluster, size_t
 	count_health(state, backend->is_down, backend->is_ejected, 1);
 }
 
-struct backend *lease_backend(struct worker *worker, struct lease *lease,
+struct backend *lease_backend(struct upstreams *upstreams, struct lease *lease,
 			      const struct mesh_cluster *cluster, size_t endpoint)
 {
 	struct backend *backend =
@@ -97,14 +97,14 @@ struct backend *lease_backend(struct worker *worker, struct lease *lease,
 
 	if (backend)
 		return backend;
-	backend = backend_take(worker, cluster->endpoints[endpoint].address,
+	backend = backend_take(upstreams, cluster->endpoints[endpoint].address,
 			       cluster->endpoints[endpoint].port);
 	if (backend)
 		fill(lease, cluster, endpoint, backend);
 	return backend;
 }
 
-struct backend *lease_known_backend(struct worker *worker, struct lease *lease,
+struct backend *lease_known_backend(struct upstreams *upstreams, struct lease *lease,
 				    const struct mesh_cluster *cluster, size_t endpoint)
 {
 	struct backend *backend =
@@ -112,7 +112,7 @@ struct backend *lease_known_backend(struct worker *worker, struct lease *lease,
 
 	if (backend)
 		return backend;
-	backend = backend_take_known(worker, cluster->endpoints[endpoint].address,
+	backend = backend_take_known(upstreams, cluster->endpoints[endpoint].address,
 				     cluster->endpoints[endpoint].port);
 	if (backend)
 		fill(lease, cluster, endpoint, backend);
@@ -136,17 +136,17 @@ static void count_in_lease(struct lease *lease, const struct backend *backend, b
 	}
 }
 
-void lease_count_backend(struct worker *worker, const struct backend *backend, bool was_down,
+void lease_count_backend(struct upstreams *upstreams, const struct backend *backend, bool was_down,
 			 bool was_ejected)
 {
-	if (worker->lease)
-		count_in_lease(worker->lease, backend, was_down, was_ejected);
-	for (struct lease *lease = worker->old_leases; lease; lease = lease->next)
+	if (upstreams->lease)
+		count_in_lease(upstreams->lease, backend, was_down, was_ejected);
+	for (struct lease *lease = upstreams->old_leases; lease; lease = lease->next)
 		count_in_lease(lease, backend, was_down, was_ejected);
 }
 
 /* Takes known backends until the budget is used up; gives what is left of it. */
-static size_t take_known(struct worker *worker, struct lease *lease, size_t budget)
+static size_t take_known(struct upstreams *upstreams, struct lease *lease, size_t budget)
 {
 	const struct mesh *mesh = lease->configuration->mesh;
 	size_t count = mesh_cluster_count(mesh);
@@ -155,7 +155,7 @@ static size_t take_known(struct worker *worker, struct lease *lease, size_t budg
 		const struct mesh_cluster *cluster = mesh_cluster(mesh, lease->moved_cluster);
 
 		if (lease->moved_endpoint < cluster->endpoint_count) {
-			lease_known_backend(worker, lease, cluster, lease->moved_endpoint++);
+			lease_known_backend(upstreams, lease, cluster, lease->moved_endpoint++);
 			continue;
 		}
 		lease->moved_endpoint = 0;
@@ -165,40 +165,40 @@ static size_t take_known(struct worker *worker, struct lease *lease, size_t budg
 }
 
 /* Gives backends back, from the last one on. */
-static size_t give_back(struct worker *worker, struct lease *lease, size_t budget)
+static size_t give_back(struct upstreams *upstreams, struct lease *lease, size_t budget)
 {
 	for (; lease->backend_count && budget; budget--) {
 		struct backend *backend = lease->backends[--lease->backend_count];
 
 		if (backend)
-			backend_drop(worker, backend);
+			backend_drop(upstreams, backend);
 	}
 	return budget;
 }
 
-bool lease_move_step(struct worker *worker)
+bool lease_move_step(struct upstreams *upstreams)
 {
 	size_t budget = MOVED_AT_ONCE;
 
-	if (worker->lease)
-		budget = take_known(worker, worker->lease, budget);
-	while (budget && worker->leaving_leases) {
-		struct lease *lease = worker->leaving_leases;
+	if (upstreams->lease)
+		budget = take_known(upstreams, upstreams->lease, budget);
+	while (budget && upstreams->leaving_leases) {
+		struct lease *lease = upstreams->leaving_leases;
 
-		budget = give_back(worker, lease, budget);
+		budget = give_back(upstreams, lease, budget);
 		if (lease->backend_count)
 			break;
-		worker->leaving_leases = lease->next;
-		lease_free(worker, lease);
+		upstreams->leaving_leases = lease->next;
+		lease_free(upstreams, lease);
 	}
 	return budget == 0;
 }
 
-void lease_leave(struct worker *worker, struct lease *lease)
+void lease_leave(struct upstreams *upstreams, struct lease *lease)
 {
-	lease->next = worker->leaving_leases;
-	worker->leaving_leases = lease;
-	worker->leases_move = true;
+	lease->next = upstreams->leaving_leases;
+	upstreams->leaving_leases = lease;
+	upstreams->leases_move = true;
 }
 
 struct lease *lease_take(struct lease *lease)
@@ -207,15 +207,15 @@ struct lease *lease_take(struct lease *lease)
 	return lease;
 }
 
-void lease_drop(struct worker *worker, struct lease *lease)
+void lease_drop(struct upstreams *upstreams, struct lease *lease)
 {
 	if (--lease->requests > 0 || lease->is_current)
 		return;
-	for (struct lease **link = &worker->old_leases; *link; link = &(*link)->next) {
+	for (struct lease **link = &upstreams->old_leases; *link; link = &(*link)->next) {
 		if (*link == lease) {
 			*link = lease->next;
 			break;
 		}
 	}
-	lease_leave(worker, lease);
+	lease_leave(upstreams, lease);
 }

@@ -11,7 +11,7 @@
 struct backend;
 struct exchange;
 struct listener;
-struct worker;
+struct upstreams;
 
 struct cluster_state {
 	uint32_t first_backend; /* index into lease->backends */
@@ -33,7 +33,7 @@ struct lease {
 	struct configuration *configuration;
 	size_t requests; /* under way */
 	bool is_current;
-	struct lease *next; /* in the worker's mailbox, among its old ones or its leaving ones */
+	struct lease *next; /* among those posted to the worker, its old ones or its leaving ones */
 
 	struct cluster_state *clusters; /* by mesh_cluster.index */
 	struct backend **backends;	/* of all clusters' endpoints; NULL: not met yet */
@@ -52,8 +52,8 @@ struct lease {
 
 /* Takes a reference of the configuration. NULL when memory is short. No listener has a socket. */
 struct lease *lease_new(struct configuration *configuration);
-/* Closes sockets that nobody took. `worker` may be NULL if no worker ever used it. */
-void lease_free(struct worker *worker, struct lease *lease);
+/* Closes sockets that nobody took. `upstreams` may be NULL if no worker ever used it. */
+void lease_free(struct upstreams *upstreams, struct lease *lease);
 
 /*
  * What moves from one lease to the next: who is down stays down across a reload. In steps of
@@ -61,19 +61,19 @@ void lease_free(struct worker *worker, struct lease *lease);
  * lease takes what the worker knows of its endpoints, then the worker's leaving leases give theirs
  * back and go. False: nothing is left to do.
  */
-bool lease_move_step(struct worker *worker);
+bool lease_move_step(struct upstreams *upstreams);
 /* The worker's state of an endpoint as far as there is one; else NULL. */
-struct backend *lease_known_backend(struct worker *worker, struct lease *lease,
+struct backend *lease_known_backend(struct upstreams *upstreams, struct lease *lease,
 				    const struct mesh_cluster *cluster, size_t endpoint);
 /* A backend's health has changed: the clusters of the worker's leases count it as it is now. */
-void lease_count_backend(struct worker *worker, const struct backend *backend, bool was_down,
+void lease_count_backend(struct upstreams *upstreams, const struct backend *backend, bool was_down,
 			 bool was_ejected);
 /* The worker's state of an endpoint; NULL when memory is short. */
-struct backend *lease_backend(struct worker *worker, struct lease *lease,
+struct backend *lease_backend(struct upstreams *upstreams, struct lease *lease,
 			      const struct mesh_cluster *cluster, size_t endpoint);
 
 /* No longer used: lease_move_step frees it. */
-void lease_leave(struct worker *worker, struct lease *lease);
+void lease_leave(struct upstreams *upstreams, struct lease *lease);
 
 struct lease *lease_take(struct lease *lease);
-void lease_drop(struct worker *worker, struct lease *lease);
+void lease_drop(struct upstreams *upstreams, struct lease *lease);

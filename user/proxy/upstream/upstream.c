@@ -11,9 +11,7 @@
 
 #include "base/address.h"
 #include "base/log.h"
-#include "proxy/exchange/exchange.h"
-#include "proxy/downstream/session.h"
-#include "proxy/worker/worker.h"
+#include "proxy/upstream/upstreams.h"
 
 static void unlink_idle(struct upstream *upstream)
 {
@@ -26,17 +24,17 @@ static void unlink_idle(struct upstream *upstream)
 	upstream->backend->idle_count--;
 }
 
-void upstream_close(struct worker *worker, struct upstream *upstream)
+void upstream_close(struct upstreams *upstreams, struct upstream *upstream)
 {
 	if (upstream->connection.state & CONNECTION_CLOSED)
 		return;
 	unlink_idle(upstream);
-	timer_remove(&worker->timers, &upstream->timer);
+	timer_remove(&upstreams->loop->timers, &upstream->timer);
 	upstream->exchange = NULL;
 	upstream->backend->connection_count--;
-	backend_drop(worker, upstream->backend);
+	backend_drop(upstreams, upstream->backend);
 	upstream->backend = NULL;
-	worker_close(worker, &upstream->connection);
+	loop_close(upstreams->loop, &upstream->connection);
 }
 
 /* Whether the other side has closed, or has said something that nobody asked for. */
@@ -48,21 +46,22 @@ static bool is_stale(const struct upstream *upstream)
 	       errno != EAGAIN;
 }
 
-struct upstream *upstream_take_idle(struct worker *worker, struct backend *backend, bool check)
+struct upstream *upstream_take_idle(struct upstreams *upstreams, struct backend *backend,
+				    bool check)
 {
 	struct upstream *upstream;
 
 	while ((upstream = backend->idle)) {
 		if (!(check || upstream->suspect) || !is_stale(upstream))
 			break;
-		upstream_close(worker, upstream);
+		upstream_close(upstreams, upstream);
 	}
 	if (!upstream)
 		return NULL;
 	unlink_idle(upstream);
-	timer_set(&worker->timers, &upstream->timer, TIMER_NEVER);
+	timer_set(&upstreams->loop->timers, &upstream->timer, TIMER_NEVER);
 	upstream->requests++;
-	statistics_count(&worker->statistics.upstream_reuses);
+	statistics_count(&upstreams->statistics->upstream_reuses);
 	return upstream;
 }
 
@@ -75,7 +74,7 @@ void upstream_log_failed_connect(const struct backend *backend, int error)
 		    log_number("port", backend->port), log_errno(error));
 }
 
-int upstream_open_socket(struct worker *worker, const struct backend *backend)
+int upstream_open_socket(struct upstreams *upstreams, const struct backend *backend)
 {
 	struct sockaddr_storage address;
 	socklen_t length = socket_address(backend->address, backend->port, &address);
@@ -83,7 +82,7 @@ int upstream_open_socket(struct worker *worker, const struct backend *backend)
 	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	/* Requests under way come first: idle connections give their descriptors back. */
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && upstream_close_some_idle(worker))
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && upstream_close_some_idle(upstreams))
 		fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		int error = -errno;
@@ -102,7 +101,8 @@ int upstream_open_socket(struct worker *worker, const struct backend *backend)
 	return fd;
 }
 
-struct upstream *upstream_connect(struct worker *worker, struct backend *backend, int *ret_error)
+struct upstream *upstream_connect(struct upstreams *upstreams, struct backend *backend,
+				  int *ret_error)
 {
 	struct upstream *upstream = calloc(1, sizeof(*upstream));
 	int error = -ENOMEM;
@@ -113,10 +113,10 @@ struct upstream *upstream_connect(struct worker *worker, struct backend *backend
 	upstream->connection.state = CONNECTION_CONNECTING | CONNECTION_WATCHES_WRITE;
 	upstream->timer.deadline = TIMER_NEVER;
 	upstream->requests = 1;
-	error = upstream->connection.fd = upstream_open_socket(worker, backend);
+	error = upstream->connection.fd = upstream_open_socket(upstreams, backend);
 	if (error < 0)
 		goto fail;
-	error = connection_watch_upstream(worker->epoll_fd, &upstream->connection);
+	error = connection_watch_upstream(upstreams->loop->epoll_fd, &upstream->connection);
 	if (error) {
 		close(upstream->connection.fd);
 		goto fail;
@@ -124,7 +124,7 @@ struct upstream *upstream_connect(struct worker *worker, struct backend *backend
 	upstream->backend = backend;
 	backend->references++;
 	backend->connection_count++;
-	statistics_count(&worker->statistics.upstream_connects);
+	statistics_count(&upstreams->statistics->upstream_connects);
 	return upstream;
 fail:
 	free(upstream);
@@ -149,7 +149,7 @@ int upstream_finish_connect(struct upstream *upstream)
 	return 0;
 }
 
-void upstream_keep(struct worker *worker, struct upstream *upstream, uint32_t idle_timeout_ms)
+void upstream_keep(struct upstreams *upstreams, struct upstream *upstream, uint32_t idle_timeout_ms)
 {
 	struct backend *backend = upstream->backend;
 
@@ -160,36 +160,33 @@ void upstream_keep(struct worker *worker, struct upstream *upstream, uint32_t id
 		upstream->next->previous_next = &upstream->next;
 	backend->idle = upstream;
 	backend->idle_count++;
-	timer_set(&worker->timers, &upstream->timer,
-		  worker->now_ms + (idle_timeout_ms
-					    ? idle_timeout_ms
-					    : worker->proxy->options.upstream_idle_timeout_ms));
+	timer_set(&upstreams->loop->timers, &upstream->timer,
+		  upstreams->loop->now_ms +
+			  (idle_timeout_ms ? idle_timeout_ms : upstreams->idle_timeout_ms));
 }
 
-bool upstream_close_some_idle(struct worker *worker)
+bool upstream_close_some_idle(struct upstreams *upstreams)
 {
-	struct backend *backend = backend_find_idle(&worker->backends);
+	struct backend *backend = backend_find_idle(&upstreams->backends);
 
 	if (!backend)
 		return false;
 	struct upstream *upstream = backend->idle;
 	while (upstream->next)
 		upstream = upstream->next;
-	upstream_close(worker, upstream);
+	upstream_close(upstreams, upstream);
 	return true;
 }
 
-void upstream_handle_event(struct worker *worker, struct upstream *upstream, uint32_t events)
+void upstream_handle_idle_event(struct upstreams *upstreams, struct upstream *upstream,
+				uint32_t events)
 {
-	connection_note_events(&upstream->connection, events);
-	if (upstream->exchange)
-		session_drive(worker, upstream->exchange->session);
-	else if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		upstream_close(worker, upstream); /* idle: there is nothing to be said */
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		upstream_close(upstreams, upstream); /* there is nothing to be said */
 }
 
-void upstream_expired(struct worker *worker, struct upstream *upstream)
+void upstream_expired(struct upstreams *upstreams, struct upstream *upstream)
 {
 	if (!upstream->exchange)
-		upstream_close(worker, upstream);
+		upstream_close(upstreams, upstream);
 }

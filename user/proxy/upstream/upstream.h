@@ -28,25 +28,30 @@ struct upstream {
  * meanwhile: for requests that could not be sent a second time. Suspect connections are always
  * asked: bytes that come unasked would be taken for the next response.
  */
-struct upstream *upstream_take_idle(struct worker *worker, struct backend *backend, bool check);
+struct upstream *upstream_take_idle(struct upstreams *upstreams, struct backend *backend,
+				    bool check);
 /* A line in the log, of those that come in time. */
 void upstream_log_failed_connect(const struct backend *backend, int error);
 /* A socket on its way to the backend, or a negative errno (logged). */
-int upstream_open_socket(struct worker *worker, const struct backend *backend);
+int upstream_open_socket(struct upstreams *upstreams, const struct backend *backend);
 /* A new connection, which may still be connecting; NULL: it failed at once (*ret_error). */
-struct upstream *upstream_connect(struct worker *worker, struct backend *backend, int *ret_error);
+struct upstream *upstream_connect(struct upstreams *upstreams, struct backend *backend,
+				  int *ret_error);
 /*
  * The request is through: keeps the connection for the next one, so long unless it is needed; 0: as
  * long as the options say.
  */
-void upstream_keep(struct worker *worker, struct upstream *upstream, uint32_t idle_timeout_ms);
-void upstream_close(struct worker *worker, struct upstream *upstream);
+void upstream_keep(struct upstreams *upstreams, struct upstream *upstream,
+		   uint32_t idle_timeout_ms);
+void upstream_close(struct upstreams *upstreams, struct upstream *upstream);
 /*
  * Closes the idle connection that nobody needed for longest in some backend; false: there is none.
  */
-bool upstream_close_some_idle(struct worker *worker);
+bool upstream_close_some_idle(struct upstreams *upstreams);
 
-void upstream_handle_event(struct worker *worker, struct upstream *upstream, uint32_t events);
-void upstream_expired(struct worker *worker, struct upstream *upstream);
+/* Of a connection that carries no request. */
+void upstream_handle_idle_event(struct upstreams *upstreams, struct upstream *upstream,
+				uint32_t events);
+void upstream_expired(struct upstreams *upstreams, struct upstream *upstream);
 /* The result of connecting, once an event said that there is one: 0 or a negative errno. */
 int upstream_finish_connect(struct upstream *upstream);

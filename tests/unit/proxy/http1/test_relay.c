@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/http1/relay.h"
 #include "proxy/worker/worker.h"
 
 #define HEAD "HEAD\r\n\r\n"
@@ -99,12 +100,12 @@ static int set_up(void **state)
 	struct worker *worker = &stage->worker;
 
 	signal(SIGPIPE, SIG_IGN); /* splice(2) knows no MSG_NOSIGNAL */
-	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	worker->memory = malloc(WORKER_MEMORY_BYTES);
-	worker->head_memory_bytes = 4096;
-	worker->head_memory = malloc(worker->head_memory_bytes);
+	worker->loop.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	worker->scratch.received = malloc(SCRATCH_RECEIVE_BYTES);
+	worker->scratch.head_bytes = 4096;
+	worker->scratch.head = malloc(worker->scratch.head_bytes);
 	*state = stage;
-	return worker->epoll_fd < 0 || !worker->memory || !worker->head_memory;
+	return worker->loop.epoll_fd < 0 || !worker->scratch.received || !worker->scratch.head;
 }
 
 static int tear_down(void **state)
@@ -113,12 +114,12 @@ static int tear_down(void **state)
 
 	pipe_pool_free(&stage->worker.pipes);
 	buffer_free(&stage->relay.pending);
-	buffer_free(&stage->worker.scratch);
+	buffer_free(&stage->worker.scratch.text);
 	buffer_free(&stage->kept);
 	buffer_free(&stage->got);
-	close(stage->worker.epoll_fd);
-	free(stage->worker.memory);
-	free(stage->worker.head_memory);
+	close(stage->worker.loop.epoll_fd);
+	free(stage->worker.scratch.received);
+	free(stage->worker.scratch.head);
 	free(stage);
 	return 0;
 }
@@ -134,7 +135,7 @@ static void open_pair(struct stage *stage, struct connection *connection, int *r
 		.fd = fds[0],
 	};
 	*ret_peer = fds[1];
-	assert_int_equal(connection_watch_upstream(stage->worker.epoll_fd, connection), 0);
+	assert_int_equal(connection_watch_upstream(stage->worker.loop.epoll_fd, connection), 0);
 }
 
 static void close_peer(int *peer)
@@ -158,7 +159,7 @@ static size_t end_of(const struct stage *stage, const struct drive *drive)
 static void note_events(struct stage *stage)
 {
 	struct epoll_event events[4];
-	int count = epoll_wait(stage->worker.epoll_fd, events, 4, 0);
+	int count = epoll_wait(stage->worker.loop.epoll_fd, events, 4, 0);
 
 	for (int i = 0; i < count; i++)
 		connection_note_events(events[i].data.ptr, events[i].events);
@@ -247,10 +248,11 @@ static enum relay_outcome push(struct stage *stage, const struct drive *drive)
 	struct connection *sink = drive->sink_kind == SINK_NONE ? NULL : &stage->sink;
 	size_t consumed = 1000;
 
-	memcpy(stage->worker.memory, stage->stream, drive->pushed);
+	memcpy(stage->worker.scratch.received, stage->stream, drive->pushed);
 	allocations_left = drive->allocations;
-	enum relay_outcome outcome = relay_push(&stage->worker, &stage->relay, sink, span_of(HEAD),
-						stage->worker.memory, drive->pushed, &consumed);
+	enum relay_outcome outcome =
+		relay_push(&stage->worker, &stage->relay, sink, span_of(HEAD),
+			   stage->worker.scratch.received, drive->pushed, &consumed);
 	int left = allocations_left;
 
 	allocations_left = -1;
@@ -346,7 +348,7 @@ static enum relay_outcome drive_relay(struct stage *stage, const struct drive *d
 	allocations_left = -1;
 	relay_stop(&stage->worker, relay);
 	buffer_free(&relay->pending); /* so that the next drive's allocations are the same */
-	buffer_free(&stage->worker.scratch);
+	buffer_free(&stage->worker.scratch.text);
 	assert_int_equal(stage->worker.pending_bytes, 0);
 	close_pair(&stage->source, &stage->source_peer);
 	close_pair(&stage->sink, &stage->sink_peer);

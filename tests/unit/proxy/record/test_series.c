@@ -7,21 +7,20 @@
 #include <cmocka.h>
 
 #include "proxy/record/series.h"
-#include "proxy/worker/worker.h"
 
-static struct worker worker;
+static struct upstream_series series[MESH_SERIES + 1];
 
 static void note(uint64_t duration_ms)
 {
-	worker.series[1] = (struct upstream_series){0};
-	series_note_end(&worker, 1, SERIES_2XX, duration_ms);
+	series[1] = (struct upstream_series){0};
+	series_note_end(series, 1, SERIES_2XX, duration_ms);
 }
 
 static void expect_bucket(uint64_t duration_ms, size_t bucket)
 {
 	note(duration_ms);
 	for (size_t i = 0; i <= SERIES_BUCKETS; i++)
-		assert_int_equal(worker.series[1].durations[i], i == bucket);
+		assert_int_equal(series[1].durations[i], i == bucket);
 }
 
 static void a_bound_holds_what_is_equal_to_it_and_no_more(void **state)
@@ -49,9 +48,9 @@ static void an_end_counts_once_and_with_its_duration(void **state)
 	(void)state;
 	note(7);
 	for (size_t i = 0; i < SERIES_ENDS; i++)
-		assert_int_equal(worker.series[1].requests[i], i == SERIES_2XX);
-	assert_int_equal(worker.series[1].duration_ms, 7);
-	assert_int_equal(worker.series[0].duration_ms, 0);
+		assert_int_equal(series[1].requests[i], i == SERIES_2XX);
+	assert_int_equal(series[1].duration_ms, 7);
+	assert_int_equal(series[0].duration_ms, 0);
 }
 
 int main(void)

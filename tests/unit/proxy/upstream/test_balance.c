@@ -6,14 +6,18 @@
 
 #include "proxy/upstream/balance.h"
 #include "proxy/upstream/health.h"
-#include "proxy/worker/worker.h"
+#include "proxy/upstream/lease.h"
+#include "proxy/upstream/upstreams.h"
 
 #define ENDPOINTS 3000
 
-/* A worker without a thread, whose lease has one cluster with ENDPOINTS endpoints. */
+/* A worker's side towards endpoints, without a thread; its lease has one cluster with ENDPOINTS endpoints. */
 struct bench {
 	struct configuration *configuration;
-	struct worker *worker;
+	struct loop loop;
+	struct proxy_statistics statistics;
+	struct random_numbers random;
+	struct upstreams *upstreams;
 	const struct mesh_cluster *cluster;
 };
 
@@ -47,11 +51,11 @@ static void adopt(struct bench *bench)
 
 	assert_non_null(lease);
 	lease->is_current = true;
-	if (bench->worker->lease) {
-		bench->worker->lease->is_current = false;
-		lease_leave(bench->worker, bench->worker->lease);
+	if (bench->upstreams->lease) {
+		bench->upstreams->lease->is_current = false;
+		lease_leave(bench->upstreams, bench->upstreams->lease);
 	}
-	bench->worker->lease = lease;
+	bench->upstreams->lease = lease;
 }
 
 static void bench_start(struct bench *bench, const char *policy)
@@ -60,14 +64,18 @@ static void bench_start(struct bench *bench, const char *policy)
 	const struct manifest_file file = {"a.yaml", text, strlen(text)};
 	struct diagnostics diagnostics = {0};
 
+	*bench = (struct bench){0};
 	bench->configuration = configuration_load_files(&file, 1, MANIFEST_ALL, 1, &diagnostics);
 	assert_non_null(bench->configuration);
 	diagnostics_free(&diagnostics);
 	free(text);
-	bench->worker = calloc(1, sizeof(*bench->worker));
-	assert_non_null(bench->worker);
-	bench->worker->now_ms = 1000000;
-	timer_wheel_start(&bench->worker->timers, bench->worker->now_ms);
+	bench->upstreams = calloc(1, sizeof(*bench->upstreams));
+	assert_non_null(bench->upstreams);
+	bench->upstreams->loop = &bench->loop;
+	bench->upstreams->statistics = &bench->statistics;
+	bench->upstreams->random = &bench->random;
+	bench->loop.now_ms = 1000000;
+	timer_wheel_start(&bench->loop.timers, bench->loop.now_ms);
 	bench->cluster = mesh_cluster(bench->configuration->mesh, 0);
 	assert_int_equal(bench->cluster->endpoint_count, ENDPOINTS);
 	adopt(bench);
@@ -75,43 +83,42 @@ static void bench_start(struct bench *bench, const char *policy)
 
 static void bench_stop(struct bench *bench)
 {
-	lease_leave(bench->worker, bench->worker->lease);
-	bench->worker->lease = NULL;
-	while (lease_move_step(bench->worker))
+	lease_leave(bench->upstreams, bench->upstreams->lease);
+	bench->upstreams->lease = NULL;
+	while (lease_move_step(bench->upstreams))
 		;
-	assert_int_equal(bench->worker->backends.count, 0);
-	backend_table_free(&bench->worker->backends);
-	free(bench->worker);
+	assert_int_equal(bench->upstreams->backends.count, 0);
+	backend_table_free(&bench->upstreams->backends);
+	free(bench->upstreams);
 	configuration_drop(bench->configuration);
 }
 
 static void expired(void *context, struct timer *timer)
 {
-	backend_health_changed(context,
-			       (struct backend *)((char *)timer - offsetof(struct backend, timer)));
+	health_update(context, (struct backend *)((char *)timer - offsetof(struct backend, timer)));
 }
 
 static void pass_time(struct bench *bench, uint64_t ms)
 {
-	bench->worker->now_ms += ms;
-	timer_wheel_run(&bench->worker->timers, bench->worker->now_ms, expired, bench->worker);
+	bench->loop.now_ms += ms;
+	timer_wheel_run(&bench->loop.timers, bench->loop.now_ms, expired, bench->upstreams);
 }
 
 static struct backend *backend_at(struct bench *bench, size_t endpoint)
 {
-	return lease_backend(bench->worker, bench->worker->lease, bench->cluster, endpoint);
+	return lease_backend(bench->upstreams, bench->upstreams->lease, bench->cluster, endpoint);
 }
 
 /* The endpoints [first, end) refuse connections. */
 static void refuse(struct bench *bench, size_t first, size_t end)
 {
 	for (size_t i = first; i < end; i++)
-		backend_note_connect(bench->worker, backend_at(bench, i), false);
+		health_note_connect(bench->upstreams, backend_at(bench, i), false);
 }
 
 static const struct cluster_state *state_of(const struct bench *bench)
 {
-	return &bench->worker->lease->clusters[bench->cluster->index];
+	return &bench->upstreams->lease->clusters[bench->cluster->index];
 }
 
 static size_t longest_list(const struct backend_table *table)
@@ -151,29 +158,32 @@ static void endpoints_spread_whatever_they_differ_in(void **state)
 
 	(void)state;
 	for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
-		struct worker *worker = calloc(1, sizeof(*worker));
+		struct loop *loop = calloc(1, sizeof(*loop));
+		struct upstreams *upstreams = calloc(1, sizeof(*upstreams));
 		struct backend **backends = calloc(50000, sizeof(struct backend *));
 
+		upstreams->loop = loop;
 		for (size_t i = 0; i < 50000; i++) {
 			uint8_t address[16] = {[10] = 255, 255, 10, 1, 2, 3};
 
 			if (!rows[row].in_port)
 				write_number(address + rows[row].at, rows[row].bytes, i);
-			backends[i] =
-				backend_take(worker, address, rows[row].in_port ? (uint16_t)i : 80);
+			backends[i] = backend_take(upstreams, address,
+						   rows[row].in_port ? (uint16_t)i : 80);
 			struct backend *known =
-				backend_take_known(worker, address, backends[i]->port);
+				backend_take_known(upstreams, address, backends[i]->port);
 			assert_ptr_equal(known, backends[i]);
-			backend_drop(worker, known);
+			backend_drop(upstreams, known);
 		}
-		assert_int_equal(worker->backends.count, 50000);
-		assert_in_range(longest_list(&worker->backends), 1, 12);
+		assert_int_equal(upstreams->backends.count, 50000);
+		assert_in_range(longest_list(&upstreams->backends), 1, 12);
 		for (size_t i = 0; i < 50000; i++)
-			backend_drop(worker, backends[i]);
-		assert_int_equal(worker->backends.count, 0);
-		backend_table_free(&worker->backends);
+			backend_drop(upstreams, backends[i]);
+		assert_int_equal(upstreams->backends.count, 0);
+		backend_table_free(&upstreams->backends);
 		free(backends);
-		free(worker);
+		free(loop);
+		free(upstreams);
 	}
 }
 
@@ -187,15 +197,16 @@ static void who_is_down_stays_down_across_a_reload(void **state)
 	adopt(&bench);
 	assert_int_equal(state_of(&bench)->down, 0); /* not looked at yet */
 	assert_int_equal(
-		balance_choose(bench.worker, bench.worker->lease, bench.cluster, NULL) >= 100, 1);
+		balance_choose(bench.upstreams, bench.upstreams->lease, bench.cluster, NULL) >= 100,
+		1);
 	unsigned steps = 1;
-	while (lease_move_step(bench.worker))
+	while (lease_move_step(bench.upstreams))
 		steps++;
 	assert_true(steps > ENDPOINTS / 1000);
 	assert_int_equal(state_of(&bench)->down, 100);
-	assert_null(bench.worker->leaving_leases);
+	assert_null(bench.upstreams->leaving_leases);
 	for (unsigned i = 0; i < 2 * ENDPOINTS; i++)
-		assert_true(balance_choose(bench.worker, bench.worker->lease, bench.cluster,
+		assert_true(balance_choose(bench.upstreams, bench.upstreams->lease, bench.cluster,
 					   NULL) >= 100);
 	pass_time(&bench, 10000);
 	assert_int_equal(state_of(&bench)->down, 0);
@@ -212,7 +223,7 @@ static void an_endpoint_that_answers_again_counts_at_once(void **state)
 	assert_int_equal(state_of(&bench)->unusable, 1);
 	refuse(&bench, 5, 6); /* still the same one */
 	assert_int_equal(state_of(&bench)->unusable, 1);
-	backend_note_connect(bench.worker, backend_at(&bench, 5), true);
+	health_note_connect(bench.upstreams, backend_at(&bench, 5), true);
 	assert_int_equal(state_of(&bench)->unusable, 0);
 	bench_stop(&bench);
 }
@@ -221,7 +232,7 @@ static void an_endpoint_that_answers_again_counts_at_once(void **state)
 static void eject(struct bench *bench, size_t first, size_t end)
 {
 	for (size_t i = first; i < end; i++)
-		health_note_status(bench->worker, bench->worker->lease, bench->cluster,
+		health_note_status(bench->upstreams, bench->upstreams->lease, bench->cluster,
 				   backend_at(bench, i), 500);
 }
 
@@ -251,12 +262,12 @@ static void below_the_least_share_of_healthy_ones_nobody_is_left_out(void **stat
 			    "minHealthPercent: 50}");
 	eject(&bench, 0, ENDPOINTS / 2);
 	for (unsigned i = 0; i < ENDPOINTS; i++)
-		assert_true(balance_choose(bench.worker, bench.worker->lease, bench.cluster,
+		assert_true(balance_choose(bench.upstreams, bench.upstreams->lease, bench.cluster,
 					   NULL) >= ENDPOINTS / 2);
 	eject(&bench, ENDPOINTS / 2, ENDPOINTS / 2 + 1);
 	for (unsigned i = 0; i < ENDPOINTS; i++)
-		met |= balance_choose(bench.worker, bench.worker->lease, bench.cluster, NULL) <
-		       ENDPOINTS / 2;
+		met |= balance_choose(bench.upstreams, bench.upstreams->lease, bench.cluster,
+				      NULL) < ENDPOINTS / 2;
 	assert_true(met);
 	bench_stop(&bench);
 }
@@ -279,13 +290,13 @@ static void who_is_up_is_found_in_every_way_of_balancing(void **state)
 		for (uint64_t user = 0; user < 50; user++) {
 			uint64_t hash = user * UINT64_C(0x9e3779b97f4a7c15);
 
-			assert_int_equal(balance_choose(bench.worker, bench.worker->lease,
+			assert_int_equal(balance_choose(bench.upstreams, bench.upstreams->lease,
 							bench.cluster, &hash),
 					 ENDPOINTS - 1);
 		}
-		assert_true(balance_has_healthy(bench.worker->lease, bench.cluster));
+		assert_true(balance_has_healthy(bench.upstreams->lease, bench.cluster));
 		refuse(&bench, ENDPOINTS - 1, ENDPOINTS);
-		assert_false(balance_has_healthy(bench.worker->lease, bench.cluster));
+		assert_false(balance_has_healthy(bench.upstreams->lease, bench.cluster));
 		bench_stop(&bench);
 	}
 }
@@ -300,7 +311,9 @@ static void the_idler_of_two_gets_the_request(void **state)
 	for (size_t i = 0; i < ENDPOINTS; i += 2)
 		backend_at(&bench, i)->requests = 5;
 	for (unsigned i = 0; i < 400; i++)
-		idle += balance_choose(bench.worker, bench.worker->lease, bench.cluster, NULL) % 2;
+		idle += balance_choose(bench.upstreams, bench.upstreams->lease, bench.cluster,
+				       NULL) %
+			2;
 	assert_in_range(idle, 250, 350); /* three of four pairs have one */
 	for (size_t i = 0; i < ENDPOINTS; i += 2)
 		backend_at(&bench, i)->requests = 0;
@@ -317,12 +330,12 @@ static void a_user_keeps_the_endpoint_of_the_hash(void **state)
 	bench_start(&bench, "loadBalancer: {consistentHash: {httpHeaderName: x-user-id}}");
 	for (uint64_t user = 0; user < 100; user++) {
 		uint64_t hash = user * UINT64_C(0x9e3779b97f4a7c15);
-		int endpoint =
-			balance_choose(bench.worker, bench.worker->lease, bench.cluster, &hash);
+		int endpoint = balance_choose(bench.upstreams, bench.upstreams->lease,
+					      bench.cluster, &hash);
 
-		assert_int_equal(
-			balance_choose(bench.worker, bench.worker->lease, bench.cluster, &hash),
-			endpoint);
+		assert_int_equal(balance_choose(bench.upstreams, bench.upstreams->lease,
+						bench.cluster, &hash),
+				 endpoint);
 		spread |= first >= 0 && endpoint != first;
 		first = endpoint;
 	}
