@@ -41,7 +41,7 @@ check_function_lengths() {
 }
 
 # From the lowest to the highest, those of a level joined by ':'. A file may include its own level and those below.
-LEVELS='lanetag base http:manifest policy:mesh:kernel config proxy:admin agent cli main'
+LEVELS='lanetag base http:manifest:text policy:mesh:kernel config release:proxy:admin agent cli main'
 # The same for the directories of user/proxy; the files right in it may include all.
 PROXY_LEVELS='loop:handover:record sharing upstream request worker http1 exchange downstream'
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* lanetag diff: two configurations, many users; cli/comparison.c counts and tells. */
+/* lanetag diff: two configurations, many users; release/comparison.c counts and tells. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/number.h"
 #include "cli/commands.h"
-#include "cli/comparison.h"
+#include "cli/comparison_view.h"
 #include "cli/ids.h"
 #include "cli/output.h"
 #include "config/in_force.h"
@@ -190,8 +190,11 @@ static int compare_users(const struct diff_arguments *arguments, const struct co
 	struct span id;
 	int next = ids_open(&source, "diff", arguments->users_file, arguments->count);
 
-	while (next == 0 && (next = ids_next(&source, &id)) > 0)
+	while (next == 0 && (next = ids_next(&source, &id)) > 0) {
 		next = comparison_add(comparison, id);
+		if (next)
+			fprintf(stderr, "lanetag diff: out of memory\n");
+	}
 	ids_close(&source);
 	if (next < 0)
 		return EXIT_USAGE;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* lanetag explain: options, and users to explanations; cli/explanation.c writes them. */
+/* lanetag explain: options, and users to explanations; release/explanation.c writes them. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/explanation.h"
+#include "cli/explanation_view.h"
 #include "cli/ids.h"
 #include "cli/output.h"
 #include "cli/path_option.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* lanetag simulate: many ids through the rules; cli/simulation.c counts and tells. */
+/* lanetag simulate: many ids through the rules; release/simulation.c counts and tells. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "cli/ids.h"
 #include "cli/output.h"
-#include "cli/simulation.h"
+#include "cli/simulation_view.h"
 #include "config/configuration.h"
 
 static const char usage[] =
@@ -101,8 +101,11 @@ static int simulate_ids(const struct simulate_arguments *arguments, struct simul
 	struct span id;
 	int next = ids_open(&source, "simulate", arguments->users_file, arguments->count);
 
-	while (next == 0 && (next = ids_next(&source, &id)) > 0)
+	while (next == 0 && (next = ids_next(&source, &id)) > 0) {
 		next = simulation_add(simulation, id);
+		if (next)
+			fprintf(stderr, "lanetag simulate: out of memory\n");
+	}
 	ids_close(&source);
 	if (next < 0)
 		return EXIT_USAGE;

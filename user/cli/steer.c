@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * lanetag promote, ramp and rollback: one change of a directory of manifests each, shown first.
- * cli/steering_*.c make the edits, cli/store.c puts them in force.
+ * release/steering_*.c make the edits, release/store.c puts them in force.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +16,11 @@
 #include "base/number.h"
 #include "base/unix_socket.h"
 #include "cli/commands.h"
-#include "cli/comparison.h"
+#include "cli/comparison_view.h"
 #include "cli/ids.h"
 #include "cli/output.h"
-#include "cli/steering.h"
-#include "cli/store.h"
+#include "release/steering.h"
+#include "release/store.h"
 
 #define DEFAULT_COUNT 20000
 #define DEFAULT_EXAMPLES 5
@@ -108,7 +108,8 @@ struct steer {
 	struct changes changes;
 	struct configuration *before, *after;
 	struct comparison *comparison;
-	struct buffer says; /* remarks, or why not */
+	struct buffer says;	  /* remarks, or why not */
+	struct buffer store_says; /* of the files, in lines */
 	struct buffer diff;
 	const char *agent; /* what became of it there; NULL: nothing was applied */
 	bool taken_back;   /* since the agent refused it */
@@ -187,15 +188,26 @@ static struct configuration *load(const char *directory)
 	return configuration;
 }
 
+/* Prints what was said of the files. Gives `error` on. */
+static int tell_of_files(struct steer *steer, int error)
+{
+	struct span rest = buffer_span(&steer->store_says), line;
+
+	while (rest.length && span_cut(rest, '\n', &line, &rest))
+		fprintf(stderr, "lanetag %s: %.*s\n", steer->command, SPAN_ARGUMENTS(line));
+	buffer_clear(&steer->store_says);
+	return error;
+}
+
 static int open_steer(struct steer *steer)
 {
-	int error = store_open(steer->command, steer->config, steer->yes, &steer->store);
+	int error = tell_of_files(steer, store_open(steer->config, steer->command, steer->yes,
+						    &steer->store, &steer->store_says));
 
 	if (error)
 		return error > 0 ? EXIT_NEGATIVE : EXIT_USAGE;
-	if (changes_open(steer->command, steer->config, &steer->changes))
-		return EXIT_USAGE;
-	return 0;
+	error = changes_open(steer->config, &steer->changes, &steer->store_says);
+	return tell_of_files(steer, error) ? EXIT_USAGE : 0;
 }
 
 static void close_steer(struct steer *steer)
@@ -206,6 +218,7 @@ static void close_steer(struct steer *steer)
 	changes_free(&steer->changes);
 	store_close(&steer->store);
 	buffer_free(&steer->says);
+	buffer_free(&steer->store_says);
 	buffer_free(&steer->diff);
 }
 
@@ -264,8 +277,11 @@ static int compare(struct steer *steer)
 		next ? NULL : comparison_new(steer->before, steer->after, DEFAULT_EXAMPLES);
 	if (!steer->comparison)
 		next = -1;
-	while (next == 0 && (next = ids_next(&source, &id)) > 0)
+	while (next == 0 && (next = ids_next(&source, &id)) > 0) {
 		next = comparison_add(steer->comparison, id);
+		if (next)
+			fprintf(stderr, "lanetag %s: out of memory\n", steer->command);
+	}
 	ids_close(&source);
 	return next < 0 ? EXIT_USAGE : 0;
 }
@@ -315,7 +331,8 @@ static int take_back(struct steer *steer)
 {
 	char answer[sizeof(steer->answer)];
 
-	if (store_undo(&steer->store, steer->command, &steer->changes))
+	int error = store_undo(&steer->store, &steer->changes, &steer->store_says);
+	if (tell_of_files(steer, error))
 		return -1;
 	steer->taken_back = true;
 	int fd = unix_socket_connect(steer->control);
@@ -334,7 +351,8 @@ static int apply(struct steer *steer)
 	for (int i = 0; i < steer->operand_count; i++)
 		buffer_printf(&why, " %s", steer->operands[i]);
 	const char *text = buffer_text(&why);
-	int error = !text || store_apply(&steer->store, steer->command, &steer->changes, text);
+	int error = !text || store_apply(&steer->store, &steer->changes, text, &steer->store_says);
+	tell_of_files(steer, error);
 	buffer_free(&why);
 	if (error)
 		return EXIT_USAGE;
@@ -524,7 +542,8 @@ static int recall(struct steer *steer, const struct history_entry *entries, size
 		buffer_printf(&steer->says, "of the configurations before, %zu are kept", count);
 		return refuse(steer);
 	}
-	if (store_recall(&steer->store, steer->command, &entries[number - 1], &steer->changes))
+	if (tell_of_files(steer, store_recall(&steer->store, &entries[number - 1], &steer->changes,
+					      &steer->store_says)))
 		return EXIT_USAGE;
 	steer->before = load(steer->config); /* broken ones are what one rolls back from */
 	return carry_out(steer);
@@ -539,7 +558,8 @@ static int rollback(struct steer *steer)
 	if (steer->list)
 		steer->yes = false;
 	status = open_steer(steer);
-	if (!status && store_history(&steer->store, steer->command, &entries, &count))
+	if (!status && tell_of_files(steer, store_history(&steer->store, &entries, &count,
+							  &steer->store_says)))
 		status = EXIT_USAGE;
 	if (!status)
 		status = steer->list ? list_history(steer, entries, count)

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The manifests of a directory as one moment has them. A command that changes several files decides
- * on all of them with one rename (cli/store.h): from then on DIRECTORY/.lanetag/pending holds the
+ * on all of them with one rename (release/store.h): from then on DIRECTORY/.lanetag/pending holds the
  * new ones, and an empty NAME.removed for each that goes, until all are in their places. What reads
  * the directory looks there first, so it sees a change wholly or not at all, even if the command
  * was killed between two files.

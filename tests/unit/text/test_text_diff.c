@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "cli/text_diff.h"
+#include "text/text_diff.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

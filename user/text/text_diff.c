@@ -3,7 +3,7 @@
  * The longest common run of lines by the plain table, behind what begins and ends alike. Where the
  * rest is too large for a table it is shown as replaced.
  */
-#include "cli/text_diff.h"
+#include "text/text_diff.h"
 
 #include <stdint.h>
 

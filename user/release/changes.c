@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "cli/changes.h"
+#include "release/changes.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/array.h"
-#include "cli/flow_text.h"
-#include "cli/owned_files.h"
-#include "cli/text_diff.h"
+#include "release/owned_files.h"
 #include "manifest/directory.h"
+#include "text/block_text.h"
+#include "text/flow_text.h"
+#include "text/text_diff.h"
 
 struct changed_file *changes_file(struct changes *changes, const char *name)
 {
@@ -62,7 +62,7 @@ static int compare_files(const void *left, const void *right)
 	return strcmp(a->name, b->name);
 }
 
-int changes_open(const char *command, const char *directory, struct changes *ret_changes)
+int changes_open(const char *directory, struct changes *ret_changes, struct buffer *says)
 {
 	struct manifest_directory manifests;
 	const char *at = directory;
@@ -75,7 +75,7 @@ int changes_open(const char *command, const char *directory, struct changes *ret
 			at = manifests.names[i];
 	}
 	if (error)
-		fprintf(stderr, "lanetag %s: %s: %s\n", command, at, owned_error(error));
+		buffer_printf(says, "%s: %s\n", at, owned_error(error));
 	manifest_directory_close(&manifests);
 	if (ret_changes->file_count)
 		qsort(ret_changes->files, ret_changes->file_count, sizeof(*ret_changes->files),
@@ -143,67 +143,6 @@ int changes_edit(struct changed_file *file, size_t from, size_t to, const char *
 	return edit->text ? 0 : -1;
 }
 
-static size_t line_start(struct span text, size_t offset)
-{
-	while (offset > 0 && text.data[offset - 1] != '\n')
-		offset--;
-	return offset;
-}
-
-static size_t line_end(struct span text, size_t offset)
-{
-	const char *end = memchr(text.data + offset, '\n', text.length - offset);
-
-	return end ? (size_t)(end - text.data) + 1 : text.length;
-}
-
-static size_t indentation(struct span text, size_t offset)
-{
-	size_t count = 0;
-
-	while (offset + count < text.length && text.data[offset + count] == ' ')
-		count++;
-	return count;
-}
-
-/* Where the "- " of a block item stands, which may have a line of its own; false: there is none. */
-static bool find_dash(struct span text, size_t offset, size_t *ret_from, size_t *ret_dash)
-{
-	size_t from = line_start(text, offset), dash = indentation(text, from);
-
-	if (from + dash == offset) {
-		if (from == 0)
-			return false;
-		from = line_start(text, from - 1);
-		dash = indentation(text, from);
-	}
-	if (from + dash >= offset || text.data[from + dash] != '-' ||
-	    flow_skip_blank(text, from + dash + 1) != offset || from + dash + 1 == offset)
-		return false;
-	*ret_from = from;
-	*ret_dash = dash;
-	return true;
-}
-
-/* Blank lines and comments belong to what follows them, unless they are indented as the item is. */
-static void find_block_end(struct span text, size_t offset, size_t dash, size_t *ret_to)
-{
-	size_t to = line_end(text, offset), end = to;
-
-	for (size_t line = to; line < text.length; line = end) {
-		size_t indent = indentation(text, line);
-		char first = line + indent < text.length ? text.data[line + indent] : '\n';
-
-		end = line_end(text, line);
-		if (first == '\n' || first == '\r')
-			continue;
-		if (indent <= dash)
-			break;
-		to = end;
-	}
-	*ret_to = to;
-}
-
 static size_t skip_blank_back(struct span text, size_t at)
 {
 	while (at > 0 && strchr(" \t\r\n", text.data[at - 1]))
@@ -255,14 +194,10 @@ static int find_flow_item(const struct changed_file *file, size_t offset, size_t
 int changes_item(const struct changed_file *file, size_t offset, size_t *ret_from, size_t *ret_to)
 {
 	struct span text = buffer_span(&file->old);
-	size_t dash;
 
-	if (!find_dash(text, offset, ret_from, &dash))
+	if (!block_item(text, offset, ret_from, ret_to))
 		return find_flow_item(file, offset, ret_from, ret_to);
-	if (strchr("&*!", text.data[offset]))
-		return -1;
-	find_block_end(text, offset, dash, ret_to);
-	return 0;
+	return strchr("&*!", text.data[offset]) ? -1 : 0;
 }
 
 static int compare_edits(const void *left, const void *right)

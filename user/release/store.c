@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "cli/store.h"
+#include "release/store.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
-#include "cli/owned_files.h"
+#include "release/owned_files.h"
 #include "manifest/directory.h"
 
 #define OWN_DIRECTORY MANIFEST_OWN_DIRECTORY
@@ -24,9 +24,9 @@
 #define OWN_MODE 0711
 #define WHY_MODE 0644 /* within a directory that is closed to others */
 
-static int say(const char *command, const char *what, int error)
+static int say(struct buffer *says, const char *what, int error)
 {
-	fprintf(stderr, "lanetag %s: %s: %s\n", command, what, owned_error(error));
+	buffer_printf(says, "%s: %s\n", what, owned_error(error));
 	return -1;
 }
 
@@ -108,26 +108,26 @@ static int settle(const struct store *store)
 	return error ? error : remove_directory(store, store->own, MANIFEST_PENDING);
 }
 
-static int take_lock(struct store *store, const char *command)
+static int take_lock(struct store *store, const char *command, struct buffer *says)
 {
 	char holder[200] = "";
 
 	store->lock = owned_open_file(store->own, "lock", O_RDWR | O_CREAT, store->owner);
 	if (store->lock < 0)
-		return say(command, OWN_DIRECTORY "/lock", store->lock);
+		return say(says, OWN_DIRECTORY "/lock", store->lock);
 	if (flock(store->lock, LOCK_EX | LOCK_NB)) {
 		ssize_t length = pread(store->lock, holder, sizeof(holder) - 1, 0);
 
 		holder[length > 0 ? length : 0] = '\0';
 		make_printable(holder);
-		fprintf(stderr, "lanetag %s: nothing changed: another command works here: %s\n",
-			command, holder[0] ? holder : strerror(errno));
+		buffer_printf(says, "nothing changed: another command works here: %s\n",
+			      holder[0] ? holder : strerror(errno));
 		return 1;
 	}
 	int length = snprintf(holder, sizeof(holder), "%s, process %d of user %u", command,
 			      (int)getpid(), (unsigned)getuid());
 	if (ftruncate(store->lock, 0) || pwrite(store->lock, holder, (size_t)length, 0) < 0)
-		return say(command, "lock", -errno);
+		return say(says, "lock", -errno);
 	return 0;
 }
 
@@ -146,38 +146,37 @@ static int open_own(struct store *store, bool make)
 	return own;
 }
 
-int store_open(const char *command, const char *directory, bool make, struct store *ret_store)
+int store_open(const char *directory, const char *command, bool make, struct store *ret_store,
+	       struct buffer *says)
 {
 	struct store *store = ret_store;
 
 	*store = (struct store){.directory = -1, .own = -1, .lock = -1};
 	store->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (store->directory < 0)
-		return say(command, directory, -errno);
+		return say(says, directory, -errno);
 	store->own = open_own(store, make);
 	if (store->own == -ENOENT && !make)
 		return 0;
 	if (store->own == OWNED_FOREIGN || store->own == -ELOOP)
-		return say(command, OWN_DIRECTORY, store->own);
+		return say(says, OWN_DIRECTORY, store->own);
 	if (store->own < 0)
-		return say(command, directory, store->own);
-	int locked = take_lock(store, command);
+		return say(says, directory, store->own);
+	int locked = take_lock(store, command, says);
 	if (locked)
 		return locked;
 	if (faccessat(store->own, MANIFEST_PENDING, F_OK, AT_SYMLINK_NOFOLLOW))
 		return 0;
 	if (!make) {
-		fprintf(stderr,
-			"lanetag %s: an earlier command was interrupted while it changed files: "
-			"its change is in force, and the next with --yes puts all files in their "
-			"places first\n",
-			command);
+		buffer_append_text(says, "an earlier command was interrupted while it changed "
+					 "files: its change is in force, and the next with --yes "
+					 "puts all files in their places first\n");
 		return 0;
 	}
 	int error = settle(store);
 	if (error)
-		return say(command, "finishing an interrupted change", error);
-	fprintf(stderr, "lanetag %s: finished a change that was interrupted\n", command);
+		return say(says, "finishing an interrupted change", error);
+	buffer_append_text(says, "finished a change that was interrupted\n");
 	return 0;
 }
 
@@ -232,8 +231,8 @@ static int add_entry(const struct store *store, int history, const char *name,
 	return error;
 }
 
-int store_history(struct store *store, const char *command, struct history_entry **ret_entries,
-		  size_t *ret_count)
+int store_history(struct store *store, struct history_entry **ret_entries, size_t *ret_count,
+		  struct buffer *says)
 {
 	int fd = store->own < 0 ? -ENOENT
 				: owned_open_directory(store->own, "history", store->owner);
@@ -247,14 +246,14 @@ int store_history(struct store *store, const char *command, struct history_entry
 	if (!stream) {
 		if (fd >= 0)
 			close(fd);
-		return say(command, "history", fd < 0 ? fd : -ENOMEM);
+		return say(says, "history", fd < 0 ? fd : -ENOMEM);
 	}
 	for (struct dirent *entry; !error && (entry = readdir(stream));)
 		error = add_entry(store, dirfd(stream), entry->d_name, ret_entries, ret_count);
 	closedir(stream);
 	if (*ret_count)
 		qsort(*ret_entries, *ret_count, sizeof(**ret_entries), compare_entries);
-	return error ? say(command, "history", error) : 0;
+	return error ? say(says, "history", error) : 0;
 }
 
 void history_free(struct history_entry *entries, size_t count)
@@ -311,8 +310,8 @@ static int recall_files(const struct store *store, int entry, struct changes *ch
 	return error;
 }
 
-int store_recall(struct store *store, const char *command, const struct history_entry *entry,
-		 struct changes *changes)
+int store_recall(struct store *store, const struct history_entry *entry, struct changes *changes,
+		 struct buffer *says)
 {
 	char name[32];
 	int history = owned_open_directory(store->own, "history", store->owner);
@@ -325,7 +324,7 @@ int store_recall(struct store *store, const char *command, const struct history_
 	for (size_t i = 0; i < changes->file_count; i++)
 		changes->files[i].is = changes->files[i].is_link;
 	int error = fd < 0 ? fd : recall_files(store, fd, changes);
-	return error ? say(command, "the history", error) : 0;
+	return error ? say(says, "the history", error) : 0;
 }
 
 static int write_old_files(int directory, const struct changes *changes, const char *why)
@@ -349,13 +348,13 @@ static int write_old_files(int directory, const struct changes *changes, const c
 
 /* Made under another name, then renamed: what stands in the history is whole. */
 static int remember(struct store *store, int history, const struct changes *changes,
-		    const char *why)
+		    const char *why, struct buffer *says)
 {
 	struct history_entry *entries;
 	size_t count;
 	char name[32];
 
-	if (store_history(store, "history", &entries, &count))
+	if (store_history(store, &entries, &count, says))
 		return -EIO;
 	snprintf(name, sizeof(name), "%08u", count ? entries[0].number + 1 : 1);
 	int error = remove_directory(store, history, "new");
@@ -418,38 +417,36 @@ static int decide(struct store *store, const struct changes *changes, enum side 
 	return error;
 }
 
-int store_apply(struct store *store, const char *command, const struct changes *changes,
-		const char *why)
+int store_apply(struct store *store, const struct changes *changes, const char *why,
+		struct buffer *says)
 {
 	int history = owned_make_directory(store->own, "history", 0700, store->owner);
-	int error = history < 0 ? history : remember(store, history, changes, why);
+	int error = history < 0 ? history : remember(store, history, changes, why, says);
 
 	if (history >= 0)
 		close(history);
 	if (error)
-		return say(command, "nothing changed: history", error);
+		return say(says, "nothing changed: history", error);
 	error = decide(store, changes, SIDE_NEW);
 	if (error == -EMLINK) {
-		fprintf(stderr,
-			"lanetag %s: nothing changed: a manifest is a link (a mounted "
-			"ConfigMap?): change its source\n",
-			command);
+		buffer_append_text(says, "nothing changed: a manifest is a link (a mounted "
+					 "ConfigMap?): change its source\n");
 		return -1;
 	}
 	if (error)
-		return say(command, "nothing changed", error);
+		return say(says, "nothing changed", error);
 	error = settle(store);
-	return error ? say(command, "the next command goes on with it", error) : 0;
+	return error ? say(says, "the next command goes on with it", error) : 0;
 }
 
 /* The newest entry is of the change that is taken back. */
-static int forget_newest(struct store *store)
+static int forget_newest(struct store *store, struct buffer *says)
 {
 	struct history_entry *entries;
 	size_t count;
 	char name[32];
 
-	if (store_history(store, "history", &entries, &count))
+	if (store_history(store, &entries, &count, says))
 		return -EIO;
 	snprintf(name, sizeof(name), "%08u", count ? entries[0].number : 0);
 	history_free(entries, count);
@@ -460,13 +457,13 @@ static int forget_newest(struct store *store)
 	return error;
 }
 
-int store_undo(struct store *store, const char *command, const struct changes *changes)
+int store_undo(struct store *store, const struct changes *changes, struct buffer *says)
 {
 	int error = decide(store, changes, SIDE_OLD);
 
 	if (!error)
 		error = settle(store);
 	if (!error)
-		error = forget_newest(store);
-	return error ? say(command, "taking the change back", error) : 0;
+		error = forget_newest(store, says);
+	return error ? say(says, "taking the change back", error) : 0;
 }

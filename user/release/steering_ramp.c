@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "cli/steering.h"
+#include "release/steering.h"
 
 #include <inttypes.h>
 
-#include "cli/flow_text.h"
 #include "manifest/wasm_plugin.h"
+#include "text/block_text.h"
+#include "text/flow_text.h"
 
 struct ramp_target {
 	const struct tag_rule_manifest *rule;
@@ -105,48 +106,11 @@ static int write_share(const struct ramp_target *target, uint64_t count, uint32_
 	return -1;
 }
 
-/* The value of a field in the block mapping that begins at `offset`; false: not found. */
-static bool find_value(struct span text, size_t offset, size_t column, const char *field,
-		       size_t *ret_from, size_t *ret_to)
-{
-	size_t length = strlen(field);
-
-	for (size_t at = offset; at + length + 1 < text.length;) {
-		const char *end = memchr(text.data + at, '\n', text.length - at);
-		size_t line_end = end ? (size_t)(end - text.data) : text.length;
-
-		if (memcmp(text.data + at, field, length) == 0 && text.data[at + length] == ':') {
-			size_t from = at + length + 1;
-
-			while (from < line_end && text.data[from] == ' ')
-				from++;
-			size_t to = from;
-			bool list = from < line_end && text.data[from] == '[';
-			while (to < line_end &&
-			       (list ? text.data[to] != ']' : !strchr(" \t\r#,}", text.data[to])))
-				to++;
-			*ret_from = from;
-			*ret_to = to + list;
-			return to > from && *ret_to <= line_end;
-		}
-		at = line_end + 1;
-		size_t indent = 0;
-		while (at + indent < text.length && text.data[at + indent] == ' ')
-			indent++;
-		if (at + indent >= text.length ||
-		    (indent < column && text.data[at + indent] != '\n' &&
-		     text.data[at + indent] != '#'))
-			return false;
-		at += indent;
-	}
-	return false;
-}
-
 static bool find_share(struct span text, size_t offset, size_t column, const char *field,
 		       size_t *ret_from, size_t *ret_to)
 {
 	return text.data[offset] == '{' ? flow_find(text, offset, field, ret_from, ret_to)
-					: find_value(text, offset, column, field, ret_from, ret_to);
+					: block_find(text, offset, column, field, ret_from, ret_to);
 }
 
 int steering_ramp(const struct configuration *configuration, struct changes *changes,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "cli/steering.h"
+#include "release/steering.h"
 
 #include "base/array.h"
-#include "cli/flow_text.h"
 #include "manifest/destination_rule.h"
 #include "manifest/service.h"
 #include "manifest/virtual_service.h"
 #include "manifest/wasm_plugin.h"
+#include "text/block_text.h"
+#include "text/flow_text.h"
 
 /* Written short or in full, by someone in `namespace`. */
 static bool same_host(const char *written, const char *namespace, const char *wanted)
@@ -281,28 +282,6 @@ static bool may_end(const struct promotion *promotion, const struct tag_rule_man
 	return true;
 }
 
-/* Where "[]" may stand behind the key of the block list whose first item begins at `from`; 0: not. */
-static size_t find_list_key(struct span text, size_t from, const char *key)
-{
-	while (from > 0) {
-		size_t end = from - 1, start = end;
-
-		while (start > 0 && text.data[start - 1] != '\n')
-			start--;
-		const struct span line = span_trim((struct span){text.data + start, end - start});
-		from = start;
-		if (line.length == 0 || line.data[0] == '#')
-			continue;
-		bool has_dash = line.length > 2 && line.data[0] == '-';
-		const struct span field =
-			has_dash ? span_trim((struct span){line.data + 1, line.length - 1}) : line;
-		return span_starts_with(field, span_of(key))
-			       ? (size_t)(field.data - text.data) + strlen(key)
-			       : 0;
-	}
-	return 0;
-}
-
 /* All rules of a plug-in go: an empty list stays, "rules: []". */
 static int empty_list(struct promotion *promotion, const struct wasm_plugin_manifest *plugin)
 {
@@ -313,7 +292,7 @@ static int empty_list(struct promotion *promotion, const struct wasm_plugin_mani
 
 	/* Of a list in brackets these stay by themselves. */
 	if (found && from != offset) {
-		size_t at = find_list_key(buffer_span(&file->old), from, "rules:");
+		size_t at = block_list_key(buffer_span(&file->old), from, "rules:");
 
 		if (!at)
 			return changes_refuse(promotion->says, place,

@@ -33,14 +33,5 @@ struct explained_target {
 int explained_target_read(struct span text, enum http_path_normalization way, struct buffer *room,
 			  struct explained_target *ret_target, const char **ret_reason);
 
-/* Append to `out`. `id` is a field value. Text: several lines; JSON: one object in one line. */
-void explanation_write_text(const struct configuration *configuration, struct span id,
-			    const struct explained_target *target, struct buffer *out);
-/* What of a rule's JSON is the same for all users: before its numbers, and its tag value. */
-struct explained_words;
-struct explained_words *
-explained_words_new(const struct configuration *configuration); /* or NULL */
-void explained_words_free(struct explained_words *words);
-void explanation_write_json(const struct configuration *configuration,
-			    const struct explained_words *words, struct span id,
-			    const struct explained_target *target, struct buffer *out);
+/* Routes of an explanation that has started are asked about this target. */
+void explanation_ask(struct explained *explained, const struct explained_target *target);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "cli/flow_text.h"
+#include "text/flow_text.h"
 
 #include <string.h>
 

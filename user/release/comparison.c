@@ -1,33 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "cli/comparison.h"
+#include "release/comparison.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/array.h"
-#include "cli/explanation.h"
-#include "cli/output.h"
+#include "release/explanation.h"
 #include "mesh/name_table.h"
 
 #define RULE_STAYS UINT32_MAX		    /* no change: the policies give the same tag */
 #define POLICIES (LANETAG_MAX_POLICIES + 1) /* the last one: no tag */
-
-/* What a change is a change of. */
-enum subject { SUBJECT_RULE, SUBJECT_HOST };
-
-/* Users who went one way. The spans are the configurations' own. */
-struct change {
-	enum subject subject;
-	struct span name;     /* tag header or host */
-	struct span from, to; /* tag values or subsets; data NULL: none */
-	bool moves_back;
-	uint64_t users;
-	char *key;	 /* owned */
-	char **examples; /* owned, as are the texts */
-	size_t *example_lengths;
-	size_t example_count;
-};
 
 /* A host's side for one user. */
 struct side {
@@ -48,7 +29,7 @@ struct comparison {
 	const struct configuration *before, *after;
 	bool has_routes; /* both have */
 	uint64_t maximum_examples;
-	uint64_t users, changed, moved_back;
+	struct comparison_counts counts;
 	size_t after_of_before[LANETAG_MAX_RULES]; /* the same tag header's rule, or NO_RULE */
 	size_t before_of_after[LANETAG_MAX_RULES];
 	struct change *changes;
@@ -431,121 +412,55 @@ int comparison_add(struct comparison *comparison, struct span id)
 		view_routes(&comparison->new_untagged, comparison->after);
 		compare_hosts(comparison, id, &moves);
 	}
-	comparison->users++;
-	comparison->changed += moves.any;
-	comparison->moved_back += moves.back;
-	if (moves.error)
-		fprintf(stderr, "lanetag diff: out of memory\n");
+	comparison->counts.users++;
+	comparison->counts.changed += moves.any;
+	comparison->counts.moved_back += moves.back;
 	return moves.error;
 }
 
 bool comparison_moves_back(const struct comparison *comparison)
 {
-	return comparison->moved_back > 0;
+	return comparison->counts.moved_back > 0;
 }
 
-static double share_of(const struct comparison *comparison, uint64_t users)
+size_t comparison_change_count(const struct comparison *comparison)
 {
-	return comparison->users ? (double)users / (double)comparison->users : 0;
+	return comparison->change_count;
 }
 
-static void print_change(const struct comparison *comparison, const struct change *change)
+const struct change *comparison_change(const struct comparison *comparison, size_t index)
 {
-	const char *none = change->subject == SUBJECT_RULE ? "(no tag)" : "(any)";
-	struct span from = change->from.data ? change->from : span_of(none);
-	struct span to = change->to.data ? change->to : span_of(none);
-	char percent[PERCENT_TEXT];
+	return &comparison->changes[index];
+}
 
-	printf("  %.*s: %.*s -> %.*s: %" PRIu64 " users, %s%s", SPAN_ARGUMENTS(change->name),
-	       SPAN_ARGUMENTS(from), SPAN_ARGUMENTS(to), change->users,
-	       output_percent(share_of(comparison, change->users), percent),
-	       change->moves_back ? ", BACK" : "");
-	for (size_t i = 0; i < change->example_count; i++) {
-		fputs(i ? ", " : ": ", stdout);
-		fwrite(change->examples[i], 1, change->example_lengths[i], stdout);
+struct comparison_counts comparison_counts(const struct comparison *comparison)
+{
+	return comparison->counts;
+}
+
+/* The next rule from `*position` on that has no match, in `rules`. */
+static bool next_unmatched(const struct tag_rules *rules, const size_t *matches, size_t *position,
+			   struct span *ret_header)
+{
+	for (; *position < tag_rules_count(rules); ++*position) {
+		if (matches[*position] != NO_RULE)
+			continue;
+		*ret_header = tag_rules_header(rules, (*position)++);
+		return true;
 	}
-	puts(change->users > change->example_count && change->example_count ? ", …" : "");
+	return false;
 }
 
-static void print_rules_of_one_side(const struct tag_rules *rules, const size_t *matches,
-				    const char *side)
+bool comparison_next_ended_rule(const struct comparison *comparison, size_t *position,
+				struct span *ret_header)
 {
-	for (size_t i = 0; i < tag_rules_count(rules); i++) {
-		if (matches[i] == NO_RULE)
-			printf("  %.*s: only in the %s configuration\n",
-			       SPAN_ARGUMENTS(tag_rules_header(rules, i)), side);
-	}
+	return next_unmatched(comparison->before->tag_rules, comparison->after_of_before, position,
+			      ret_header);
 }
 
-void comparison_print(const struct comparison *comparison)
+bool comparison_next_new_rule(const struct comparison *comparison, size_t *position,
+			      struct span *ret_header)
 {
-	char percent[PERCENT_TEXT];
-
-	printf("%" PRIu64 " users: %" PRIu64 " change sides, %s\n", comparison->users,
-	       comparison->changed,
-	       output_percent(share_of(comparison, comparison->changed), percent));
-	print_rules_of_one_side(comparison->before->tag_rules, comparison->after_of_before,
-				"first");
-	print_rules_of_one_side(comparison->after->tag_rules, comparison->before_of_after,
-				"second");
-	for (size_t i = 0; i < comparison->change_count; i++) {
-		if (comparison->changes[i].subject == SUBJECT_RULE)
-			print_change(comparison, &comparison->changes[i]);
-	}
-	for (size_t i = 0; i < comparison->change_count; i++) {
-		if (comparison->changes[i].subject == SUBJECT_HOST)
-			print_change(comparison, &comparison->changes[i]);
-	}
-	if (comparison->moved_back)
-		printf("%" PRIu64 " users move back, %s\n", comparison->moved_back,
-		       output_percent(share_of(comparison, comparison->moved_back), percent));
-	else
-		puts("nobody moves back");
-}
-
-static json_t *json_text(struct span text)
-{
-	return text.data ? output_json_text(text, NULL) : json_null();
-}
-
-static json_t *json_examples(const struct change *change)
-{
-	json_t *examples = json_array();
-
-	for (size_t i = 0; i < change->example_count; i++) {
-		struct span id = {change->examples[i], change->example_lengths[i]};
-		json_t *example = json_object();
-		bool latin1;
-
-		json_object_set_new(example, "user", output_json_text(id, &latin1));
-		if (latin1)
-			json_object_set_new(example, "userEncoding", json_string("iso-8859-1"));
-		json_array_append_new(examples, example);
-	}
-	return examples;
-}
-
-static json_t *json_change(const struct comparison *comparison, const struct change *change)
-{
-	return json_pack("{s:o, s:o, s:o, s:I, s:f, s:b, s:o}",
-			 change->subject == SUBJECT_RULE ? "tagHeader" : "host",
-			 json_text(change->name), "from", json_text(change->from), "to",
-			 json_text(change->to), "users", (json_int_t)change->users, "share",
-			 share_of(comparison, change->users), "movesBack", change->moves_back,
-			 "examples", json_examples(change));
-}
-
-json_t *comparison_json(const struct comparison *comparison)
-{
-	json_t *rules = json_array(), *hosts = json_array();
-
-	for (size_t i = 0; i < comparison->change_count; i++) {
-		const struct change *change = &comparison->changes[i];
-
-		json_array_append_new(change->subject == SUBJECT_RULE ? rules : hosts,
-				      json_change(comparison, change));
-	}
-	return json_pack("{s:I, s:I, s:I, s:o, s:o}", "users", (json_int_t)comparison->users,
-			 "changed", (json_int_t)comparison->changed, "movedBack",
-			 (json_int_t)comparison->moved_back, "rules", rules, "hosts", hosts);
+	return next_unmatched(comparison->after->tag_rules, comparison->before_of_after, position,
+			      ret_header);
 }

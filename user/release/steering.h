@@ -4,7 +4,7 @@
  * The edits that promote and ramp make in manifests. All give 0, or -1: then `says` has the reason,
  * and nothing is to be used. Else `says` has remarks, a line each (none: empty).
  */
-#include "cli/changes.h"
+#include "release/changes.h"
 #include "config/configuration.h"
 
 /*

@@ -8,9 +8,9 @@
  *   pending/   a change that is decided and in force: what reads the directory reads it first
  *              (manifest/directory.h); the next command puts the files in their places if this one
  *              could not
- * The directory may be another user's: cli/owned_files.h.
+ * The directory may be another user's: release/owned_files.h.
  */
-#include "cli/changes.h"
+#include "release/changes.h"
 
 #define STORE_HISTORY 20 /* configurations that are kept */
 
@@ -22,19 +22,20 @@ struct store {
 };
 
 /*
- * Opens and locks. `make`: also makes .lanetag where there is none, and finishes what an earlier
- * command began. 0; -1 (told); or 1: another command holds it (told which). store_close in all
- * cases.
+ * `says` gets what went wrong, or what is worth knowing, in lines; it may be empty. Opens and locks
+ * for `command`. `make`: also makes .lanetag where there is none, and finishes what an earlier
+ * command began. 0; -1; or 1: another command holds it. store_close in all cases.
  */
-int store_open(const char *command, const char *directory, bool make, struct store *ret_store);
+int store_open(const char *directory, const char *command, bool make, struct store *ret_store,
+	       struct buffer *says);
 void store_close(struct store *store);
 
 /* Keeps the old texts in the history, then puts the new ones in force. `why`: the command line. */
-int store_apply(struct store *store, const char *command, const struct changes *changes,
-		const char *why);
+int store_apply(struct store *store, const struct changes *changes, const char *why,
+		struct buffer *says);
 
-/* Takes back what store_apply did with the same changes, as if it had not been. 0, or -1 (told). */
-int store_undo(struct store *store, const char *command, const struct changes *changes);
+/* Takes back what store_apply did with the same changes, as if it had not been. 0 or -1. */
+int store_undo(struct store *store, const struct changes *changes, struct buffer *says);
 
 struct history_entry {
 	unsigned number; /* of its directory */
@@ -42,10 +43,10 @@ struct history_entry {
 	long time;	 /* when, seconds since 1970 */
 };
 
-/* Newest first. -1 (told). The caller frees with history_free. */
-int store_history(struct store *store, const char *command, struct history_entry **ret_entries,
-		  size_t *ret_count);
+/* Newest first. 0 or -1. The caller frees with history_free. */
+int store_history(struct store *store, struct history_entry **ret_entries, size_t *ret_count,
+		  struct buffer *says);
 void history_free(struct history_entry *entries, size_t count);
-/* Makes the entry's texts the new ones of `changes`. 0, or -1 (told). */
-int store_recall(struct store *store, const char *command, const struct history_entry *entry,
-		 struct changes *changes);
+/* Makes the entry's texts the new ones of `changes`. 0 or -1. */
+int store_recall(struct store *store, const struct history_entry *entry, struct changes *changes,
+		 struct buffer *says);

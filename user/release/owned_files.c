@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "cli/owned_files.h"
+#include "release/owned_files.h"
 
 #include <fcntl.h>
 #include <string.h>

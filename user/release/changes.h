@@ -30,8 +30,8 @@ struct changes {
 	size_t file_count;
 };
 
-/* Reads all manifests of a directory: nothing changed yet. 0, or -1 (told). changes_free. */
-int changes_open(const char *command, const char *directory, struct changes *ret_changes);
+/* Reads all manifests of a directory: nothing changed yet. 0, or -1: `says` why. changes_free. */
+int changes_open(const char *directory, struct changes *ret_changes, struct buffer *says);
 void changes_free(struct changes *changes);
 
 /* The whole text of a file that may be new; NULL when memory is short. */
