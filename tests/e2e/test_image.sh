@@ -44,7 +44,7 @@ arguments_are_known() { # the DaemonSet's options are the agent's
   while read -r argument; do
     case $argument in
       run) ;;
-      --config=* | --admin=* | --intercept=* | --pod-interface=*) ;;
+      --config=* | --monitoring=* | --intercept=* | --pod-interface=*) ;;
       *) [[ " --takeover --after-handover=wait --drain-timeout=20000 " == *" $argument "* ]] || { echo "$argument"; return 1; } ;;
     esac
   done < <(python3 tests/e2e/image/daemonset.py args)

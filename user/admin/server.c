@@ -22,11 +22,18 @@
 /* Of a page at a time, so that sending large ones to many holds up no probe. */
 #define ADMIN_SEND_BYTES (64 * 1024)
 
+/* An address, with limits of its own. */
+struct admin_door {
+	struct admin_server *server;
+	struct MHD_Daemon *daemon; /* NULL: there is no such address */
+	bool for_monitoring;
+	unsigned remote_connections;
+};
+
 struct admin_server {
-	struct MHD_Daemon *daemon;
 	struct admin_pages *pages;
 	struct admin_source source;
-	unsigned remote_connections;
+	struct admin_door admin, monitoring;
 };
 
 /* "ADDRESS:PORT" or "[ADDRESS]:PORT" into a socket address; 0 or -EINVAL. */
@@ -141,10 +148,11 @@ static const char *refusal(struct MHD_Connection *connection, const char *method
 	return NULL;
 }
 
-static enum MHD_Result answer_path(struct admin_server *server, struct admin_request *request,
+static enum MHD_Result answer_path(const struct admin_door *door, struct admin_request *request,
 				   const char *path)
 {
 	struct MHD_Connection *connection = request->connection;
+	struct admin_server *server = door->server;
 
 	if (strcmp(path, "/healthz") == 0)
 		return answer_text(connection, MHD_HTTP_OK, "alive\n");
@@ -152,6 +160,9 @@ static enum MHD_Result answer_path(struct admin_server *server, struct admin_req
 		return answer_ready(server, connection);
 	if (strcmp(path, "/metrics") == 0)
 		return answer_page(server, request, ADMIN_PAGE_METRICS);
+	if (door->for_monitoring)
+		return answer_text(connection, MHD_HTTP_NOT_FOUND,
+				   "here are /metrics, /healthz and /readyz\n");
 	if (strcmp(path, "/status") == 0)
 		return answer_page(server, request, ADMIN_PAGE_STATUS);
 	return answer_text(connection, MHD_HTTP_NOT_FOUND,
@@ -162,7 +173,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 			      const char *method, const char *version, const char *upload,
 			      size_t *upload_size, void **request_context)
 {
-	struct admin_server *server = context;
+	const struct admin_door *door = context;
 	struct admin_request *request = *request_context;
 	unsigned status;
 
@@ -184,7 +195,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 	const char *reason = refusal(connection, method, &status);
 	if (reason)
 		return answer_text(connection, status, reason);
-	return answer_path(server, request, path);
+	return answer_path(door, request, path);
 }
 
 static void end_request(void *context, struct MHD_Connection *connection, void **request_context,
@@ -215,17 +226,17 @@ static bool is_local(const struct sockaddr *peer)
 
 static enum MHD_Result may_connect(void *context, const struct sockaddr *peer, socklen_t length)
 {
-	const struct admin_server *server = context;
+	const struct admin_door *door = context;
 
 	(void)length;
-	return is_local(peer) || server->remote_connections < ADMIN_MAX_REMOTE_CONNECTIONS ? MHD_YES
-											   : MHD_NO;
+	return is_local(peer) || door->remote_connections < ADMIN_MAX_REMOTE_CONNECTIONS ? MHD_YES
+											 : MHD_NO;
 }
 
 static void note_connection(void *context, struct MHD_Connection *connection,
 			    void **connection_context, enum MHD_ConnectionNotificationCode event)
 {
-	struct admin_server *server = context;
+	struct admin_door *door = context;
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 
@@ -233,9 +244,9 @@ static void note_connection(void *context, struct MHD_Connection *connection,
 	if (!info || is_local(info->client_addr))
 		return;
 	if (event == MHD_CONNECTION_NOTIFY_STARTED)
-		server->remote_connections++;
+		door->remote_connections++;
 	else
-		server->remote_connections--;
+		door->remote_connections--;
 }
 
 /* Our own socket: the library's would share the port with a second agent (SO_REUSEPORT). */
@@ -263,46 +274,84 @@ static int open_socket(const char *text)
 }
 
 /* Takes the listening socket over. */
-static int start_daemon(struct admin_server *server, int fd)
+static int start_daemon(struct admin_door *door, int fd)
 {
 	/* Not select(2), which knows no descriptor above 1023: the proxy has more. */
-	server->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, may_connect, server,
-		handle, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+	door->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, may_connect, door,
+		handle, door, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 		ADMIN_MAX_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 		ADMIN_MAX_CONNECTIONS_PER_ADDRESS, MHD_OPTION_NOTIFY_CONNECTION, note_connection,
-		server, MHD_OPTION_NOTIFY_COMPLETED, end_request, server,
-		MHD_OPTION_CONNECTION_TIMEOUT, ADMIN_TIMEOUT_SECONDS, MHD_OPTION_END);
-	if (server->daemon)
+		door, MHD_OPTION_NOTIFY_COMPLETED, end_request, door, MHD_OPTION_CONNECTION_TIMEOUT,
+		ADMIN_TIMEOUT_SECONDS, MHD_OPTION_END);
+	if (door->daemon)
 		return 0;
 	close(fd);
 	return -EIO;
 }
 
-int admin_server_start(const char *address, const struct admin_source *source,
+static bool is_loopback(const char *text)
+{
+	struct sockaddr_storage address = {0};
+	socklen_t length;
+
+	return parse_address(text, &address, &length) == 0 &&
+	       is_local((const struct sockaddr *)&address);
+}
+
+static void log_open_admin(const char *address)
+{
+	log_warning("admin address is open to the network", log_text("address", address),
+		    log_text("shows",
+			     "routes, versions, users per lane and errors to all who reach it"),
+		    log_text("advice", "--monitoring for others, --admin on a loopback address"));
+}
+
+/* "": none. */
+static int open_door(struct admin_server *server, struct admin_door *door, const char *address)
+{
+	if (!address[0])
+		return 0;
+	door->server = server;
+	int fd = open_socket(address);
+	int error = fd < 0 ? fd : start_daemon(door, fd);
+	if (error)
+		log_error(door->for_monitoring ? "monitoring address not opened"
+					       : "admin address not opened",
+			  log_text("address", address), log_errno(error));
+	else if (!door->for_monitoring && !is_loopback(address))
+		log_open_admin(address);
+	return error;
+}
+
+static void close_door(struct admin_door *door)
+{
+	if (door->daemon)
+		MHD_stop_daemon(door->daemon);
+}
+
+int admin_server_start(const struct admin_addresses *addresses, const struct admin_source *source,
 		       struct admin_server **ret_server)
 {
 	struct admin_server *server = calloc(1, sizeof(*server));
-	int error = -ENOMEM;
 
 	if (!server)
-		goto fail;
+		return -ENOMEM;
 	server->source = *source;
-	error = admin_pages_start(source->snapshot, source->context, &server->pages);
+	server->monitoring.for_monitoring = true;
+	int error = admin_pages_start(source->snapshot, source->context, &server->pages);
+	if (error) {
+		log_error("admin pages not started", log_errno(error));
+		free(server);
+		return error;
+	}
+	error = open_door(server, &server->admin, addresses->admin);
+	if (error == 0)
+		error = open_door(server, &server->monitoring, addresses->monitoring);
 	if (error)
-		goto fail;
-	int fd = open_socket(address);
-	error = fd < 0 ? fd : start_daemon(server, fd);
-	if (error)
-		goto stop_pages;
-	*ret_server = server;
-	return 0;
-stop_pages:
-	admin_pages_stop(server->pages);
-	admin_pages_free(server->pages);
-fail:
-	log_error("admin address not opened", log_text("address", address), log_errno(error));
-	free(server);
+		admin_server_stop(server);
+	else
+		*ret_server = server;
 	return error;
 }
 
@@ -312,7 +361,8 @@ void admin_server_stop(struct admin_server *server)
 		return;
 	/* First: the library wants no connection that waits. */
 	admin_pages_stop(server->pages);
-	MHD_stop_daemon(server->daemon);
+	close_door(&server->admin);
+	close_door(&server->monitoring);
 	admin_pages_free(server->pages);
 	free(server);
 }

@@ -86,20 +86,26 @@ static int start_proxy(struct agent *agent, struct configuration *configuration,
 	return proxy_start(&options, agent->kernel.tagger, configuration, inherited, &agent->proxy);
 }
 
+static bool has_admin(const struct agent *agent)
+{
+	const struct admin_addresses *addresses = &agent->options->addresses;
+
+	return addresses->admin[0] || addresses->monitoring[0];
+}
+
 int agent_open_admin(struct agent *agent)
 {
-	const char *address = agent->options->admin_address;
+	const struct admin_addresses *addresses = &agent->options->addresses;
 	const struct admin_source source = {take_snapshot, read_health, agent};
 
-	return address[0] ? admin_server_start(address, &source, &agent->admin) : 0;
+	return has_admin(agent) ? admin_server_start(addresses, &source, &agent->admin) : 0;
 }
 
 void agent_repair(struct agent *agent)
 {
-	const struct agent_options *options = agent->options;
 	bool impaired = false;
 
-	if (options->admin_address[0] && !agent->admin && agent_open_admin(agent))
+	if (has_admin(agent) && !agent->admin && agent_open_admin(agent))
 		impaired = true;
 	if (agent->control < 0 && control_open(agent))
 		impaired = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /* The node agent: puts the rooms together and owns their lives. */
+#include "admin/server.h"
 #include "kernel/interception.h"
 #include "kernel/threads.h"
 #include "proxy/proxy.h"
@@ -9,7 +10,7 @@ struct agent_options {
 	const char *const *paths; /* manifests: files and directories */
 	size_t path_count;
 	const struct mesh_tag_only *tag_only; /* NULL: the manifests say the routes */
-	const char *admin_address;	      /* "127.0.0.1:15020"; "" for none */
+	struct admin_addresses addresses;
 	bool use_kernel;
 	struct tagger_options tagger;
 	struct tagger_options arrivals; /* interface_count 0: arrivals at pods are not noted */

@@ -23,6 +23,9 @@ static const char usage[] =
 	"  -c, --config PATH    manifests: a file or a directory; may be repeated\n"
 	"  -u, --user ID        an id, any bytes that a header's value may hold; may be repeated\n"
 	"      --users FILE     ids, one a line; '-' is standard input\n"
+	"      --access-log-key-file FILE  shows what the access log of a `lanetag run` with this "
+	"option "
+	"has for the id\n"
 	"      --path TARGET    where routes lead this path, with query parameters or without "
 	"(default: /)\n"
 	"      --path-normalization WAY  as `lanetag run` with this option takes paths\n"
@@ -43,6 +46,7 @@ static const char usage[] =
 
 enum {
 	OPTION_USERS = 256,
+	OPTION_ACCESS_LOG_KEY_FILE,
 	OPTION_PATH,
 	OPTION_PATH_NORMALIZATION,
 	OPTION_NO_ROUTE,
@@ -53,6 +57,7 @@ static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"user", required_argument, NULL, 'u'},
 	{"users", required_argument, NULL, OPTION_USERS},
+	{"access-log-key-file", required_argument, NULL, OPTION_ACCESS_LOG_KEY_FILE},
 	{"path", required_argument, NULL, OPTION_PATH},
 	{"path-normalization", required_argument, NULL, OPTION_PATH_NORMALIZATION},
 	{"no-route", required_argument, NULL, OPTION_NO_ROUTE},
@@ -68,7 +73,8 @@ struct explain_arguments {
 	const char **users;
 	size_t user_count;
 	const char *users_file;
-	const char *target; /* NULL: not asked about */
+	const char *access_log_key_file; /* NULL: not asked about */
+	const char *target;		 /* NULL: not asked about */
 	enum http_path_normalization path_normalization;
 	struct tag_only_arguments tag_only;
 	bool json;
@@ -86,6 +92,9 @@ static int parse_option(int option, struct explain_arguments *arguments)
 					      optarg);
 	case OPTION_USERS:
 		arguments->users_file = optarg;
+		return 0;
+	case OPTION_ACCESS_LOG_KEY_FILE:
+		arguments->access_log_key_file = optarg;
 		return 0;
 	case OPTION_PATH:
 		arguments->target = optarg;
@@ -131,6 +140,7 @@ struct explain_work {
 	const struct configuration *configuration;
 	struct explained_target target;
 	struct buffer target_room;
+	struct keyed_hash_key access_log_key;
 	bool json;
 	struct buffer out;
 	struct explained_words *words; /* of JSON */
@@ -212,11 +222,28 @@ static int read_target(const struct explain_arguments *arguments, struct explain
 	return -1;
 }
 
+static int read_access_log_key(const struct explain_arguments *arguments, struct explain_work *work)
+{
+	const char *why;
+
+	if (!arguments->access_log_key_file)
+		return 0;
+	work->target.access_log_key = &work->access_log_key;
+	if (keyed_hash_read_key(arguments->access_log_key_file, &work->access_log_key, &why) == 0)
+		return 0;
+	fprintf(stderr, "lanetag explain: --access-log-key-file: %s: %s\n",
+		arguments->access_log_key_file, why);
+	return -1;
+}
+
 static int explain(const struct explain_arguments *arguments)
 {
 	struct diagnostics diagnostics = {0};
 	struct explain_work work = {.json = arguments->json};
 	int status = EXIT_USAGE;
+
+	if (read_access_log_key(arguments, &work))
+		return EXIT_USAGE;
 	struct configuration *configuration =
 		configuration_load_tag_only(arguments->paths, arguments->path_count,
 					    tag_only_of(&arguments->tag_only), 1, &diagnostics);

@@ -112,6 +112,9 @@ void explanation_write_text(const struct configuration *configuration, struct sp
 	buffer_append_text(out, "user ");
 	buffer_append_span(out, id);
 	buffer_append_byte(out, '\n');
+	if (target->access_log_key)
+		buffer_printf(out, "  access log %016" PRIx64 "\n",
+			      keyed_hash(target->access_log_key, id));
 	for (size_t i = 0; i < tag_rules_count(rules); i++)
 		write_rule_text(rules, i, &explained.decision.rules[i], out);
 	if (target->path.data)
@@ -268,6 +271,9 @@ void explanation_write_json(const struct configuration *configuration,
 	buffer_append_text(out, "\"user\":");
 	if (write_json_string(id, out))
 		buffer_append_text(out, ",\"userEncoding\":\"iso-8859-1\"");
+	if (target->access_log_key)
+		buffer_printf(out, ",\"accessLog\":\"%016" PRIx64 "\"",
+			      keyed_hash(target->access_log_key, id));
 	if (target->path.data) {
 		buffer_append_byte(out, ',');
 		write_member("path", target->path, out);

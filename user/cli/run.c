@@ -78,6 +78,8 @@ static const char usage[] =
 	"      --no-kernel            without the kernel tagger: the agent decides alone\n"
 	"  -a, --admin ADDRESS:PORT   /metrics, /status, /healthz, /readyz "
 	"(default: " DEFAULT_ADMIN_ADDRESS "; '' for none)\n"
+	"      --monitoring ADDRESS:PORT  the same without /status, for other machines (default: "
+	"none)\n"
 	"  -w, --workers N            worker threads (default: one per processor)\n"
 	"      --drain-timeout MS     how long SIGTERM waits for requests under way (default: "
 	"10000)\n"
@@ -93,6 +95,12 @@ static const char usage[] =
 	"      --access-log-user-ids F  hashed; none; or raw, which puts personal data into the "
 	"log "
 	"(default: hashed)\n"
+	"      --access-log-key-file FILE  of whose bytes (16 or more) the key of the hashes is "
+	"made, "
+	"so that the\n"
+	"                             same user has the same hash on all nodes and after a "
+	"restart\n"
+	"                             (default: a random key for each start)\n"
 	"      --control PATH         the Unix socket for commands; root's and the agent's user's "
 	"alone\n"
 	"                             (default: " DEFAULT_CONTROL_PATH "; '' for none)\n"
@@ -124,12 +132,14 @@ enum {
 	OPTION_INTERCEPT_NAMESPACE,
 	OPTION_INTERCEPT_FAIL,
 	OPTION_NO_KERNEL,
+	OPTION_MONITORING,
 	OPTION_DRAIN_TIMEOUT,
 	OPTION_LIMIT,
 	OPTION_PATH_NORMALIZATION,
 	OPTION_ACCESS_LOG,
 	OPTION_ACCESS_LOG_FORMAT,
 	OPTION_ACCESS_LOG_USER_IDS,
+	OPTION_ACCESS_LOG_KEY_FILE,
 	OPTION_LOG_LEVEL,
 	OPTION_LOG_FORMAT,
 	OPTION_CONTROL,
@@ -155,6 +165,7 @@ static const struct option options[] = {
 	{"intercept-fail", required_argument, NULL, OPTION_INTERCEPT_FAIL},
 	{"no-kernel", no_argument, NULL, OPTION_NO_KERNEL},
 	{"admin", required_argument, NULL, 'a'},
+	{"monitoring", required_argument, NULL, OPTION_MONITORING},
 	{"workers", required_argument, NULL, 'w'},
 	{"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
 	{"limit", required_argument, NULL, OPTION_LIMIT},
@@ -162,6 +173,7 @@ static const struct option options[] = {
 	{"access-log", required_argument, NULL, OPTION_ACCESS_LOG},
 	{"access-log-format", required_argument, NULL, OPTION_ACCESS_LOG_FORMAT},
 	{"access-log-user-ids", required_argument, NULL, OPTION_ACCESS_LOG_USER_IDS},
+	{"access-log-key-file", required_argument, NULL, OPTION_ACCESS_LOG_KEY_FILE},
 	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"takeover", no_argument, NULL, OPTION_TAKEOVER},
 	{"after-handover", required_argument, NULL, OPTION_AFTER_HANDOVER},
@@ -183,6 +195,7 @@ struct run_arguments {
 	const char **thread_programs;
 	size_t thread_program_count;
 	bool intercepts[LANETAG_FAMILIES];
+	const char *access_log_key_file; /* NULL: a random key */
 	unsigned intercept_port;
 	const char **intercept_namespaces;
 	size_t intercept_namespace_count;
@@ -331,6 +344,9 @@ static int parse_log_option(int option, struct run_arguments *arguments)
 		return -1;
 	case OPTION_ACCESS_LOG_USER_IDS:
 		return parse_user_ids_form(optarg, &arguments->agent.proxy.access_log_user_ids);
+	case OPTION_ACCESS_LOG_KEY_FILE:
+		arguments->access_log_key_file = optarg;
+		return 0;
 	case OPTION_LOG_LEVEL:
 		return log_option_level("run", optarg);
 	case OPTION_LOG_FORMAT:
@@ -374,7 +390,10 @@ static int parse_option(int option, struct run_arguments *arguments)
 		arguments->agent.use_kernel = false;
 		return 0;
 	case 'a':
-		arguments->agent.admin_address = optarg;
+		arguments->agent.addresses.admin = optarg;
+		return 0;
+	case OPTION_MONITORING:
+		arguments->agent.addresses.monitoring = optarg;
 		return 0;
 	case 'w':
 		return parse_number("--workers", optarg, 1024, &arguments->agent.proxy.workers);
@@ -396,6 +415,22 @@ static int parse_option(int option, struct run_arguments *arguments)
 	default:
 		return parse_log_option(option, arguments);
 	}
+}
+
+static int read_access_log_key(struct run_arguments *arguments)
+{
+	struct keyed_hash_key *key = &arguments->agent.proxy.access_log_key;
+	const char *path = arguments->access_log_key_file, *why;
+
+	if (path && keyed_hash_read_key(path, key, &why)) {
+		fprintf(stderr, "lanetag run: --access-log-key-file: %s: %s\n", path, why);
+		return -1;
+	}
+	int error = path ? 0 : keyed_hash_make_key(key);
+	if (error)
+		fprintf(stderr, "lanetag run: no random key for the access log: %s\n",
+			strerror(-error));
+	return error;
 }
 
 /* Without routes there are no hops. */
@@ -444,6 +479,8 @@ static int parse_arguments(int argc, char **argv, struct run_arguments *argument
 			THREADS_MAX_PROGRAMS);
 		return -1;
 	}
+	if (read_access_log_key(arguments))
+		return -1;
 	if (arguments->interface_count == 0 &&
 	    append(&arguments->interfaces, &arguments->interface_count, "*"))
 		return -1;
@@ -471,7 +508,7 @@ int command_run(int argc, char **argv)
 	struct run_arguments arguments = {
 		.agent =
 			{
-				.admin_address = DEFAULT_ADMIN_ADDRESS,
+				.addresses = {DEFAULT_ADMIN_ADDRESS, ""},
 				.control_path = DEFAULT_CONTROL_PATH,
 				.use_kernel = true,
 				.tagger = {.pin_directory = DEFAULT_PIN_DIRECTORY},

@@ -262,17 +262,6 @@ size_t tag_rules_id_keys(const struct tag_rules *rules, const struct tag_ids *id
 	return count;
 }
 
-uint64_t tag_rules_id_hash(const struct tag_rules *rules, size_t source, struct span id)
-{
-	const struct lanetag_ruleset *ruleset = &rules->ruleset;
-
-	for (size_t i = 0; i < ruleset->draw_count; i++) {
-		if (ruleset->draws[i].source == source)
-			return hash_id(&ruleset->draws[i], id);
-	}
-	return 0; /* every source has a draw */
-}
-
 static void decide(const struct tag_rules *rules, const struct span *ids,
 		   struct tag_decision *decision)
 {

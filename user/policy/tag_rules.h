@@ -103,8 +103,6 @@ bool tag_rules_same_sources(const struct tag_rules *a, const struct tag_rules *b
  */
 size_t tag_rules_id_keys(const struct tag_rules *rules, const struct tag_ids *ids,
 			 uint64_t ret_keys[LANETAG_MAX_SOURCES]);
-/* The hash of a source's id, as the first rule with this source draws it. */
-uint64_t tag_rules_id_hash(const struct tag_rules *rules, size_t source, struct span id);
 void tag_rules_decide(const struct tag_rules *rules, const struct http_request_head *head,
 		      struct tag_decision *ret_decision);
 

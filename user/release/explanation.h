@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /* What a configuration makes of a user: hash, remainder and tag per rule, then routes. */
+#include "base/keyed_hash.h"
 #include "config/configuration.h"
 #include "http/path.h"
 
@@ -20,10 +21,14 @@ void explanation_start(struct explained *explained, const struct configuration *
 void explanation_route(const struct explained *explained, size_t index,
 		       struct route_result *ret_result);
 
-/* A target that routes are asked about. path.data == NULL: "/", and nothing is said about it. */
+/*
+ * What else is asked: a target for the routes (path.data == NULL: "/", and nothing is said about it),
+ * and what the access log has for the id.
+ */
 struct explained_target {
 	struct span path; /* as routes are matched with it */
 	struct span query;
+	const struct keyed_hash_key *access_log_key; /* the id's hash by it is shown; or NULL */
 };
 
 /*

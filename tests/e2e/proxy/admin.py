@@ -14,13 +14,13 @@ import time
 
 from harness import Client, Proxy, Reader, Response, Tests, Upstream, one_app, pod, reply, service, wait_for
 
-PORT = 15020
+PORT, MONITORING_PORT = 15020, 15022
 REMOTE = [f"10.9.0.{i}" for i in range(1, 9)]  # on lo, but no loopback addresses
 
 
-def send(data, address="127.0.0.1", source=None):
-    """A connection to the admin address that these bytes were sent on."""
-    sock = socket.create_connection((address, PORT), 5, source_address=source and (source, 0))
+def send(data, address="127.0.0.1", source=None, port=PORT):
+    """A connection to the admin address, or the monitoring address, that these bytes were sent on."""
+    sock = socket.create_connection((address, port), 5, source_address=source and (source, 0))
     sock.sendall(data)
     return sock
 
@@ -46,6 +46,33 @@ def it_answers_what_there_is_to_read():
         assert (status, body[:len(start)]) == (200, start), (path, status, body)
     assert ask("/status", "HEAD") == (200, b"")
     assert ask("/nothing")[0] == 404
+
+
+def the_monitoring_address_has_metrics_and_health_alone():
+    for path, start in (("/healthz", b"alive"), ("/readyz", b"ready"), ("/metrics", b"# HELP")):
+        status, body = ask(path, port=MONITORING_PORT)
+        assert (status, body[:len(start)]) == (200, start), (path, status, body)
+    for path in ("/status", "/status/", "//status", "/", "/debug", "/metrics/../status"):
+        status, body = ask(path, port=MONITORING_PORT)
+        assert status == 404 and b"status" not in body and b"generation" not in body, (path, status, body)
+    assert ask("/metrics", "POST", port=MONITORING_PORT)[0] == 405
+    assert ask("/metrics", fields=("Host: evil.test",), port=MONITORING_PORT)[0] == 421
+    assert ask("/metrics", fields=("Host: 127.0.0.1", "Origin: http://evil.test"), port=MONITORING_PORT)[0] == 403
+
+
+def an_admin_address_that_is_open_to_the_network_is_said_at_the_start():
+    log = proxy.read_log()
+    assert log.count('event="admin address is open to the network"') == 1, log[:2000]
+    assert f"address=0.0.0.0:{PORT}" in log and f"address=0.0.0.0:{MONITORING_PORT}" not in log, log[:2000]
+
+
+def connections_to_one_address_leave_the_other_free():
+    held = [send(b"GET /metrics HTTP/1.1\r\n", "10.9.0.1", REMOTE[0], port=MONITORING_PORT) for _ in range(40)]
+    held += [send(b"GET /metrics HTTP/1.1\r\n", "10.9.0.1", REMOTE[1], port=MONITORING_PORT) for _ in range(40)]
+    assert ask("/readyz", address="10.9.0.1", source=REMOTE[2], fields=("Host: 10.9.0.1",))[0] == 200
+    assert ask("/readyz", port=MONITORING_PORT)[0] == 200
+    for sock in held:
+        sock.close()
 
 
 def nothing_changes_over_http():
@@ -305,12 +332,14 @@ if __name__ == "__main__":
         subprocess.run(["ip", "address", "add", remote + "/32", "dev", "lo"], check=True)
     place = tempfile.TemporaryDirectory(prefix="lanetag-admin-")
     control = os.path.join(place.name, "control.sock")
-    os.environ["LANETAG_PROXY_COMMAND"] += f" --admin 0.0.0.0:{PORT} --control {control}"
+    os.environ["LANETAG_PROXY_COMMAND"] += f" --admin 0.0.0.0:{PORT} --monitoring 0.0.0.0:{MONITORING_PORT} --control {control}"
     upstream = Upstream(lambda request, sock: reply(sock))
     proxy = Proxy(one_app())
     wait_for(lambda: 'event="started"' in proxy.read_log(), "the agent starts")
     tests = Tests()
-    for claim in (it_answers_what_there_is_to_read, nothing_changes_over_http,
+    for claim in (it_answers_what_there_is_to_read, the_monitoring_address_has_metrics_and_health_alone,
+                  an_admin_address_that_is_open_to_the_network_is_said_at_the_start,
+                  connections_to_one_address_leave_the_other_free, nothing_changes_over_http,
                   a_host_by_a_name_that_others_control_is_refused, a_web_page_is_refused,
                   what_is_too_large_or_no_http_is_refused, other_machines_cannot_keep_the_nodes_own_probes_out,
                   one_machine_cannot_keep_others_out, it_answers_while_the_proxy_holds_more_than_a_thousand_connections,

@@ -172,14 +172,24 @@ def access_log_of(targets, *options, rules=ID_RULES, fields=(), ask=Client.ask):
     return lines
 
 
-def hash_of(user):
-    """As lanetag explain tells it."""
+def hash_of(user, key):
+    """As lanetag explain finds it for who has the key."""
     with tempfile.NamedTemporaryFile(mode="w", suffix=".yaml") as file:
         file.write(ID_RULES)
         file.flush()
-        answer = subprocess.run([LANETAG, "explain", "--config", file.name, "--user", user, "-o", "json"],
-                                capture_output=True, check=True)
-    return str(json.loads(answer.stdout)["rules"][0]["hash"])
+        command = [LANETAG, "explain", "--config", file.name, "--user", user, "--access-log-key-file", key]
+        answer = subprocess.run([*command, "-o", "json"], capture_output=True, check=True)
+        text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    found = json.loads(answer.stdout)["accessLog"]
+    assert f"  access log {found}\n" in text and re.fullmatch("[0-9a-f]{16}", found), text
+    return found
+
+
+def key_file(name, content):
+    path = os.path.join(PLACE.name, name)
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
 
 
 # What rules take for the parameter, and what only an application might.
@@ -192,14 +202,47 @@ SHOWN = ("/x", "/x?", "/x?uid=", "/x?uid&a=1", "/x?fluid=1&uids=2&a=uid", "/x?&&
 
 def the_access_log_has_hashes_of_ids_and_no_id():
     targets = [target for target, _ in HIDDEN] + list(SHOWN)
-    lines = access_log_of(targets)
+    key = key_file("key", b"0123456789abcdef")
+    lines = access_log_of(targets, "--access-log-key-file", key)
     assert "4711" not in "".join(lines), lines
     found = [json.loads(line) for line in lines]
     assert [line["target"] for line in found[:-1]] == [target for _, target in HIDDEN] + list(SHOWN)
-    assert found[0]["users"] == {"x-user-id": hash_of(IN_HEADER), "cookie sid": hash_of(IN_COOKIE),
-                                 "queryParam uid": hash_of(IN_QUERY)}, found[0]
-    assert found[len(HIDDEN)]["users"] == {"x-user-id": hash_of(IN_HEADER), "cookie sid": hash_of(IN_COOKIE)}
+    assert found[0]["users"] == {"x-user-id": hash_of(IN_HEADER, key), "cookie sid": hash_of(IN_COOKIE, key),
+                                 "queryParam uid": hash_of(IN_QUERY, key)}, found[0]
+    assert found[len(HIDDEN)]["users"] == {"x-user-id": hash_of(IN_HEADER, key), "cookie sid": hash_of(IN_COOKIE, key)}
     assert "users" not in found[-1] and found[-1]["refused"]
+
+
+def users_of(*options):
+    users = json.loads(access_log_of(["/x"], *options)[0])["users"]
+    assert set(users) == {"x-user-id", "cookie sid"} and all(re.fullmatch("[0-9a-f]{16}", value) for value in users.values()), users
+    return users
+
+
+def hashes_of_another_key_or_another_start_are_others():
+    key, same, other = (key_file(name, content) for name, content in
+                        (("a", b"k" * 16), ("b", b"k" * 16), ("c", b"k" * 16 + b"\n")))
+    with_key = users_of("--access-log-key-file", key)
+    assert with_key == users_of("--access-log-key-file", same)
+    all_of_them = [with_key, users_of("--access-log-key-file", other), users_of(), users_of()]
+    for source in ("x-user-id", "cookie sid"):
+        assert len({users[source] for users in all_of_them}) == 4, all_of_them
+
+
+def a_key_file_that_is_none_is_named():
+    short, long, good = key_file("short", b"k" * 15), key_file("long", b"k" * 4097), key_file("most", b"k" * 4096)
+    fifo = os.path.join(PLACE.name, "fifo")
+    os.mkfifo(fifo)
+    with tempfile.NamedTemporaryFile(mode="w", suffix=".yaml") as manifests:
+        manifests.write(ID_RULES)
+        manifests.flush()
+        for command in (["run", "--no-kernel"], ["explain", "--user", "0005"]):
+            command = [LANETAG, *command, "--config", manifests.name, "--access-log-key-file"]
+            for path, why in ((short, "fewer than 16 bytes"), (long, "more than 4096 bytes"), (PLACE.name + "/none", "No such file"),
+                              (PLACE.name, "no regular file"), (fifo, "no regular file")):
+                answer = subprocess.run([*command, path], capture_output=True, text=True, timeout=10, check=False)
+                assert answer.returncode == 2 and f"--access-log-key-file: {path}: " in answer.stderr and why in answer.stderr, answer
+        assert subprocess.run([*command, good], capture_output=True, check=False).returncode == 0
 
 
 def the_common_format_hides_ids_too():
@@ -303,6 +346,7 @@ if __name__ == "__main__":
     for claim in (logfmt_can_be_read_back_whatever_manifests_hold, json_can_be_read_back_whatever_manifests_hold,
                   a_flood_is_held_back_and_told_and_hides_no_reload, errors_at_the_start_are_all_told,
                   an_unknown_format_is_wrong_usage, the_access_log_has_hashes_of_ids_and_no_id,
+                  hashes_of_another_key_or_another_start_are_others, a_key_file_that_is_none_is_named,
                   the_common_format_hides_ids_too, ids_are_raw_only_where_asked_for,
                   not_even_hashes_where_none_are_wanted, a_field_that_is_logged_can_be_an_id,
                   any_bytes_of_a_client_make_valid_lines, a_refused_body_has_its_reason_beside_the_request,

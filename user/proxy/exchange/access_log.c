@@ -135,7 +135,8 @@ static void append_route(struct buffer *out, const struct route_result *result)
 static void begin_json(struct buffer *out, struct worker *worker, const char *client)
 {
 	const struct span host = {"Host", 4}, request_id = {"X-Request-Id", 12};
-	enum access_log_user_ids user_ids = worker->shared->options.access_log_user_ids;
+	const struct proxy_options *options = &worker->shared->options;
+	bool raw = options->access_log_user_ids == ACCESS_LOG_USER_IDS_RAW;
 	const struct request *request = &worker->scratch.request;
 	struct span id = request->id;
 
@@ -145,9 +146,9 @@ static void begin_json(struct buffer *out, struct worker *worker, const char *cl
 	append_json_member(out, "target", shown_target(worker));
 	if (id.data || http_edit_get(&request->edit, request_id, &id))
 		append_json_member(out, "request_id", shown_field(worker, request_id, id));
-	if (user_ids != ACCESS_LOG_USER_IDS_NONE) {
+	if (options->access_log_user_ids != ACCESS_LOG_USER_IDS_NONE) {
 		buffer_append_text(out, ",\"users\":");
-		log_ids_append(request, user_ids == ACCESS_LOG_USER_IDS_RAW, out);
+		log_ids_append(request, raw ? NULL : &options->access_log_key, out);
 	}
 	append_tags(out, request);
 	if (request->listener->kind == MESH_LISTENER_GATEWAY)

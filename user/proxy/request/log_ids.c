@@ -119,7 +119,8 @@ static void append_source(struct buffer *out, const struct lanetag_source *sourc
 	json_append_bytes(out, (struct span){name, (size_t)length});
 }
 
-void log_ids_append(const struct request *request, bool raw, struct buffer *out)
+void log_ids_append(const struct request *request, const struct keyed_hash_key *key,
+		    struct buffer *out)
 {
 	const struct lanetag_ruleset *ruleset = tag_rules_ruleset(request->rules);
 	const char *separator = "";
@@ -131,11 +132,11 @@ void log_ids_append(const struct request *request, bool raw, struct buffer *out)
 		buffer_append_text(out, separator);
 		append_source(out, &ruleset->sources[i]);
 		buffer_append_byte(out, ':');
-		if (raw)
-			json_append_bytes(out, request->ids.ids[i]);
+		if (key)
+			buffer_printf(out, "\"%016" PRIx64 "\"",
+				      keyed_hash(key, request->ids.ids[i]));
 		else
-			buffer_printf(out, "\"%" PRIu64 "\"",
-				      tag_rules_id_hash(request->rules, i, request->ids.ids[i]));
+			json_append_bytes(out, request->ids.ids[i]);
 		separator = ",";
 	}
 	buffer_append_byte(out, '}');

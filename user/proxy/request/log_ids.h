@@ -4,6 +4,7 @@
  * User ids are personal data: what the access log may show of a request that holds them. Ids are
  * what the rules that the request is decided by, and those in force, look for.
  */
+#include "base/keyed_hash.h"
 #include "proxy/request/request.h"
 
 /* A value that is not shown. */
@@ -19,5 +20,6 @@ struct span log_ids_target(const struct request *request, struct buffer *room);
 /* True if the values of this header field are ids. */
 bool log_ids_is_id_field(const struct request *request, struct span name);
 
-/* Appends a JSON object of the ids: where each stands, and its hash, or itself if `raw`. */
-void log_ids_append(const struct request *request, bool raw, struct buffer *out);
+/* Appends a JSON object of the ids: where each is found, and its hash by `key`; NULL: the id itself. */
+void log_ids_append(const struct request *request, const struct keyed_hash_key *key,
+		    struct buffer *out);

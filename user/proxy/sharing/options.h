@@ -3,6 +3,7 @@
 /* The proxy's limits and timeouts, as people set them. */
 #include <stdbool.h>
 #include <stddef.h>
+#include "base/keyed_hash.h"
 #include "http/path.h"
 
 struct causes;
@@ -50,6 +51,7 @@ struct proxy_options {
 	const char *access_log;			/* a file, "-": standard output, NULL: none */
 	bool access_log_is_common;		/* Common Log Format; else JSON */
 	enum access_log_user_ids access_log_user_ids;
+	struct keyed_hash_key access_log_key; /* of the hashes of user ids */
 };
 
 /*
