@@ -33,6 +33,7 @@ claim "the Dockerfile's step makes the image's files" make_image
 
 # The agent as the DaemonSet starts it; the test's own addresses and paths come last and count.
 start_agent() {
+  control_socket=$work/run/control.sock
   start node agent tests/e2e/image/run.sh "$root" "$manifests" "$work/run" "$capabilities" \
     run --config /etc/lanetag --takeover --after-handover=wait --admin "$ADMIN" --drain-timeout 2000 \
     --pin-directory "$pins" --interface '*' \
