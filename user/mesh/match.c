@@ -3,9 +3,6 @@
 
 #include "http/values.h"
 
-/* What all regular expressions may take that one request is held against, as regex_work. */
-#define MATCH_MAX_REGEX_WORK (4 * REGEX_MAX_WORK)
-
 enum outcome {
 	OUTCOME_NO,
 	OUTCOME_YES,

@@ -11,6 +11,9 @@
 /* The values of this many header names are looked up once per request. */
 #define MATCH_CACHED_HEADERS 64
 
+/* What all regular expressions may take that one request is held against, as regex_work. */
+#define MATCH_MAX_REGEX_WORK (4 * REGEX_MAX_WORK)
+
 struct text_match {
 	enum string_match_kind kind;
 	bool ignore_case; /* of exact and prefix */

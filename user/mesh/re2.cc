@@ -2,17 +2,28 @@
 // Compiles against the RE2 of Debian 12 (20220601) and of Debian 13 (20240702, on abseil).
 #include "mesh/re2.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <new>
+#include <vector>
 
 #include <re2/re2.h>
+#include <re2/set.h>
 #include <re2/stringpiece.h>
 
 struct re2_pattern {
 	RE2 code;
 
 	re2_pattern(re2::StringPiece pattern, const RE2::Options &options) : code(pattern, options)
+	{
+	}
+};
+
+struct re2_set {
+	RE2::Set code;
+
+	explicit re2_set(const RE2::Options &options) : code(options, RE2::ANCHOR_BOTH)
 	{
 	}
 };
@@ -105,6 +116,44 @@ try {
 		ret_groups[i].start = static_cast<size_t>(groups[i].data() - whole.data());
 		ret_groups[i].end = ret_groups[i].start + groups[i].size();
 	}
+	return RE2_MATCH;
+} catch (...) {
+	return RE2_NO_MEMORY;
+}
+
+struct re2_set *re2_set_compile(const struct re2_pattern *const *patterns, size_t count,
+				size_t memory)
+try {
+	RE2::Options options(RE2::Quiet);
+
+	options.set_max_mem(static_cast<int64_t>(memory));
+	re2_set *set = new re2_set(options);
+	bool whole = true;
+	for (size_t i = 0; whole && i < count; i++)
+		whole = set->code.Add(patterns[i]->code.pattern(), nullptr) == static_cast<int>(i);
+	if (whole && set->code.Compile())
+		return set;
+	delete set;
+	return nullptr;
+} catch (...) {
+	return nullptr;
+}
+
+void re2_set_free(struct re2_set *set)
+{
+	delete set;
+}
+
+enum re2_result re2_set_match(const struct re2_set *set, const char *text, size_t length,
+			      re2_set_found found, void *context)
+try {
+	std::vector<int> matched;
+	RE2::Set::ErrorInfo error = {RE2::Set::kNoError};
+
+	if (!set->code.Match(piece_of(text, length), &matched, &error))
+		return error.kind == RE2::Set::kNoError ? RE2_NO_MATCH : RE2_NO_MEMORY;
+	std::sort(matched.begin(), matched.end());
+	found(context, matched.data(), matched.size());
 	return RE2_MATCH;
 } catch (...) {
 	return RE2_NO_MEMORY;

@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 struct re2_pattern;
+struct re2_set;
 
 enum re2_result {
 	RE2_NO_MATCH,
@@ -42,6 +43,17 @@ enum re2_result re2_match_whole(const struct re2_pattern *pattern, const char *t
 /* The first match at or behind `start`; group 0 is the whole of it. */
 enum re2_result re2_search(const struct re2_pattern *pattern, const char *text, size_t length,
 			   size_t start, struct re2_group *ret_groups, size_t group_count);
+
+/* Of `count` patterns one run over a text finds those that match all of it. NULL: no memory. */
+struct re2_set *re2_set_compile(const struct re2_pattern *const *patterns, size_t count,
+				size_t memory);
+void re2_set_free(struct re2_set *set);
+
+/* The patterns that match, ascending, by their index in re2_set_compile's array. */
+typedef void (*re2_set_found)(void *context, const int *indexes, size_t count);
+/* Calls `found` once where any match; RE2_NO_MEMORY: it was not called, any may match. */
+enum re2_result re2_set_match(const struct re2_set *set, const char *text, size_t length,
+			      re2_set_found found, void *context);
 
 #ifdef __cplusplus
 }

@@ -17,10 +17,23 @@ struct regex {
 	struct regex *next;
 };
 
+/* A union's automaton may take this much for each instruction of its patterns, in these bounds. */
+#define UNION_INSTRUCTION_MEMORY 1024
+#define UNION_LEAST_MEMORY (UINT64_C(1) << 20)
+#define UNION_MOST_MEMORY (UINT64_C(64) << 20)
+
+struct regex_union {
+	struct re2_set *code;
+	uint64_t size;	  /* of all */
+	uint64_t largest; /* of one */
+	struct regex_union *next;
+};
+
 struct regex_set {
 	struct arena arena;
 	struct name_table by_pattern;
 	struct regex *list;
+	struct regex_union *unions;
 };
 
 struct regex_set *regex_set_new(void)
@@ -34,6 +47,8 @@ void regex_set_free(struct regex_set *set)
 		return;
 	for (struct regex *regex = set->list; regex; regex = regex->next)
 		re2_free(regex->code);
+	for (struct regex_union *all = set->unions; all; all = all->next)
+		re2_set_free(all->code);
 	name_table_free(&set->by_pattern);
 	arena_free(&set->arena);
 	free(set);
@@ -155,11 +170,9 @@ uint64_t regex_work(const struct regex *regex, struct span text)
 	return regex->size * (text.length + 1);
 }
 
-enum regex_result regex_match(const struct regex *regex, struct span text)
+static enum regex_result result_of(enum re2_result result)
 {
-	if (regex_work(regex, text) > REGEX_MAX_WORK)
-		return REGEX_UNDECIDED;
-	switch (re2_match_whole(regex->code, text.data, text.length)) {
+	switch (result) {
 	case RE2_MATCH:
 		return REGEX_MATCH;
 	case RE2_NO_MATCH:
@@ -167,6 +180,65 @@ enum regex_result regex_match(const struct regex *regex, struct span text)
 	default:
 		return REGEX_UNDECIDED;
 	}
+}
+
+enum regex_result regex_match(const struct regex *regex, struct span text)
+{
+	if (regex_work(regex, text) > REGEX_MAX_WORK)
+		return REGEX_UNDECIDED;
+	return result_of(re2_match_whole(regex->code, text.data, text.length));
+}
+
+static struct re2_set *compile_union(const struct regex *const *regexes, size_t count,
+				     struct regex_union *all)
+{
+	const struct re2_pattern **patterns = calloc(count, sizeof(*patterns));
+	struct re2_set *code;
+
+	if (!patterns)
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		patterns[i] = regexes[i]->code;
+		all->size += regexes[i]->size;
+		if (regexes[i]->size > all->largest)
+			all->largest = regexes[i]->size;
+	}
+	uint64_t memory = all->size * UNION_INSTRUCTION_MEMORY;
+	if (memory < UNION_LEAST_MEMORY)
+		memory = UNION_LEAST_MEMORY;
+	if (memory > UNION_MOST_MEMORY)
+		memory = UNION_MOST_MEMORY;
+	code = re2_set_compile(patterns, count, memory);
+	free(patterns);
+	return code;
+}
+
+const struct regex_union *regex_union_compile(struct regex_set *set,
+					      const struct regex *const *regexes, size_t count)
+{
+	struct regex_union *all = arena_allocate(&set->arena, sizeof(*all));
+
+	if (!all)
+		return NULL;
+	all->code = compile_union(regexes, count, all);
+	if (!all->code)
+		return NULL;
+	all->next = set->unions;
+	set->unions = all;
+	return all;
+}
+
+uint64_t regex_union_work(const struct regex_union *all, struct span text)
+{
+	if (all->largest * (text.length + 1) > REGEX_MAX_WORK)
+		return UINT64_MAX;
+	return all->size * (text.length + 1);
+}
+
+enum regex_result regex_union_match(const struct regex_union *all, struct span text,
+				    regex_union_found found, void *context)
+{
+	return result_of(re2_set_match(all->code, text.data, text.length, found, context));
 }
 
 const char *regex_check_rewrite(const struct regex *regex, struct span rewrite)

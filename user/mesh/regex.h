@@ -42,6 +42,25 @@ uint64_t regex_work(const struct regex *regex, struct span text);
 /* Any number of threads may match at a time. */
 enum regex_result regex_match(const struct regex *regex, struct span text);
 
+/*
+ * Many patterns that one run over a text is held against, in time that does not grow with their
+ * number once it has met texts of that kind. The set of the patterns owns it. NULL: memory is
+ * short, or they are too large together.
+ */
+struct regex_union;
+const struct regex_union *regex_union_compile(struct regex_set *set,
+					      const struct regex *const *regexes, size_t count);
+/* regex_work of all together; UINT64_MAX: one of them alone is past its bound. */
+uint64_t regex_union_work(const struct regex_union *all, struct span text);
+/* The patterns that match, ascending, by their index in regex_union_compile's array. */
+typedef void (*regex_union_found)(void *context, const int *indexes, size_t count);
+/*
+ * Calls `found` once if any match. REGEX_UNDECIDED: it was not called, each may match. Any number
+ * of threads may match at a time.
+ */
+enum regex_result regex_union_match(const struct regex_union *all, struct span text,
+				    regex_union_found found, void *context);
+
 /* NULL, or why `rewrite` cannot take the place of what `regex` matches. */
 const char *regex_check_rewrite(const struct regex *regex, struct span rewrite);
 /*

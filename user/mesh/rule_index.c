@@ -15,6 +15,22 @@ struct rule_key {
 	struct span text;
 };
 
+/* The key of a match that the fewest ask for; `count` is 0: it has none. */
+struct choice {
+	const struct index_builder *builder;
+	size_t subject;
+	uintptr_t count;
+	enum text_relation relation;
+	struct span text;
+	size_t in_union; /* RULE_INDEX_SUBJECTS: in none */
+};
+
+/* A union while it is built; not made where its regular expressions are few. */
+struct union_builder {
+	struct rule_union made;
+	const struct regex **regexes;
+};
+
 /* An index while it is built. */
 struct index_builder {
 	struct compiler *compiler;
@@ -23,6 +39,9 @@ struct index_builder {
 	size_t part_count;
 	struct text_entry *entries[RULE_INDEX_SUBJECTS];
 	size_t entry_counts[RULE_INDEX_SUBJECTS];
+	struct union_builder unions[RULE_INDEX_SUBJECTS];
+	size_t union_count;
+	struct choice *choices; /* of each entry */
 };
 
 typedef void (*key_found)(void *context, const struct rule_key *key);
@@ -156,15 +175,6 @@ static void count_key(void *context, const struct rule_key *key)
 		builder->compiler->out_of_memory = true;
 }
 
-/* The key of a match that the fewest ask for; `count` is 0: it has none. */
-struct choice {
-	const struct index_builder *builder;
-	size_t subject;
-	uintptr_t count;
-	enum text_relation relation;
-	struct span text;
-};
-
 static void consider_key(void *context, const struct rule_key *key)
 {
 	struct choice *choice = context;
@@ -191,13 +201,110 @@ static bool grow(void **array, size_t count, size_t size)
 	return grown;
 }
 
-static void file_entry(struct index_builder *builder, uint32_t entry,
-		       const struct http_match *match, uint32_t *always)
+/* NULL: none of a text that an index can look at. */
+static const struct regex *first_regex(const struct http_match *match,
+				       struct rule_subject *ret_subject)
 {
-	struct choice choice = {.builder = builder};
+	*ret_subject = (struct rule_subject){RULE_SUBJECT_PATH};
+	if (match->uri.kind == STRING_MATCH_REGEX)
+		return match->uri.regex;
+	for (size_t i = 0; i < match->header_count; i++) {
+		const struct header_match *header = &match->headers[i];
 
-	if (match)
-		give_keys(builder->compiler, match, consider_key, &choice);
+		*ret_subject = (struct rule_subject){RULE_SUBJECT_HEADER, .header = header};
+		if (header->slot < MATCH_CACHED_HEADERS && header->match.kind == STRING_MATCH_REGEX)
+			return header->match.regex;
+	}
+	for (size_t i = 0; i < match->query_param_count; i++) {
+		const struct query_match *param = &match->query_params[i];
+
+		*ret_subject = (struct rule_subject){RULE_SUBJECT_QUERY, .name = param->name};
+		if (param->match.kind == STRING_MATCH_REGEX)
+			return param->match.regex;
+	}
+	*ret_subject = (struct rule_subject){RULE_SUBJECT_AUTHORITY};
+	return match->authority.kind == STRING_MATCH_REGEX ? match->authority.regex : NULL;
+}
+
+/* Its number; RULE_INDEX_SUBJECTS: there are too many, or memory is short. */
+static size_t find_or_add_union(struct index_builder *builder, const struct rule_subject *subject,
+				size_t entry_count)
+{
+	for (size_t i = 0; i < builder->union_count; i++) {
+		if (is_same_subject(&builder->unions[i].made.subject, subject))
+			return i;
+	}
+	if (builder->union_count == RULE_INDEX_SUBJECTS)
+		return RULE_INDEX_SUBJECTS;
+	struct union_builder *added = &builder->unions[builder->union_count];
+	*added = (struct union_builder){.made.subject = *subject};
+	added->made.entries = calloc(entry_count, sizeof(*added->made.entries));
+	added->regexes = calloc(entry_count, sizeof(*added->regexes));
+	if (added->made.entries && added->regexes)
+		return builder->union_count++;
+	free(added->made.entries);
+	free(added->regexes);
+	builder->compiler->out_of_memory = true;
+	return RULE_INDEX_SUBJECTS;
+}
+
+/* Under which text a match is filed, and else in which union. */
+static void choose(struct index_builder *builder, const struct route_table *table, uint32_t entry)
+{
+	const struct http_match *match = table->entries[entry].match;
+	struct choice *choice = &builder->choices[entry];
+	struct rule_subject subject;
+	const struct regex *regex;
+
+	*choice = (struct choice){.builder = builder, .in_union = RULE_INDEX_SUBJECTS};
+	if (!match)
+		return;
+	give_keys(builder->compiler, match, consider_key, choice);
+	if (choice->count && choice->count < RULE_UNION_MINIMUM)
+		return;
+	regex = first_regex(match, &subject);
+	if (!regex)
+		return;
+	choice->in_union = find_or_add_union(builder, &subject, table->entry_count);
+	if (choice->in_union == RULE_INDEX_SUBJECTS)
+		return;
+	struct union_builder *all = &builder->unions[choice->in_union];
+	all->regexes[all->made.count] = regex;
+	all->made.entries[all->made.count++] = entry;
+}
+
+/* Those with enough regular expressions; of the others, each match is filed by itself. */
+static void build_unions(struct index_builder *builder)
+{
+	struct rule_index *index = builder->index;
+	struct compiler *compiler = builder->compiler;
+
+	if (!builder->union_count)
+		return;
+	index->unions = compile_array(compiler, builder->union_count, sizeof(*index->unions));
+	for (size_t i = 0; index->unions && i < builder->union_count; i++) {
+		struct rule_union *made = &builder->unions[i].made;
+		uint32_t *entries;
+
+		if (made->count < RULE_UNION_MINIMUM)
+			continue;
+		entries = compile_array(compiler, made->count, sizeof(*entries));
+		made->regexes = regex_union_compile(compiler->mesh->regexes,
+						    builder->unions[i].regexes, made->count);
+		if (!entries || !made->regexes)
+			continue;
+		memcpy(entries, made->entries, made->count * sizeof(*entries));
+		index->unions[index->union_count] = *made;
+		index->unions[index->union_count++].entries = entries;
+	}
+}
+
+static void file_entry(struct index_builder *builder, uint32_t entry, uint32_t *always)
+{
+	const struct choice choice = builder->choices[entry];
+
+	if (choice.in_union != RULE_INDEX_SUBJECTS && builder->unions[choice.in_union].made.regexes)
+		return;
 	if (!choice.count) {
 		always[builder->index->always_count++] = entry;
 		return;
@@ -230,6 +337,18 @@ static void build_texts(struct index_builder *builder)
 	}
 }
 
+static void free_builder(struct index_builder *builder)
+{
+	for (size_t i = 0; i < RULE_INDEX_SUBJECTS; i++)
+		free(builder->entries[i]);
+	for (size_t i = 0; i < builder->union_count; i++) {
+		free(builder->unions[i].made.entries);
+		free(builder->unions[i].regexes);
+	}
+	free(builder->choices);
+	name_table_free(&builder->counts);
+}
+
 void compile_rule_index(struct compiler *compiler, struct route_table *table)
 {
 	struct index_builder builder = {.compiler = compiler};
@@ -238,19 +357,24 @@ void compile_rule_index(struct compiler *compiler, struct route_table *table)
 		return;
 	builder.index = compile_array(compiler, 1, sizeof(*builder.index));
 	uint32_t *always = compile_array(compiler, table->entry_count, sizeof(*always));
-	if (!builder.index || !always)
+	builder.choices = calloc(table->entry_count, sizeof(*builder.choices));
+	if (!builder.index || !always || !builder.choices) {
+		compiler->out_of_memory = true;
+		free(builder.choices);
 		return;
+	}
 	for (size_t i = 0; i < table->entry_count; i++) {
 		if (table->entries[i].match)
 			give_keys(compiler, table->entries[i].match, count_key, &builder);
 	}
 	for (uint32_t i = 0; i < table->entry_count; i++)
-		file_entry(&builder, i, table->entries[i].match, always);
+		choose(&builder, table, i);
+	build_unions(&builder);
+	for (uint32_t i = 0; i < table->entry_count; i++)
+		file_entry(&builder, i, always);
 	builder.index->always = always;
 	build_texts(&builder);
-	for (size_t i = 0; i < RULE_INDEX_SUBJECTS; i++)
-		free(builder.entries[i]);
-	name_table_free(&builder.counts);
+	free_builder(&builder);
 	if (!compiler->out_of_memory)
 		table->index = builder.index;
 }
@@ -285,7 +409,9 @@ struct search {
 	const struct route_table *table;
 	struct match_request *request;
 	size_t best;
-	bool undecided; /* of the best one */
+	bool undecided;		      /* of the best one */
+	uint64_t union_work;	      /* of the unions so far, as regex_union_work */
+	const struct rule_union *all; /* the one that is looked at */
 };
 
 static bool entry_holds(const struct route_entry *entry, struct match_request *request)
@@ -306,6 +432,32 @@ static void try_entries(void *context, const uint32_t *entries, size_t count)
 	}
 }
 
+static void try_union_entries(void *context, const int *indexes, size_t count)
+{
+	struct search *search = context;
+
+	for (size_t i = 0; i < count; i++)
+		try_entries(search, &search->all->entries[indexes[i]], 1);
+}
+
+/* Where the bounds allow no run of all together, each match is tried, and held to them by itself. */
+static void try_union(struct search *search, const struct rule_union *all)
+{
+	enum regex_result result = REGEX_UNDECIDED;
+	struct span text;
+
+	if (all->entries[0] >= search->best || !subject_text(&all->subject, search->request, &text))
+		return;
+	uint64_t work = regex_union_work(all->regexes, text);
+	if (work <= MATCH_MAX_REGEX_WORK - search->union_work) {
+		search->union_work += work;
+		search->all = all;
+		result = regex_union_match(all->regexes, text, try_union_entries, search);
+	}
+	if (result == REGEX_UNDECIDED)
+		try_entries(search, all->entries, all->count);
+}
+
 static const struct route_entry *find_linearly(const struct route_table *table,
 					       struct match_request *request)
 {
@@ -320,7 +472,7 @@ const struct route_entry *route_table_find(const struct route_table *table,
 					   struct match_request *request)
 {
 	const struct rule_index *index = table->index;
-	struct search search = {table, request, table->entry_count, false};
+	struct search search = {.table = table, .request = request, .best = table->entry_count};
 
 	if (!index)
 		return find_linearly(table, request);
@@ -332,6 +484,8 @@ const struct route_entry *route_table_find(const struct route_table *table,
 			text_index_find(subject->texts, text, try_entries, &search);
 	}
 	try_entries(&search, index->always, index->always_count);
+	for (size_t i = 0; i < index->union_count; i++)
+		try_union(&search, &index->unions[i]);
 	request->undecided = search.undecided;
 	return search.best < table->entry_count ? &table->entries[search.best] : NULL;
 }

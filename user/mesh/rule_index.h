@@ -5,14 +5,17 @@
  * which of many a request can take at all. Each match is filed under one text that it asks for, the
  * one that the fewest others ask for: of the path, the authority, a header or a query parameter;
  * equal, as a prefix, in any case, or as a part that all matches of a regular expression have.
- * Matches that ask for none are always tried.
+ * Matches with a regular expression that ask for none, or for one that many ask for, are found by
+ * one run of all their regular expressions over the text. The others are always tried.
  */
 #include "mesh/model.h"
+#include "mesh/regex.h"
 
 struct compiler;
 
 #define RULE_INDEX_MINIMUM 8   /* fewer matches are faster tried one after the other */
 #define RULE_INDEX_SUBJECTS 32 /* texts of a request that are looked at */
+#define RULE_UNION_MINIMUM 8   /* fewer regular expressions are faster tried by themselves */
 
 /* One match of a rule. Of those that hold the one with the lowest index counts. */
 struct route_entry {
@@ -35,9 +38,19 @@ struct rule_subject {
 	const struct text_index *texts;
 };
 
+/* Matches whose regular expressions of one subject are run together. */
+struct rule_union {
+	struct rule_subject subject;
+	const struct regex_union *regexes;
+	uint32_t *entries; /* of each regular expression; ascending */
+	size_t count;
+};
+
 struct rule_index {
 	struct rule_subject subjects[RULE_INDEX_SUBJECTS];
 	size_t subject_count;
+	struct rule_union *unions;
+	size_t union_count;
 	const uint32_t *always; /* entries under no text, ascending */
 	size_t always_count;
 };

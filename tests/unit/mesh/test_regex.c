@@ -185,6 +185,125 @@ static void texts_past_the_bound_are_left_undecided(void **state)
 	assert_int_equal(match("(a{0,900})b", text), REGEX_NO_MATCH);
 }
 
+#define UNION_PATTERNS 24
+
+struct union_case {
+	struct regex_set *set;
+	const struct regex *regexes[UNION_PATTERNS];
+	const struct regex_union *all;
+	enum regex_result found[UNION_PATTERNS];
+};
+
+static void union_start(struct union_case *made, const char *const *patterns, size_t count)
+{
+	char error[200] = "";
+
+	made->set = regex_set_new();
+	assert_non_null(made->set);
+	for (size_t i = 0; i < count; i++) {
+		made->regexes[i] = regex_compile(made->set, span_of(patterns[i]), REGEX_WHOLE,
+						 error, sizeof(error));
+		if (!made->regexes[i])
+			fail_msg("%s: %s", patterns[i], error);
+	}
+	made->all = regex_union_compile(made->set, made->regexes, count);
+	assert_non_null(made->all);
+}
+
+static void note_found(void *context, const int *indexes, size_t count)
+{
+	struct union_case *made = context;
+
+	assert_true(count > 0);
+	for (size_t i = 0; i < count; i++) {
+		assert_true(i == 0 || indexes[i] > indexes[i - 1]);
+		made->found[indexes[i]] = REGEX_MATCH;
+	}
+}
+
+static void a_union_finds_what_each_pattern_alone_would(void **state)
+{
+	static const char *const patterns[] = {
+		"",	    "a",	 "a|ab",  "[ab]+",  "^ab$",	 "(?i)AB",
+		".*b",	    "b.*",	 ".*",	  "a{2,3}", "a$",	 "(?P<n>a)b",
+		"(?<n>a)b", "\\Qa.b\\E", "[^a]*", "\\w+",   "a\\b.*",	 "(a|b)*?c",
+		"ab",	    "(?s).*",	 "\\pL+", "a?b?c?", "(?m)^a$.*", "a\\.b"};
+	static const char *const texts[] = {"",	   "a",	  "b",	 "ab",	     "AB",   "abc", "aab",
+					    "a.b", "a\n", "aaa", "\xc3\xa4", "\xff", "cab", "a b"};
+	struct union_case made;
+	unsigned found = 0;
+
+	(void)state;
+	assert_int_equal(sizeof(patterns) / sizeof(patterns[0]), UNION_PATTERNS);
+	union_start(&made, patterns, UNION_PATTERNS);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct span text = span_of(texts[i]);
+
+		memset(made.found, 0, sizeof(made.found));
+		enum regex_result result = regex_union_match(made.all, text, note_found, &made);
+		unsigned before = found;
+		for (size_t j = 0; j < UNION_PATTERNS; j++) {
+			if (made.found[j] != regex_match(made.regexes[j], text))
+				fail_msg("%s against %s", patterns[j], texts[i]);
+			found += made.found[j] == REGEX_MATCH;
+		}
+		assert_int_equal(result, found > before ? REGEX_MATCH : REGEX_NO_MATCH);
+	}
+	assert_true(found > 50);
+	regex_set_free(made.set);
+}
+
+static void a_union_without_a_match_says_so(void **state)
+{
+	static const char *const patterns[] = {"a", "b+", "[0-9]"};
+	struct union_case made = {0};
+
+	(void)state;
+	union_start(&made, patterns, 3);
+	assert_int_equal(regex_union_match(made.all, span_of("c"), note_found, &made),
+			 REGEX_NO_MATCH);
+	assert_int_equal(made.found[0] + made.found[1] + made.found[2], 0);
+	regex_set_free(made.set);
+}
+
+static void the_work_of_a_union_is_that_of_all(void **state)
+{
+	static const char *const patterns[] = {"a", "(a{0,900})b"};
+	static char text[60001];
+	struct union_case made = {0};
+
+	(void)state;
+	memset(text, 'a', sizeof(text) - 1);
+	union_start(&made, patterns, 2);
+	assert_int_equal(regex_union_work(made.all, span_of("aaa")),
+			 regex_work(made.regexes[0], span_of("aaa")) +
+				 regex_work(made.regexes[1], span_of("aaa")));
+	assert_true(regex_union_work(made.all, span_of(text)) == UINT64_MAX);
+	regex_set_free(made.set);
+}
+
+/* Each byte makes a state that none before had: the automaton has to be built anew all the time. */
+static void no_patterns_and_text_make_a_union_take_long(void **state)
+{
+	static const char *const patterns[] = {
+		"(a|b)*a(a|b){40}c", ".*a(a|b){41}c",	     ".*b(a|b){42}c", ".*a.{30}b.{30}c",
+		"(.*a.*b){20}c",     "(a?b?){30}(a|b){40}c", ".*aa(a|b){50}c"};
+	static char text[10001];
+	struct union_case made = {0};
+	unsigned seed = 5;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text) - 1; i++)
+		text[i] = rand_r(&seed) & 64 ? 'a' : 'b';
+	union_start(&made, patterns, 7);
+	uint64_t start = clock_now_ns();
+	assert_int_equal(regex_union_match(made.all, span_of(text), note_found, &made),
+			 REGEX_NO_MATCH);
+	if (clock_now_ns() - start > 2000000000ULL)
+		fail_msg("a union took too long");
+	regex_set_free(made.set);
+}
+
 static void too_large_programs_are_refused(void **state)
 {
 	static const char *const patterns[] = {"(\\pL{100}){9}", "\\pL{150}",
@@ -334,6 +453,10 @@ int main(void)
 		cmocka_unit_test(no_pattern_and_text_make_a_match_take_long),
 		cmocka_unit_test(every_text_within_the_bound_is_decided),
 		cmocka_unit_test(texts_past_the_bound_are_left_undecided),
+		cmocka_unit_test(a_union_finds_what_each_pattern_alone_would),
+		cmocka_unit_test(a_union_without_a_match_says_so),
+		cmocka_unit_test(the_work_of_a_union_is_that_of_all),
+		cmocka_unit_test(no_patterns_and_text_make_a_union_take_long),
 		cmocka_unit_test(too_large_programs_are_refused),
 		cmocka_unit_test(equal_patterns_are_compiled_once),
 		cmocka_unit_test(every_match_is_replaced_as_re2_does),

@@ -17,6 +17,11 @@ static const char *const path_regexes[] = {
 static const char *const value_regexes[] = {"v[0-9]*", ".*eta.*", "(v1|x)",
 					    "v1?2*",   "^v1$",	  "\\\\w+"};
 
+/* Without a text that all their matches have. */
+static const char *const general_regexes[] = {"/[b-d]+",       "/(a|b)b?c*",	"/[A-Z]+.*",
+					      ".*[0-9][0-9]+", "/x?/[a-b]+/.*", "/.{3}",
+					      "/\\\\w+/c"};
+
 #define ANY(list, seed) list[pick(seed, sizeof(list) / sizeof(list[0]))]
 
 static void append_value_match(struct buffer *text, unsigned *seed)
@@ -101,6 +106,21 @@ static void append_rules(struct buffer *text, unsigned *seed, unsigned count)
 	}
 }
 
+static void append_general_rules(struct buffer *text, unsigned *seed, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (pick(seed, 2))
+			buffer_printf(text, "  - {match: [{uri: {regex: \"%s\"}",
+				      ANY(general_regexes, seed));
+		else
+			buffer_printf(text, "  - {match: [{headers: {x-%c: {regex: \"%s\"}}",
+				      'a' + pick(seed, 2), pick(seed, 2) ? "[v-x]1?2?" : "..?");
+		buffer_printf(text,
+			      ", withoutHeaders: {x-%c: {}}}], directResponse: {status: 202}}\n",
+			      'a' + pick(seed, 5));
+	}
+}
+
 static void append_services(struct buffer *text, unsigned *seed)
 {
 	unsigned services = 1 + pick(seed, 4);
@@ -117,6 +137,8 @@ static void append_services(struct buffer *text, unsigned *seed)
 			      "metadata: {name: a%u}\nspec:\n  hosts: [a]\n"
 			      "  gateways: [mesh, other]\n  http:\n",
 			      i);
+		if (pick(seed, 3) == 0)
+			append_general_rules(text, seed, 30);
 		append_rules(text, seed, 1 + pick(seed, 40));
 		if (pick(seed, 3) == 0)
 			buffer_append_text(text, "  - {directResponse: {status: 201}}\n");
@@ -191,7 +213,7 @@ static void scan(const struct mesh *mesh, const struct request *request,
 
 static void the_index_finds_what_a_scan_finds(void **state)
 {
-	unsigned seed = 11, indexed = 0, found = 0, missed = 0;
+	unsigned seed = 11, indexed = 0, united = 0, found = 0, missed = 0;
 
 	(void)state;
 	for (int round = 0; round < 150; round++) {
@@ -200,7 +222,9 @@ static void the_index_finds_what_a_scan_finds(void **state)
 
 		append_services(&text, &seed);
 		fixture_start(&fixture, buffer_text(&text));
-		indexed += fixture.mesh->services[0].explained_table->index != NULL;
+		const struct rule_index *index = fixture.mesh->services[0].explained_table->index;
+		indexed += index != NULL;
+		united += index && index->union_count > 0;
 		for (int i = 0; i < 200; i++) {
 			struct route_result expected;
 			struct request request;
@@ -219,8 +243,53 @@ static void the_index_finds_what_a_scan_finds(void **state)
 		buffer_free(&text);
 	}
 	assert_in_range(indexed, 75, 149);
+	assert_in_range(united, 20, 149);
 	assert_true(found > 10000);
 	assert_true(missed > 100);
+}
+
+/* The third alone is past its bound for the long value; those before it that match still win. */
+static void a_regular_expression_past_its_bound_keeps_later_routes_out(void **state)
+{
+	static char text[60100];
+	static const char *const starts[] = {"0", "1", "9"};
+	struct buffer yaml = {0};
+	struct fixture fixture;
+
+	(void)state;
+	buffer_append_text(&yaml, "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
+				  "spec: {clusterIP: 10.96.0.1, ports: [{name: http, port: 80}]}\n"
+				  "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n"
+				  "metadata: {name: a}\nspec:\n  hosts: [a]\n  http:\n");
+	for (int i = 0; i < 10; i++)
+		buffer_printf(&yaml,
+			      "  - {match: [{headers: {x-a: {regex: '%s'}}}], directResponse: "
+			      "{status: %d}}\n",
+			      i == 2   ? "(a{0,900})b"
+			      : i == 9 ? "[9a]+"
+			      : i == 8 ? "."
+			      : i == 1 ? "[1][a]*"
+				       : "[0][a]*",
+			      200 + i);
+	fixture_start(&fixture, buffer_text(&yaml));
+	assert_int_equal(fixture.mesh->services[0].explained_table->index->union_count, 1);
+	for (size_t i = 0; i < 3; i++) {
+		struct request request;
+
+		snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\nx-a: %0*d\r\n\r\n",
+			 60000, 0);
+		char *value = strstr(text, "x-a: ") + 5;
+		memset(value, 'a', 60000);
+		*value = *starts[i];
+		request_route(&request, fixture.mesh, service_at(fixture.mesh, "10.96.0.1", 80),
+			      text);
+		assert_int_equal(request.result.action,
+				 i < 2 ? ROUTE_DIRECT_RESPONSE : ROUTE_UNDECIDED);
+		if (i < 2)
+			assert_int_equal(request.result.route->direct_response.status, 200 + i);
+	}
+	fixture_stop(&fixture);
+	buffer_free(&yaml);
 }
 
 static void more_headers_than_can_be_looked_up_are_matched_all_the_same(void **state)
@@ -257,6 +326,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_index_finds_what_a_scan_finds),
+		cmocka_unit_test(a_regular_expression_past_its_bound_keeps_later_routes_out),
 		cmocka_unit_test(more_headers_than_can_be_looked_up_are_matched_all_the_same),
 	};
 
