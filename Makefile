@@ -14,7 +14,7 @@
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
 # make fuzz           all that reads what others wrote, under libFuzzer, FUZZ_SECONDS each
 # make mutants        plants bugs one at a time, and asks the fitting suites to find each; MUTANTS_SAMPLE=6: some
-# make format, lint   the sources' form; the house's rules
+# make format, lint   the sources' form; the tree's rules
 # make install        DESTDIR and PREFIX are known; make uninstall; make deb: a Debian package in build/
 #
 # V=1 shows the commands. SANITIZE=1 builds with gcc's ASan and UBSan into build/sanitize/, SANITIZE=address with clang's into

@@ -36,6 +36,7 @@
 #include "proxy/exchange/dispatch.h"
 #include "proxy/exchange/drive.h"
 #include "proxy/exchange/exchange.h"
+#include "proxy/exchange/phase.h"
 #include "proxy/exchange/reply.h"
 #include "proxy/downstream/listener.h"
 #include "proxy/worker/waiting.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "proxy/exchange/attempt.h"
 
+#include "proxy/exchange/phase.h"
 #include "proxy/exchange/place.h"
 #include "proxy/exchange/reply.h"
 #include "proxy/upstream/balance.h"
@@ -47,9 +48,9 @@ static void attach(struct worker *worker, struct exchange *exchange, struct upst
 	exchange->backend = upstream->backend;
 	exchange->end = SERIES_ABANDONED;
 	exchange->attempt_began_ms = worker->loop.now_ms;
-	exchange->phase_deadline_ms =
-		worker->loop.now_ms +
-		(timeout ? timeout : worker->shared->options.connect_timeout_ms);
+	exchange_enter(exchange, 0,
+		       worker->loop.now_ms +
+			       (timeout ? timeout : worker->shared->options.connect_timeout_ms));
 	if (route && route->retries.per_try_timeout_ms)
 		exchange->try_deadline_ms = worker->loop.now_ms + route->retries.per_try_timeout_ms;
 }
@@ -96,9 +97,8 @@ enum attempt_result attempt_start(struct worker *worker, struct exchange *exchan
 		if (place_limit_is_reached(worker, state->pending_count,
 					   policy->maximum_pending_requests))
 			return ATTEMPT_REFUSED;
-		place_wait(exchange);
-		exchange->phase_deadline_ms =
-			worker->loop.now_ms + worker->shared->options.connect_timeout_ms;
+		place_wait(exchange,
+			   worker->loop.now_ms + worker->shared->options.connect_timeout_ms);
 		return ATTEMPT_WAITS;
 	}
 	while (exchange->attempts < ATTEMPT_MAXIMUM) {
@@ -122,7 +122,7 @@ enum exchange_progress attempt_conclude(struct worker *worker, struct exchange *
 	switch (result) {
 	case ATTEMPT_STARTED:
 		/* A pooled connection takes the request at once: no event will say so. */
-		if (!exchange_is_connecting(exchange))
+		if (exchange_phase(exchange) != PHASE_CONNECTING)
 			loop_run_again(&worker->loop, &exchange->connection);
 		return EXCHANGE_WAITING;
 	case ATTEMPT_WAITS:
@@ -147,7 +147,7 @@ enum exchange_progress attempt_resume(struct worker *worker, struct exchange *ex
 	/* Pauses come before retries: this was a fault's delay, and the clock starts only now. */
 	if (exchange->events & EXCHANGE_DELAYED && !exchange->retries)
 		exchange_start_timeouts(worker, exchange);
-	exchange->events &= (uint16_t)~EXCHANGE_DELAYED;
+	exchange_note(exchange, 0, EXCHANGE_DELAYED);
 	if (exchange->fault_status)
 		return exchange_fail(worker, exchange, exchange->fault_status, "injected fault");
 	return attempt_conclude(worker, exchange, attempt_start(worker, exchange));
@@ -200,7 +200,7 @@ static bool take_retry(struct worker *worker, struct exchange *exchange)
 					   exchange->cluster->policy.maximum_retries))
 			return false;
 		state->retries++;
-		exchange->events |= EXCHANGE_RETRYING;
+		exchange_note(exchange, EXCHANGE_RETRYING, 0);
 	}
 	exchange->retries++;
 	exchange->attempts = 0;
@@ -210,8 +210,9 @@ static bool take_retry(struct worker *worker, struct exchange *exchange)
 /* Everything as before the first attempt. False: out of memory. */
 static bool rewind_request(struct worker *worker, struct exchange *exchange)
 {
-	exchange->events &= (uint16_t) ~(EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT |
-					 EXCHANGE_UPSTREAM_BYTES | EXCHANGE_UPSTREAM_SPENT);
+	exchange_note(exchange, 0,
+		      EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT | EXCHANGE_UPSTREAM_BYTES |
+			      EXCHANGE_UPSTREAM_SPENT);
 	exchange->try_deadline_ms = TIMER_NEVER;
 	buffer_clear(&exchange->response_start);
 	statistics_count(&worker->statistics.retries);
@@ -227,8 +228,8 @@ static void back_off(struct worker *worker, struct exchange *exchange)
 				    : BACKOFF_MAXIMUM_DOUBLINGS;
 	uint64_t bound = (uint64_t)BACKOFF_BASE_MS << (doublings ? doublings - 1 : 0);
 
-	exchange->events |= EXCHANGE_DELAYED;
-	exchange->phase_deadline_ms = worker->loop.now_ms + random_take(&worker->random) % bound;
+	exchange_enter(exchange, EXCHANGE_DELAYED,
+		       worker->loop.now_ms + random_take(&worker->random) % bound);
 }
 
 static enum exchange_progress fail_lost(struct worker *worker, struct exchange *exchange,

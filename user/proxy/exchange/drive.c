@@ -27,16 +27,17 @@
 #include "proxy/exchange/drive.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "mesh/apply.h"
 #include "proxy/exchange/access_log.h"
 #include "proxy/exchange/attempt.h"
 #include "proxy/exchange/mirror.h"
+#include "proxy/exchange/phase.h"
 #include "proxy/exchange/place.h"
 #include "proxy/exchange/reply.h"
 #include "proxy/exchange/response.h"
+#include "proxy/http1/stream.h"
 #include "proxy/request/request.h"
 #include "proxy/upstream/health.h"
 #include "proxy/upstream/upstream.h"
@@ -76,14 +77,17 @@ static void note_outcome(struct worker *worker, const struct exchange *exchange)
 void exchange_close(struct worker *worker, struct exchange *exchange)
 {
 	timer_set(&worker->loop.timers, &exchange->timer, TIMER_NEVER);
-	loop_forget_again(&worker->loop, &exchange->connection);
+	if (exchange->connection.state & CONNECTION_AGAIN)
+		loop_forget_again(&worker->loop, &exchange->connection);
 	note_outcome(worker, exchange);
 	if (exchange->log.length)
 		access_log_write(worker, exchange);
-	place_abandon(worker, exchange);
-	mirror_drop(exchange);
-	relay_stop(worker, &exchange->request);
-	relay_stop(worker, &exchange->response);
+	if (exchange->upstream || exchange->events & (EXCHANGE_PENDING | EXCHANGE_RETRYING))
+		place_abandon(worker, exchange);
+	if (exchange->mirrors)
+		mirror_drop(exchange);
+	stream_stop(worker, &exchange->request);
+	stream_stop(worker, &exchange->response);
 	if (exchange->response_start.data)
 		buffer_free(&exchange->response_start);
 	holds_release(worker->shared->holds, &exchange->hold);
@@ -112,9 +116,8 @@ static enum exchange_progress refuse_body(struct worker *worker, struct exchange
 /* All of the request is with the upstream: from now on its answer is waited for. */
 static void note_sent(struct worker *worker, struct exchange *exchange)
 {
-	exchange->events |= EXCHANGE_REQUEST_SENT;
-	exchange->phase_deadline_ms =
-		worker->loop.now_ms + worker->shared->options.upstream_response_timeout_ms;
+	exchange_enter(exchange, EXCHANGE_REQUEST_SENT,
+		       worker->loop.now_ms + worker->shared->options.upstream_response_timeout_ms);
 	if (exchange->mirrors)
 		mirror_release(worker, exchange);
 }
@@ -206,10 +209,8 @@ static void draw_faults(struct worker *worker, struct exchange *exchange)
 	const struct mesh_fault *fault = &route->fault;
 	if (mesh_share_holds(fault->abort_share, random_take(&worker->random)))
 		exchange->fault_status = fault->abort_status;
-	if (mesh_share_holds(fault->delay_share, random_take(&worker->random))) {
-		exchange->events |= EXCHANGE_DELAYED;
-		exchange->phase_deadline_ms = worker->loop.now_ms + fault->delay_ms;
-	}
+	if (mesh_share_holds(fault->delay_share, random_take(&worker->random)))
+		exchange_enter(exchange, EXCHANGE_DELAYED, worker->loop.now_ms + fault->delay_ms);
 	if (exchange->fault_status || exchange->events & EXCHANGE_DELAYED)
 		statistics_count(&worker->statistics.faults_injected);
 }
@@ -231,13 +232,13 @@ enum exchange_progress exchange_forward(struct worker *worker, struct exchange *
 	start_request(worker, exchange, request);
 	keep_replay(exchange, request, head);
 	enum attempt_result attempt = first_attempt(worker, exchange);
-	struct connection *sink = exchange->upstream ? &exchange->upstream->connection : NULL;
 
 	/* What a fault keeps from the destination is kept from its mirrors. */
 	if (!exchange->fault_status)
 		mirror_request(worker, exchange, request, data, length);
 	*ret_consumed = 0;
-	switch (relay_push(worker, &exchange->request, sink, head, data, length, ret_consumed)) {
+	switch (stream_send_request(worker, &exchange->request, exchange->upstream, head, data,
+				    length, ret_consumed)) {
 	case RELAY_DONE:
 		note_sent(worker, exchange);
 		return EXCHANGE_WAITING;
@@ -259,45 +260,52 @@ enum exchange_progress exchange_forward(struct worker *worker, struct exchange *
 /* The upstream takes no more of the request; it may still have something to say. */
 static enum exchange_progress cut_request(struct worker *worker, struct exchange *exchange)
 {
-	exchange->events |= EXCHANGE_REQUEST_CUT | EXCHANGE_UPSTREAM_SPENT;
-	exchange->upstream->connection.state |= CONNECTION_READABLE | CONNECTION_RESET;
-	exchange->phase_deadline_ms =
-		worker->loop.now_ms + worker->shared->options.upstream_response_timeout_ms;
+	stream_cut_request(exchange->upstream);
+	exchange_note(exchange, EXCHANGE_UPSTREAM_SPENT, 0);
+	exchange_enter(exchange, EXCHANGE_REQUEST_CUT,
+		       worker->loop.now_ms + worker->shared->options.upstream_response_timeout_ms);
 	exchange_start_timeouts(worker, exchange);
 	return EXCHANGE_WAITING;
 }
 
-static enum exchange_progress end_tunnel_side(struct exchange *exchange, struct connection *sink,
-					      enum exchange_event side)
+static enum exchange_progress end_tunnel_side(struct exchange *exchange, enum exchange_event side)
 {
 	const uint16_t both = EXCHANGE_TUNNEL_REQUEST_END | EXCHANGE_TUNNEL_RESPONSE_END;
 
-	shutdown(sink->fd, SHUT_WR);
-	exchange->events |= (uint16_t)side;
+	if (side == EXCHANGE_TUNNEL_REQUEST_END)
+		stream_end_request(exchange->upstream);
+	else
+		stream_end_response(exchange->client);
+	exchange_note(exchange, (uint16_t)side, 0);
 	return (exchange->events & both) == both ? EXCHANGE_ABORTED : EXCHANGE_WAITING;
 }
 
 static enum exchange_progress request_through(struct worker *worker, struct exchange *exchange)
 {
 	if (exchange->events & EXCHANGE_TUNNEL)
-		return end_tunnel_side(exchange, &exchange->upstream->connection,
-				       EXCHANGE_TUNNEL_REQUEST_END);
+		return end_tunnel_side(exchange, EXCHANGE_TUNNEL_REQUEST_END);
 	note_sent(worker, exchange);
 	return EXCHANGE_WAITING;
+}
+
+/* To an endpoint, that can carry the request now. */
+static bool has_connection(const struct exchange *exchange)
+{
+	return exchange->upstream && !upstream_is_connecting(exchange->upstream);
 }
 
 static enum exchange_progress drive_request(struct worker *worker, struct exchange *exchange)
 {
 	const uint16_t over =
 		EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT | EXCHANGE_TUNNEL_REQUEST_END;
-	if (exchange->events & over || !exchange->upstream || exchange_is_connecting(exchange))
+
+	if (exchange->events & over || !has_connection(exchange))
 		return EXCHANGE_WAITING;
 	bool is_coming = !exchange->request.source_done;
 	if (is_coming)
 		stop_timeouts(exchange);
-	enum relay_outcome outcome =
-		relay_run(worker, &exchange->request, &exchange->client->connection,
-			  &exchange->upstream->connection);
+	enum relay_outcome outcome = stream_pull_request(worker, &exchange->request,
+							 exchange->client, exchange->upstream);
 	if (is_coming && exchange->request.source_done)
 		exchange_start_timeouts(worker, exchange);
 	if (exchange->request.excess.length &&
@@ -327,23 +335,21 @@ static enum exchange_progress drive_request(struct worker *worker, struct exchan
 /* The response is read: the upstream can carry the next request while the client takes its time. */
 static void release_upstream(struct worker *worker, struct exchange *exchange)
 {
-	const uint16_t gone = CONNECTION_PEER_CLOSED | CONNECTION_FAILED;
 	struct upstream *upstream = exchange->upstream;
 
 	if (!upstream || exchange->events & EXCHANGE_TUNNEL)
 		return;
 	uint32_t maximum = exchange->cluster->policy.maximum_requests_per_connection;
 	bool keep = exchange->events & EXCHANGE_REQUEST_SENT &&
-		    !(exchange->events & EXCHANGE_UPSTREAM_SPENT) &&
-		    !(upstream->connection.state & gone) && !worker->draining &&
-		    (!maximum || upstream->requests < maximum);
+		    !(exchange->events & EXCHANGE_UPSTREAM_SPENT) && upstream_is_fit(upstream) &&
+		    !worker->draining && (!maximum || upstream->requests < maximum);
 	place_give_back(worker, exchange, keep);
 }
 
 static enum exchange_progress drive_response(struct worker *worker, struct exchange *exchange)
 {
 	if (!(exchange->events & EXCHANGE_RESPONSE_STARTED)) {
-		if (!exchange->upstream || exchange_is_connecting(exchange))
+		if (!has_connection(exchange))
 			return EXCHANGE_WAITING;
 		enum exchange_progress progress = response_read(worker, exchange);
 
@@ -352,17 +358,14 @@ static enum exchange_progress drive_response(struct worker *worker, struct excha
 	}
 	if (exchange->events & EXCHANGE_TUNNEL_RESPONSE_END)
 		return EXCHANGE_WAITING;
-	enum relay_outcome outcome =
-		relay_run(worker, &exchange->response,
-			  exchange->upstream ? &exchange->upstream->connection : NULL,
-			  &exchange->client->connection);
+	enum relay_outcome outcome = stream_pull_response(worker, &exchange->response,
+							  exchange->upstream, exchange->client);
 	if (exchange->response.excess.length)
-		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
+		exchange_note(exchange, EXCHANGE_UPSTREAM_SPENT, 0);
 	if (exchange->response.source_done)
 		release_upstream(worker, exchange);
 	if (outcome == RELAY_DONE && exchange->events & EXCHANGE_TUNNEL)
-		return end_tunnel_side(exchange, &exchange->client->connection,
-				       EXCHANGE_TUNNEL_RESPONSE_END);
+		return end_tunnel_side(exchange, EXCHANGE_TUNNEL_RESPONSE_END);
 	return exchange_response_progress(worker, exchange, outcome);
 }
 
@@ -371,7 +374,7 @@ static enum exchange_progress drive_connect(struct worker *worker, struct exchan
 {
 	struct upstream *upstream = exchange->upstream;
 
-	if (!(upstream->connection.state & (CONNECTION_WRITABLE | CONNECTION_FAILED)))
+	if (!upstream_has_outcome(upstream))
 		return EXCHANGE_WAITING;
 	if (upstream_finish_connect(upstream))
 		return attempt_lost(worker, exchange, ATTEMPT_CONNECT_FAILED);
@@ -383,12 +386,18 @@ enum exchange_progress exchange_drive(struct worker *worker, struct exchange *ex
 {
 	enum exchange_progress progress = EXCHANGE_WAITING;
 
-	if (exchange->events & EXCHANGE_DELAYED)
+	switch (exchange_phase(exchange)) {
+	case PHASE_DELAYED:
 		return EXCHANGE_WAITING;
-	if (exchange->events & EXCHANGE_PENDING)
+	case PHASE_QUEUED:
 		progress = attempt_resume(worker, exchange);
-	else if (exchange_is_connecting(exchange))
+		break;
+	case PHASE_CONNECTING:
 		progress = drive_connect(worker, exchange);
+		break;
+	default:
+		break;
+	}
 	if (progress == EXCHANGE_WAITING)
 		progress = drive_request(worker, exchange);
 	if (progress == EXCHANGE_WAITING)
@@ -396,63 +405,34 @@ enum exchange_progress exchange_drive(struct worker *worker, struct exchange *ex
 	return progress;
 }
 
-/* The deadline of what is waited for right now. */
-static uint64_t phase_deadline(const struct worker *worker, const struct exchange *exchange)
+/* The client or the upstream let a phase's time pass before a response. */
+static enum exchange_progress transfer_expired(struct worker *worker, struct exchange *exchange,
+					       enum exchange_phase phase)
 {
-	const uint16_t waits_for_upstream = EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT;
-	const struct proxy_options *options = &worker->shared->options;
-
-	if (exchange_is_connecting(exchange) ||
-	    exchange->events & (EXCHANGE_DELAYED | EXCHANGE_PENDING))
-		return exchange->phase_deadline_ms;
-	if (exchange->events & EXCHANGE_TUNNEL)
-		return worker->loop.now_ms + options->tunnel_timeout_ms;
-	if (exchange->events & EXCHANGE_RESPONSE_STARTED) {
-		/* Who is waited for: the client to take bytes, or the upstream to give some? */
-		bool client = !relay_is_flushed(&exchange->response);
-
-		return worker->loop.now_ms +
-		       (client ? options->body_timeout_ms : options->upstream_response_timeout_ms);
-	}
-	if (exchange->events & waits_for_upstream)
-		return exchange->phase_deadline_ms;
-	return worker->loop.now_ms + options->body_timeout_ms;
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* A tunnel outlives the timeout of the request that asked for it, as in Envoy. */
-uint64_t exchange_deadline(const struct worker *worker, const struct exchange *exchange)
-{
-	uint64_t deadline = phase_deadline(worker, exchange);
-
-	if (exchange->events & EXCHANGE_TUNNEL)
-		return deadline;
-	if (!(exchange->events & EXCHANGE_RESPONSE_STARTED))
-		deadline = earlier(deadline, exchange->try_deadline_ms);
-	return earlier(deadline, exchange->deadline_ms);
-}
-
-static enum exchange_progress phase_expired(struct worker *worker, struct exchange *exchange)
-{
-	if (exchange->events & EXCHANGE_DELAYED)
-		return attempt_resume(worker, exchange);
-	if (exchange->events & EXCHANGE_PENDING)
-		return attempt_conclude(worker, exchange, ATTEMPT_REFUSED);
-	if (exchange_is_connecting(exchange)) {
-		upstream_log_failed_connect(exchange->backend, -ETIMEDOUT);
-		return attempt_lost(worker, exchange, ATTEMPT_CONNECT_FAILED);
-	}
 	statistics_count(&worker->statistics.timeouts);
-	if (exchange->events & (EXCHANGE_REQUEST_SENT | EXCHANGE_REQUEST_CUT))
+	if (phase == PHASE_AWAITING)
 		return attempt_lost(worker, exchange, ATTEMPT_TIMED_OUT);
 	if (relay_is_flushed(&exchange->request))
 		return exchange_refuse(worker, exchange, 408, "the request's body did not come");
 	exchange->end = SERIES_FAILED;
 	return exchange_fail(worker, exchange, 504, "the upstream did not take the request");
+}
+
+static enum exchange_progress phase_expired(struct worker *worker, struct exchange *exchange)
+{
+	enum exchange_phase phase = exchange_phase(exchange);
+
+	switch (phase) {
+	case PHASE_DELAYED:
+		return attempt_resume(worker, exchange);
+	case PHASE_QUEUED:
+		return attempt_conclude(worker, exchange, ATTEMPT_REFUSED);
+	case PHASE_CONNECTING:
+		upstream_log_failed_connect(exchange->backend, -ETIMEDOUT);
+		return attempt_lost(worker, exchange, ATTEMPT_CONNECT_FAILED);
+	default:
+		return transfer_expired(worker, exchange, phase);
+	}
 }
 
 enum exchange_progress exchange_expired(struct worker *worker, struct exchange *exchange)

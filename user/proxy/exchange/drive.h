@@ -15,8 +15,6 @@ enum exchange_progress exchange_forward(struct worker *worker, struct exchange *
 /* Goes on as far as the sockets let it. */
 enum exchange_progress exchange_drive(struct worker *worker, struct exchange *exchange);
 enum exchange_progress exchange_expired(struct worker *worker, struct exchange *exchange);
-/* When exchange_expired has to be called if nothing happens until then. */
-uint64_t exchange_deadline(const struct worker *worker, const struct exchange *exchange);
 /* After EXCHANGE_ABORTED: the client could take what it got for the whole response. */
 bool exchange_was_cut(const struct exchange *exchange);
 /* Gives everything back; an upstream connection that can't be used again is closed. */

@@ -75,11 +75,6 @@ enum exchange_progress exchange_response_progress(struct worker *worker, struct 
 	}
 }
 
-bool exchange_is_connecting(const struct exchange *exchange)
-{
-	return exchange->upstream && exchange->upstream->connection.state & CONNECTION_CONNECTING;
-}
-
 void exchange_start_timeouts(const struct worker *worker, struct exchange *exchange)
 {
 	const struct mesh_route *route = exchange->route.route;

@@ -57,7 +57,7 @@ struct exchange {
 	struct exchange *next_pending; /* in the cluster's queue */
 	struct exchange **previous_next_pending;
 
-	uint16_t events;       /* enum exchange_event */
+	uint16_t events;       /* enum exchange_event; exchange_note (phase.h) changes them */
 	uint8_t traits;	       /* enum exchange_trait */
 	uint8_t attempts;      /* connections tried */
 	uint8_t retries;       /* of the route's policy */
@@ -71,7 +71,7 @@ struct exchange {
 	struct mirror *mirrors; /* wait for the request's body */
 
 	uint64_t attempt_began_ms;
-	uint64_t phase_deadline_ms; /* of connecting, of a delay, or of waiting for the response */
+	uint64_t phase_deadline_ms; /* of a phase that has one of its own; exchange_enter */
 	uint64_t try_deadline_ms;   /* retries.perTryTimeout */
 	uint64_t deadline_ms;	    /* the route's timeout */
 
@@ -112,7 +112,6 @@ void exchange_note_status(struct worker *worker, struct exchange *exchange, unsi
 /* What the outcome of the relay to the client means once the response has begun. */
 enum exchange_progress exchange_response_progress(struct worker *worker, struct exchange *exchange,
 						  enum relay_outcome outcome);
-bool exchange_is_connecting(const struct exchange *exchange);
 /* True if all of the request is at hand, to be sent once more. */
 static inline bool exchange_is_replayable(const struct exchange *exchange)
 {

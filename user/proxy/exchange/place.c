@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "proxy/exchange/place.h"
 
+#include "proxy/exchange/phase.h"
 #include "proxy/upstream/upstream.h"
 #include "proxy/worker/worker.h"
 
@@ -24,11 +25,11 @@ bool place_is_free(const struct worker *worker, struct exchange *exchange)
 				       policy->maximum_connections);
 }
 
-void place_wait(struct exchange *exchange)
+void place_wait(struct exchange *exchange, uint64_t deadline_ms)
 {
 	struct cluster_state *state = place_cluster(exchange);
 
-	exchange->events |= EXCHANGE_PENDING;
+	exchange_enter(exchange, EXCHANGE_PENDING, deadline_ms);
 	exchange->next_pending = NULL;
 	exchange->previous_next_pending = state->pending_end ? state->pending_end : &state->pending;
 	*exchange->previous_next_pending = exchange;
@@ -45,7 +46,7 @@ void place_leave_queue(struct exchange *exchange)
 		exchange->next_pending->previous_next_pending = exchange->previous_next_pending;
 	else
 		state->pending_end = state->pending ? exchange->previous_next_pending : NULL;
-	exchange->events &= (uint16_t)~EXCHANGE_PENDING;
+	exchange_note(exchange, 0, EXCHANGE_PENDING);
 	state->pending_count--;
 }
 
@@ -62,7 +63,7 @@ void place_give_back(struct worker *worker, struct exchange *exchange, bool keep
 	upstream->backend->requests--;
 	state->requests--;
 	upstream->suspect = (exchange->traits & EXCHANGE_TO_HEAD) || exchange->status == 204 ||
-			    exchange->status == 304 || connection_can_read(&upstream->connection);
+			    exchange->status == 304 || upstream_has_more(upstream);
 	if (keep)
 		upstream_keep(&worker->upstreams, upstream,
 			      exchange->cluster->policy.idle_timeout_ms);
@@ -77,7 +78,7 @@ static void end_retry(struct exchange *exchange)
 {
 	if (exchange->events & EXCHANGE_RETRYING)
 		place_cluster(exchange)->retries--;
-	exchange->events &= (uint16_t)~EXCHANGE_RETRYING;
+	exchange_note(exchange, 0, EXCHANGE_RETRYING);
 }
 
 void place_abandon(struct worker *worker, struct exchange *exchange)

@@ -16,7 +16,7 @@ bool place_limit_is_reached(const struct worker *worker, uint32_t count, uint32_
 /* Whether the cluster has room for one more request. */
 bool place_is_free(const struct worker *worker, struct exchange *exchange);
 /* Into the cluster's queue for a place, and out of it. */
-void place_wait(struct exchange *exchange);
+void place_wait(struct exchange *exchange, uint64_t deadline_ms);
 void place_leave_queue(struct exchange *exchange);
 /* Gives the connection back (keep: to the pool), and the place with it. */
 void place_give_back(struct worker *worker, struct exchange *exchange, bool keep);

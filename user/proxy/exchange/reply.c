@@ -5,7 +5,9 @@
 
 #include "http/answer.h"
 #include "proxy/exchange/access_log.h"
+#include "proxy/exchange/phase.h"
 #include "proxy/exchange/place.h"
+#include "proxy/http1/stream.h"
 #include "proxy/upstream/upstream.h"
 #include "proxy/worker/worker.h"
 
@@ -15,14 +17,14 @@ enum exchange_progress exchange_answer(struct worker *worker, struct exchange *e
 	size_t consumed;
 
 	place_abandon(worker, exchange);
-	exchange->events |= EXCHANGE_RESPONSE_STARTED | EXCHANGE_REQUEST_CUT;
+	exchange_note(exchange, EXCHANGE_RESPONSE_STARTED | EXCHANGE_REQUEST_CUT, EXCHANGE_DELAYED);
 	exchange_note_status(worker, exchange, status);
 	relay_start(&exchange->response, HTTP_FRAMING_NONE, 0);
 	exchange->response.closes = exchange->client->closes;
 	return exchange_response_progress(worker, exchange,
-					  relay_push(worker, &exchange->response,
-						     &exchange->client->connection, response, NULL,
-						     0, &consumed));
+					  stream_send_response(worker, &exchange->response,
+							       exchange->client, response, NULL, 0,
+							       &consumed));
 }
 
 enum exchange_progress exchange_fail(struct worker *worker, struct exchange *exchange,
@@ -44,11 +46,9 @@ enum exchange_progress exchange_fail(struct worker *worker, struct exchange *exc
 /* The endpoint has had nothing of this request. */
 static bool is_untouched(const struct worker *worker, const struct exchange *exchange)
 {
-	const uint16_t no_use = CONNECTION_CONNECTING | CONNECTION_PEER_CLOSED | CONNECTION_FAILED;
-
 	return exchange->upstream && exchange->request.sent == 0 && !worker->draining &&
 	       !(exchange->events & EXCHANGE_UPSTREAM_BYTES) &&
-	       !(exchange->upstream->connection.state & no_use);
+	       !upstream_is_connecting(exchange->upstream) && upstream_is_fit(exchange->upstream);
 }
 
 enum exchange_progress exchange_refuse(struct worker *worker, struct exchange *exchange,

@@ -7,13 +7,12 @@
 #include "base/clock.h"
 #include "mesh/apply.h"
 #include "proxy/exchange/attempt.h"
+#include "proxy/exchange/phase.h"
 #include "proxy/exchange/place.h"
 #include "proxy/exchange/reply.h"
+#include "proxy/http1/stream.h"
 #include "proxy/upstream/upstream.h"
 #include "proxy/worker/worker.h"
-
-/* A head and 64 KiB of body in one piece; what comes behind may be worth a pipe. */
-#define RESPONSE_READ_BYTES (72 * 1024)
 
 /* Sends a 1xx on. Old clients know none (RFC 9110 15.2). */
 static enum exchange_progress forward_interim(struct worker *worker, struct exchange *exchange)
@@ -29,9 +28,9 @@ static enum exchange_progress forward_interim(struct worker *worker, struct exch
 	if (length < 0)
 		return exchange_fail(worker, exchange, 502, "response head too large");
 	statistics_count(&worker->statistics.responses[1]);
-	switch (relay_push(worker, &exchange->response, &exchange->client->connection,
-			   (struct span){worker->scratch.head, (size_t)length}, NULL, 0,
-			   &consumed)) {
+	switch (stream_send_response(worker, &exchange->response, exchange->client,
+				     (struct span){worker->scratch.head, (size_t)length}, NULL, 0,
+				     &consumed)) {
 	case RELAY_WAIT:
 	case RELAY_DONE:
 		return EXCHANGE_WAITING;
@@ -67,7 +66,7 @@ static void start_response(struct worker *worker, struct exchange *exchange)
 		exchange->client->closes = true;
 	relay->closes = exchange->client->closes;
 	if (!head->keep_alive)
-		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
+		exchange_note(exchange, EXCHANGE_UPSTREAM_SPENT, 0);
 }
 
 /* The operations of the route on the response, then of its destination. */
@@ -128,15 +127,13 @@ static enum exchange_progress start_tunnel(struct worker *worker, struct exchang
 	struct span early = http1_client_unread(client);
 	size_t consumed;
 
-	exchange->events &= (uint16_t)~EXCHANGE_REQUEST_SENT;
-	exchange->events |= EXCHANGE_TUNNEL | EXCHANGE_UPSTREAM_SPENT;
+	exchange_note(exchange, EXCHANGE_TUNNEL | EXCHANGE_UPSTREAM_SPENT, EXCHANGE_REQUEST_SENT);
 	client->closes = true;
 	relay_start(&exchange->request, HTTP_FRAMING_UNTIL_CLOSE, 0);
 	relay_start(&exchange->response, HTTP_FRAMING_UNTIL_CLOSE, 0);
 	if (early.length) {
-		enum relay_outcome outcome =
-			relay_push(worker, &exchange->request, &exchange->upstream->connection,
-				   early, NULL, 0, &consumed);
+		enum relay_outcome outcome = stream_send_request(
+			worker, &exchange->request, exchange->upstream, early, NULL, 0, &consumed);
 
 		if (outcome != RELAY_WAIT)
 			return EXCHANGE_ABORTED;
@@ -173,16 +170,15 @@ static enum exchange_progress take_response(struct worker *worker, struct exchan
 		return exchange_fail(worker, exchange, 502, "response head too large");
 	if (head->upgrade && start_tunnel(worker, exchange) != EXCHANGE_WAITING)
 		return EXCHANGE_ABORTED;
-	enum relay_outcome outcome =
-		relay_push(worker, &exchange->response, &exchange->client->connection, written,
-			   data, length, &consumed);
+	enum relay_outcome outcome = stream_send_response(
+		worker, &exchange->response, exchange->client, written, data, length, &consumed);
 	/* The body was looked at before the head was sent: the client has nothing of either. */
 	if (outcome == RELAY_INVALID)
 		return refuse_response(worker, exchange, "malformed chunked body");
-	exchange->events |= EXCHANGE_RESPONSE_STARTED;
+	exchange_note(exchange, EXCHANGE_RESPONSE_STARTED, 0);
 	exchange_note_status(worker, exchange, head->status);
 	if (consumed < length)
-		exchange->events |= EXCHANGE_UPSTREAM_SPENT;
+		exchange_note(exchange, EXCHANGE_UPSTREAM_SPENT, 0);
 	if (outcome == RELAY_WAIT || outcome == RELAY_DONE)
 		return EXCHANGE_WAITING;
 	return exchange_response_progress(worker, exchange, outcome);
@@ -225,9 +221,8 @@ static enum exchange_progress parse_response(struct worker *worker, struct excha
 /* What the client has not taken yet of interim responses holds up those that follow. */
 static enum exchange_progress flush_interim(struct worker *worker, struct exchange *exchange)
 {
-	enum relay_outcome outcome =
-		relay_run(worker, &exchange->response, &exchange->upstream->connection,
-			  &exchange->client->connection);
+	enum relay_outcome outcome = stream_pull_response(worker, &exchange->response,
+							  exchange->upstream, exchange->client);
 
 	return outcome == RELAY_DONE ? EXCHANGE_WAITING
 				     : exchange_response_progress(worker, exchange, outcome);
@@ -235,7 +230,6 @@ static enum exchange_progress flush_interim(struct worker *worker, struct exchan
 
 enum exchange_progress response_read(struct worker *worker, struct exchange *exchange)
 {
-	struct connection *source = &exchange->upstream->connection;
 	size_t before = exchange->response_start.length;
 	enum exchange_progress progress = EXCHANGE_WAITING;
 
@@ -245,19 +239,18 @@ enum exchange_progress response_read(struct worker *worker, struct exchange *exc
 		return progress;
 	if (before)
 		memcpy(worker->scratch.received, exchange->response_start.data, before);
-	ssize_t length =
-		connection_receive(source, worker->scratch.received + before, RESPONSE_READ_BYTES);
+	ssize_t length = stream_receive_response(worker, exchange->upstream, before);
 	if (length == -EAGAIN)
 		return EXCHANGE_WAITING;
 	if (length <= 0)
 		return attempt_lost(worker, exchange, ATTEMPT_RESET);
 	if (exchange->log.length && !(exchange->events & EXCHANGE_UPSTREAM_BYTES))
 		exchange->upstream_answered_ns = clock_now_ns();
-	exchange->events |= EXCHANGE_UPSTREAM_BYTES;
+	exchange_note(exchange, EXCHANGE_UPSTREAM_BYTES, 0);
 	progress = parse_response(worker, exchange, before + (size_t)length, before);
 	/* No event will say that more is there, or the end. */
 	if (progress == EXCHANGE_WAITING && !(exchange->events & EXCHANGE_RESPONSE_STARTED) &&
-	    exchange->upstream && connection_can_read(&exchange->upstream->connection))
+	    exchange->upstream && upstream_has_more(exchange->upstream))
 		loop_run_again(&worker->loop, &exchange->connection);
 	return progress;
 }

@@ -55,3 +55,26 @@ void upstream_handle_idle_event(struct upstreams *upstreams, struct upstream *up
 void upstream_expired(struct upstreams *upstreams, struct upstream *upstream);
 /* The result of connecting, once an event said that there is one: 0 or a negative errno. */
 int upstream_finish_connect(struct upstream *upstream);
+
+static inline bool upstream_is_connecting(const struct upstream *upstream)
+{
+	return upstream->connection.state & CONNECTION_CONNECTING;
+}
+
+/* While it connects: an event has said how that ended (upstream_finish_connect). */
+static inline bool upstream_has_outcome(const struct upstream *upstream)
+{
+	return upstream->connection.state & (CONNECTION_WRITABLE | CONNECTION_FAILED);
+}
+
+/* Neither failed nor closed by the endpoint. */
+static inline bool upstream_is_fit(const struct upstream *upstream)
+{
+	return !(upstream->connection.state & (CONNECTION_PEER_CLOSED | CONNECTION_FAILED));
+}
+
+/* There may be bytes of the endpoint's that were not read. */
+static inline bool upstream_has_more(const struct upstream *upstream)
+{
+	return connection_can_read(&upstream->connection);
+}
