@@ -23,6 +23,7 @@ static const struct {
 	{"promote", command_promote,
 	 "everybody gets a host's subset: routes and rules in one step"},
 	{"ramp", command_ramp, "give a rule's policy another share; nobody moves back"},
+	{"abort", command_abort, "all users back to the stable version, in one step"},
 	{"rollback", command_rollback, "to one of the last 20 configurations"},
 	{"status", command_status, "what a running agent says of itself"},
 	{"top", command_top, "each lane's requests a second, live"},

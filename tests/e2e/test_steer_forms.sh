@@ -72,7 +72,9 @@ claim_refused() { # WHAT PATTERN COMMAND…
 what_cannot_be_told_is_refused() {
   make_folder weights
   sed -i 's/        subset: v2   # stable/        subset: v2\n      weight: 90\n    - {destination: {host: app-c, subset: v3}, weight: 10}/' "$folder/form.yaml"
-  claim_refused "a route that is split by weights" 'form.yaml:[0-9]+:[0-9]+: .*split by weights' promote --yes app-c v3
+  steer promote --yes app-c v3
+  claim_equal "a route that is split by weights leads to the one version by each" \
+    "$? $(grep -c 'subset: v3' "$folder/form.yaml") $(grep -c 'subset: v2' "$folder/form.yaml")" '0 3 1'
   make_folder tagged
   sed -i '/# the others/,/# stable/d; /- match:$/,/subset: v2}$/d' "$folder/form.yaml"
   claim_refused "a host whose routes all need a tag" 'each route .* needs a tag' promote --yes app-c v3

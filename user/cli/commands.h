@@ -20,6 +20,7 @@ int command_diff(int argc, char **argv);
 int command_observe(int argc, char **argv);
 int command_promote(int argc, char **argv);
 int command_ramp(int argc, char **argv);
+int command_abort(int argc, char **argv);
 int command_rollback(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_top(int argc, char **argv);

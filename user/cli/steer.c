@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * lanetag promote, ramp and rollback: one change of a directory of manifests each, shown first.
+ * lanetag promote, ramp, abort and rollback: one change of a directory of manifests each, shown first.
  * release/steering_*.c make the edits, release/store.c puts them in force.
  */
 #include <errno.h>
@@ -24,11 +24,13 @@
 
 #define DEFAULT_COUNT 20000
 #define DEFAULT_EXAMPLES 5
+#define MAXIMUM_OPERANDS 32
 
 #define COMMON_OPTIONS                                                                             \
 	"  -c, --config DIR     the directory of manifests\n"                                      \
 	"      --yes            apply it; without, it is only shown\n"                             \
 	"      --allow-back     let users move back\n"                                             \
+	"      --reason TEXT    kept in the history beside the command\n"                          \
 	"      --users FILE     ids to tell of who changes sides, one a line; '-' is standard "    \
 	"input\n"                                                                                  \
 	"  -n, --count N        made-up ids in their place (default: 20000)\n"                     \
@@ -51,22 +53,42 @@
 
 static const char promote_usage[] =
 	"usage: lanetag promote --config DIR [OPTION…] HOST SUBSET\n"
+	"       lanetag promote --config DIR [OPTION…] HOST=SUBSET…\n"
 	"\n"
-	"Everybody gets SUBSET: routes to HOST that need no tag lead to it, the routes that led "
-	"to\n"
-	"it by a tag end, and so do the rules for tags that no route asks for any more.\n"
+	"All users get SUBSET: routes to HOST that need no tag lead to it, the routes to HOST by "
+	"a\n"
+	"tag end, and so do the rules for tags that no route asks for any more. Several hosts\n"
+	"change in one step.\n"
 	"\n" COMMON_OPTIONS "\n"
 	"examples: lanetag promote --config /etc/lanetag/manifests app-c v3\n"
 	"          lanetag promote --config /etc/lanetag/manifests --yes app-c v3\n";
 
 static const char ramp_usage[] =
 	"usage: lanetag ramp --config DIR [OPTION…] RULE PERCENT\n"
+	"       lanetag ramp --config DIR [OPTION…] RULE=PERCENT…\n"
 	"\n"
 	"Gives the policy of a rule another share. RULE is TAGHEADER or TAGHEADER/TAGVALUE, with\n"
 	"PLUGIN/ in front where that is needed. Who is in stays in: a smaller share is refused.\n"
 	"\n" COMMON_OPTIONS "\n"
 	"examples: lanetag ramp --config /etc/lanetag/manifests appver-c 75\n"
 	"          lanetag ramp --config /etc/lanetag/manifests --yes appver-c/v3 75\n";
+
+static const char abort_usage[] =
+	"usage: lanetag abort --config DIR [OPTION…] HOST|RULE…\n"
+	"\n"
+	"All users go back to the stable version, in one step. Of a HOST, it is the version that\n"
+	"users without tags get; where weights split their route, the one with the largest "
+	"weight.\n"
+	"Routes to HOST by a tag end, and so do rules for tags that no route asks for any more. Of "
+	"a\n"
+	"RULE (TAGHEADER, TAGHEADER/TAGVALUE, PLUGIN/ in front where that is needed), no user "
+	"gets\n"
+	"the tag any more, ids that it includes neither. That users move back is what you ask "
+	"for:\n"
+	"--allow-back is not needed.\n"
+	"\n" COMMON_OPTIONS "\n"
+	"examples: lanetag abort --config /etc/lanetag/manifests app-c\n"
+	"          lanetag abort --config /etc/lanetag/manifests --yes --reason 'errors' app-c\n";
 
 static const char rollback_usage[] =
 	"usage: lanetag rollback --config DIR [OPTION…] [N]\n"
@@ -81,7 +103,14 @@ static const char rollback_usage[] =
 	"examples: lanetag rollback --config /etc/lanetag/manifests --list\n"
 	"          lanetag rollback --config /etc/lanetag/manifests --yes --allow-back 1\n";
 
-enum { OPTION_YES = 256, OPTION_USERS, OPTION_CONTROL, OPTION_ALLOW_BACK, OPTION_LIST };
+enum {
+	OPTION_YES = 256,
+	OPTION_USERS,
+	OPTION_CONTROL,
+	OPTION_ALLOW_BACK,
+	OPTION_LIST,
+	OPTION_REASON
+};
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -93,12 +122,13 @@ static const struct option options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{"allow-back", no_argument, NULL, OPTION_ALLOW_BACK},
 	{"list", no_argument, NULL, OPTION_LIST},
+	{"reason", required_argument, NULL, OPTION_REASON},
 	{0},
 };
 
 struct steer {
 	const char *command;
-	const char *config, *users_file, *control;
+	const char *config, *users_file, *control, *reason;
 	uint64_t count;
 	bool yes, json, help, allow_back, list;
 	char **operands;
@@ -138,6 +168,9 @@ static int parse_option(struct steer *steer, int option)
 		return output_parse_format(steer->command, optarg, &steer->json);
 	case 'h':
 		steer->help = true;
+		return 0;
+	case OPTION_REASON:
+		steer->reason = optarg;
 		return 0;
 	case OPTION_ALLOW_BACK:
 		steer->allow_back = true;
@@ -350,6 +383,8 @@ static int apply(struct steer *steer)
 	buffer_append_text(&why, steer->command);
 	for (int i = 0; i < steer->operand_count; i++)
 		buffer_printf(&why, " %s", steer->operands[i]);
+	if (steer->reason)
+		buffer_printf(&why, ": %s", steer->reason);
 	const char *text = buffer_text(&why);
 	int error = !text || store_apply(&steer->store, &steer->changes, text, &steer->store_says);
 	tell_of_files(steer, error);
@@ -397,7 +432,7 @@ static int print_json(const struct steer *steer)
 static void print_text(const struct steer *steer)
 {
 	if (steer->diff.length == 0)
-		puts("nothing to change: it is so already");
+		puts("nothing to change: the manifests say this already");
 	fwrite(steer->diff.data ? steer->diff.data : "", 1, steer->diff.length, stdout);
 	fwrite(steer->says.data ? steer->says.data : "", 1, steer->says.length, stdout);
 	if (steer->comparison)
@@ -454,14 +489,106 @@ static int load_before(struct steer *steer)
 	return refuse(steer);
 }
 
+/* What the operands give each name: "NAME VALUE", or "NAME=VALUE…". */
+struct pairs {
+	char *names[MAXIMUM_OPERANDS]; /* owned */
+	const char *values[MAXIMUM_OPERANDS];
+	size_t count;
+};
+
+static void free_pairs(struct pairs *pairs)
+{
+	for (size_t i = 0; i < pairs->count; i++)
+		free(pairs->names[i]);
+}
+
+/* 0, or -1 (told). free_pairs in both cases. */
+static int read_pairs(const struct steer *steer, struct pairs *pairs)
+{
+	bool is_one = steer->operand_count == 2 && !strchr(steer->operands[0], '=') &&
+		      !strchr(steer->operands[1], '=');
+
+	for (int i = 0; i < (is_one ? 1 : steer->operand_count); i++) {
+		const char *operand = steer->operands[i], *equals = strrchr(operand, '=');
+		size_t length = is_one ? strlen(operand) : equals ? (size_t)(equals - operand) : 0;
+
+		if (length == 0 || (!is_one && !equals[1])) {
+			fprintf(stderr, "lanetag %s: '%s' is not NAME=VALUE\n", steer->command,
+				operand);
+			return -1;
+		}
+		pairs->names[pairs->count] = span_copy((struct span){operand, length});
+		pairs->values[pairs->count] = is_one ? steer->operands[1] : equals + 1;
+		if (!pairs->names[pairs->count++]) {
+			fprintf(stderr, "lanetag %s: out of memory\n", steer->command);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int promote_pairs(struct steer *steer, const struct pairs *pairs)
+{
+	struct steering_target targets[MAXIMUM_OPERANDS] = {0};
+	int status = open_steer(steer);
+
+	for (size_t i = 0; i < pairs->count; i++)
+		targets[i] = (struct steering_target){pairs->names[i], pairs->values[i], false};
+	if (!status)
+		status = load_before(steer);
+	if (!status &&
+	    steering_promote(steer->before, &steer->changes, targets, pairs->count, &steer->says))
+		return refuse(steer);
+	return status ? status : carry_out(steer);
+}
+
 static int promote(struct steer *steer)
+{
+	struct pairs pairs = {0};
+	int status = read_pairs(steer, &pairs) ? EXIT_USAGE : promote_pairs(steer, &pairs);
+
+	free_pairs(&pairs);
+	return status;
+}
+
+/* Hosts in one step, so that a rule ends that only they need together. */
+static int abort_operands(struct steer *steer)
+{
+	struct steering_target targets[MAXIMUM_OPERANDS];
+	struct buffer no_host = {0};
+	size_t count = 0;
+	int error = 0;
+
+	for (int i = 0; i < steer->operand_count && !error; i++) {
+		char *operand = steer->operands[i];
+
+		buffer_clear(&no_host);
+		if (steering_has_host(steer->before, operand, &no_host)) {
+			targets[count++] = (struct steering_target){operand, NULL, true};
+			continue;
+		}
+		error = steering_stop(steer->before, &steer->changes, operand, &steer->says);
+		if (error && no_host.length)
+			buffer_printf(&steer->says, "; and %s", buffer_text(&no_host));
+	}
+	if (!error && count)
+		error = steering_promote(steer->before, &steer->changes, targets, count,
+					 &steer->says);
+	for (size_t i = 0; i < count && !error; i++)
+		buffer_printf(&steer->says, "stable version of %s: %s\n", targets[i].host,
+			      targets[i].subset);
+	buffer_free(&no_host);
+	return error;
+}
+
+static int abort_release(struct steer *steer)
 {
 	int status = open_steer(steer);
 
+	steer->allow_back = true;
 	if (!status)
 		status = load_before(steer);
-	if (!status && steering_promote(steer->before, &steer->changes, steer->operands[0],
-					steer->operands[1], &steer->says))
+	if (!status && abort_operands(steer))
 		return refuse(steer);
 	return status ? status : carry_out(steer);
 }
@@ -481,23 +608,41 @@ static int parse_percent(const char *text, uint32_t *ret_percent)
 	return *ret_percent <= 10000 ? 0 : -1;
 }
 
-static int ramp(struct steer *steer)
+static int parse_share(const char *text, uint32_t *ret_percent)
 {
-	uint32_t percent;
+	if (parse_percent(text, ret_percent) == 0)
+		return 0;
+	fprintf(stderr, "lanetag ramp: '%s' is no percentage from 0 to 100 in steps of 0.01\n",
+		text);
+	return -1;
+}
 
-	if (parse_percent(steer->operands[1], &percent)) {
-		fprintf(stderr,
-			"lanetag ramp: '%s' is no percentage from 0 to 100 in steps of 0.01\n",
-			steer->operands[1]);
-		return EXIT_USAGE;
+static int ramp_pairs(struct steer *steer, const struct pairs *pairs)
+{
+	uint32_t percents[MAXIMUM_OPERANDS];
+
+	for (size_t i = 0; i < pairs->count; i++) {
+		if (parse_share(pairs->values[i], &percents[i]))
+			return EXIT_USAGE;
 	}
 	int status = open_steer(steer);
 	if (!status)
 		status = load_before(steer);
-	if (!status && steering_ramp(steer->before, &steer->changes, steer->operands[0], percent,
-				     steer->allow_back, &steer->says))
-		return refuse(steer);
+	for (size_t i = 0; i < pairs->count && !status; i++) {
+		if (steering_ramp(steer->before, &steer->changes, pairs->names[i], percents[i],
+				  steer->allow_back, &steer->says))
+			return refuse(steer);
+	}
 	return status ? status : carry_out(steer);
+}
+
+static int ramp(struct steer *steer)
+{
+	struct pairs pairs = {0};
+	int status = read_pairs(steer, &pairs) ? EXIT_USAGE : ramp_pairs(steer, &pairs);
+
+	free_pairs(&pairs);
+	return status;
 }
 
 static int list_history(const struct steer *steer, const struct history_entry *entries,
@@ -588,15 +733,20 @@ static int run(int argc, char **argv, const char *usage, int minimum, int maximu
 
 int command_promote(int argc, char **argv)
 {
-	return run(argc, argv, promote_usage, 2, 2, promote);
+	return run(argc, argv, promote_usage, 1, MAXIMUM_OPERANDS, promote);
 }
 
 int command_ramp(int argc, char **argv)
 {
-	return run(argc, argv, ramp_usage, 2, 2, ramp);
+	return run(argc, argv, ramp_usage, 1, MAXIMUM_OPERANDS, ramp);
 }
 
 int command_rollback(int argc, char **argv)
 {
 	return run(argc, argv, rollback_usage, 0, 1, rollback);
+}
+
+int command_abort(int argc, char **argv)
+{
+	return run(argc, argv, abort_usage, 1, MAXIMUM_OPERANDS, abort_release);
 }

@@ -135,8 +135,13 @@ struct changed_file *changes_find(struct changes *changes, struct source_place p
 
 int changes_edit(struct changed_file *file, size_t from, size_t to, const char *text)
 {
-	struct text_edit *edit = ARRAY_APPEND(file->edits, file->edit_count);
+	for (size_t i = 0; i < file->edit_count; i++) {
+		const struct text_edit *same = &file->edits[i];
 
+		if (same->from == from && same->to == to && strcmp(same->text, text) == 0)
+			return 0;
+	}
+	struct text_edit *edit = ARRAY_APPEND(file->edits, file->edit_count);
 	if (!edit)
 		return -1;
 	*edit = (struct text_edit){from, to, strdup(text)};
@@ -272,4 +277,37 @@ int changes_refuse(struct buffer *says, struct source_place place, const char *w
 	buffer_printf(says, "%s:%u:%u: %s", slash ? slash + 1 : place.file, place.line,
 		      place.column, what);
 	return -1;
+}
+
+int changes_remove_item(struct changes *changes, struct source_place place, struct buffer *says)
+{
+	size_t offset, from, to;
+	struct changed_file *file = changes_find(changes, place, &offset);
+
+	if (!file || changes_item(file, offset, &from, &to))
+		return changes_refuse(says, place, "can't be edited, edit it by hand");
+	return changes_edit(file, from, to, "");
+}
+
+int changes_empty_list(struct changes *changes, const char *key, const struct source_place *places,
+		       size_t count, struct buffer *says)
+{
+	size_t offset, from, to;
+	struct changed_file *file = count ? changes_find(changes, places[0], &offset) : NULL;
+	bool found = file && changes_item(file, offset, &from, &to) == 0;
+
+	/* Of a list in brackets these stay by themselves. */
+	if (found && from != offset) {
+		size_t at = block_list_key(buffer_span(&file->old), from, key);
+
+		if (!at)
+			return changes_refuse(says, places[0], "can't be edited, edit it by hand");
+		if (changes_edit(file, at, at, " []"))
+			return -1;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (changes_remove_item(changes, places[i], says))
+			return -1;
+	}
+	return 0;
 }

@@ -40,13 +40,18 @@ struct changed_file *changes_file(struct changes *changes, const char *name);
 /* The file that a place of a manifest is in, or NULL; *ret_offset is where in its old text. */
 struct changed_file *changes_find(struct changes *changes, struct source_place place,
 				  size_t *ret_offset);
-/* 0, or -1 when memory is short. */
+/* Once, however often it is asked for. 0, or -1 when memory is short. */
 int changes_edit(struct changed_file *file, size_t from, size_t to, const char *text);
 /*
  * What goes with the item of a list whose content begins at `offset`: "- …" with all its lines, or
  * what stands between commas. Items that go are to be edited in their order. -1: no such item.
  */
 int changes_item(const struct changed_file *file, size_t offset, size_t *ret_from, size_t *ret_to);
+/* The item of a list goes. 0, or -1: `says` why. */
+int changes_remove_item(struct changes *changes, struct source_place place, struct buffer *says);
+/* All items of the list `key` ("rules:") go: an empty list remains. 0, or -1: `says` why. */
+int changes_empty_list(struct changes *changes, const char *key, const struct source_place *places,
+		       size_t count, struct buffer *says);
 /* Makes the new texts of the edits; true if any file differs. */
 bool changes_finish(struct changes *changes);
 

@@ -6,7 +6,6 @@
 #include "manifest/service.h"
 #include "manifest/virtual_service.h"
 #include "manifest/wasm_plugin.h"
-#include "text/block_text.h"
 #include "text/flow_text.h"
 
 /* Written short or in full, by someone in `namespace`. */
@@ -41,11 +40,9 @@ static bool same_host(const char *written, const char *namespace, const char *wa
 struct promotion {
 	const struct configuration *configuration;
 	struct changes *changes;
-	const char *host, *subset;
+	struct steering_target *targets;
+	size_t target_count;
 	struct buffer *says;
-	size_t routes;	 /* to the host */
-	size_t untagged; /* of these, those that need no tag */
-	size_t edits;
 };
 
 static bool is_tag_header(const struct promotion *promotion, const char *name)
@@ -73,29 +70,56 @@ static int needs_tag(const struct promotion *promotion, const struct http_route_
 	return count == 0 ? 0 : count == route->match_count ? 1 : -1;
 }
 
-static const struct destination_manifest *
-destination_to(const struct promotion *promotion, const struct virtual_service_manifest *service,
-	       const struct http_route_manifest *route)
+/* Which of the targets a destination leads to; NULL: none. */
+static struct steering_target *target_of(const struct promotion *promotion,
+					 const struct virtual_service_manifest *service,
+					 const struct destination_manifest *to)
 {
-	for (size_t i = 0; i < route->destination_count; i++) {
-		const struct destination_manifest *to = &route->destinations[i].destination;
-
-		if (to->host && same_host(to->host, service->resource.namespace, promotion->host))
-			return to;
+	for (size_t i = 0; to->host && i < promotion->target_count; i++) {
+		if (same_host(to->host, service->resource.namespace, promotion->targets[i].host))
+			return &promotion->targets[i];
 	}
 	return NULL;
 }
 
-/* A route's list item, or its only "- " form, goes. */
+/* How many of the route's destinations are targets. */
+static size_t count_targets(const struct promotion *promotion,
+			    const struct virtual_service_manifest *service,
+			    const struct http_route_manifest *route)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < route->destination_count; i++)
+		count += target_of(promotion, service, &route->destinations[i].destination) != NULL;
+	return count;
+}
+
+static bool has_untagged_route(const struct promotion *promotion,
+			       const struct virtual_service_manifest *service)
+{
+	for (size_t i = 0; i < service->http_count; i++) {
+		if (needs_tag(promotion, &service->http[i]) <= 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * True if the matches of this route that need a tag go, and the route with them if all do: its
+ * requests then take the routes of users without tags.
+ */
+static bool loses_tags(const struct promotion *promotion,
+		       const struct virtual_service_manifest *service,
+		       const struct http_route_manifest *route)
+{
+	return needs_tag(promotion, route) != 0 && route->destination_count &&
+	       count_targets(promotion, service, route) == route->destination_count &&
+	       has_untagged_route(promotion, service);
+}
+
 static int remove_item(struct promotion *promotion, struct source_place place)
 {
-	size_t offset, from, to;
-	struct changed_file *file = changes_find(promotion->changes, place, &offset);
-
-	if (!file || changes_item(file, offset, &from, &to))
-		return changes_refuse(promotion->says, place, "can't be edited, edit it by hand");
-	promotion->edits++;
-	return changes_edit(file, from, to, "");
+	return changes_remove_item(promotion->changes, place, promotion->says);
 }
 
 /* The bytes of a scalar that is written plainly or in quotes; 0: it is not what was read. */
@@ -153,7 +177,8 @@ static void write_subset_field(const char *subset, struct span text, size_t offs
 			      "");
 }
 
-static int set_subset(struct promotion *promotion, const struct destination_manifest *to)
+static int set_subset(struct promotion *promotion, const struct destination_manifest *to,
+		      const char *subset)
 {
 	struct source_place place = to->subset ? to->subset_place : to->place;
 	struct buffer text = {0};
@@ -166,51 +191,65 @@ static int set_subset(struct promotion *promotion, const struct destination_mani
 	if (!file || (to->subset && !length))
 		return changes_refuse(promotion->says, place, "can't be edited, edit it by hand");
 	if (to->subset)
-		write_subset(promotion->subset, old.data[offset], &text);
+		write_subset(subset, old.data[offset], &text);
 	else
-		write_subset_field(promotion->subset, old, offset, place.column, &text);
+		write_subset_field(subset, old, offset, place.column, &text);
 	offset += !to->subset && old.data[offset] == '{';
-	promotion->edits++;
 	int error =
 		buffer_text(&text) ? changes_edit(file, offset, offset + length, text.data) : -1;
 	buffer_free(&text);
 	return error;
 }
 
+static int remove_tagged_matches(struct promotion *promotion,
+				 const struct http_route_manifest *route)
+{
+	int error = 0;
+
+	if (needs_tag(promotion, route) > 0)
+		return remove_item(promotion, route->place);
+	for (size_t i = 0; i < route->match_count && !error; i++) {
+		if (tag_of_match(promotion, &route->matches[i]))
+			error = remove_item(promotion, route->matches[i].place);
+	}
+	return error;
+}
+
+/* What the destination of a route is to be; NULL: as it is, since it is no target's. */
+static const char *wanted_subset(const struct promotion *promotion,
+				 const struct virtual_service_manifest *service,
+				 const struct http_route_manifest *route,
+				 const struct destination_manifest *to)
+{
+	const struct steering_target *target = target_of(promotion, service, to);
+
+	if (!target)
+		return NULL;
+	/* Users without tags who met one version here go on to meet it. */
+	if (target->is_stable && needs_tag(promotion, route) <= 0 && route->destination_count == 1)
+		return NULL;
+	return target->subset;
+}
+
 static int promote_route(struct promotion *promotion,
 			 const struct virtual_service_manifest *service,
 			 const struct http_route_manifest *route)
 {
-	const struct destination_manifest *to = destination_to(promotion, service, route);
-	int tagged = needs_tag(promotion, route);
+	int error = 0;
 
-	if (!to)
-		return 0;
-	promotion->routes++;
-	promotion->untagged += tagged == 0;
-	bool there = to->subset && strcmp(to->subset, promotion->subset) == 0;
-	if (tagged < 0 && there)
-		return changes_refuse(promotion->says, route->place,
-				      "some matches of this route need a tag and some don't: not "
-				      "promoted, edit it by hand");
-	if (tagged)
-		return there && route->destination_count == 1 ? remove_item(promotion, route->place)
-							      : 0;
-	if (route->destination_count > 1)
-		return changes_refuse(promotion->says, route->place,
-				      "this route without tags is split by weights: not promoted, "
-				      "edit it by hand");
-	return there ? 0 : set_subset(promotion, to);
-}
+	if (loses_tags(promotion, service, route)) {
+		error = remove_tagged_matches(promotion, route);
+		if (error || needs_tag(promotion, route) > 0)
+			return error;
+	}
+	for (size_t i = 0; i < route->destination_count && !error; i++) {
+		const struct destination_manifest *to = &route->destinations[i].destination;
+		const char *subset = wanted_subset(promotion, service, route, to);
 
-/* True if one of the route's destinations is the subset that is promoted. */
-static bool leads_to_promoted(const struct promotion *promotion,
-			      const struct virtual_service_manifest *service,
-			      const struct http_route_manifest *route)
-{
-	const struct destination_manifest *to = destination_to(promotion, service, route);
-
-	return to && to->subset && strcmp(to->subset, promotion->subset) == 0;
+		if (subset && !(to->subset && strcmp(to->subset, subset) == 0))
+			error = set_subset(promotion, to, subset);
+	}
+	return error;
 }
 
 /* True if a match asks for this tag; `value` NULL: whatever its value. */
@@ -239,10 +278,9 @@ static bool is_tag_needed(const struct promotion *promotion, const char *header,
 
 		for (size_t j = 0; j < service->http_count; j++) {
 			const struct http_route_manifest *route = &service->http[j];
-			bool ends = route->destination_count == 1 &&
-				    leads_to_promoted(promotion, service, route);
 
-			if (!ends && asks_for_tag(promotion, route, header, value))
+			if (!loses_tags(promotion, service, route) &&
+			    asks_for_tag(promotion, route, header, value))
 				return true;
 		}
 	}
@@ -260,7 +298,7 @@ static bool was_for(const struct promotion *promotion, const struct tag_rule_man
 		for (size_t j = 0; j < service->http_count; j++) {
 			const struct http_route_manifest *route = &service->http[j];
 
-			if (leads_to_promoted(promotion, service, route) &&
+			if (loses_tags(promotion, service, route) &&
 			    asks_for_tag(promotion, route, rule->tag_header, NULL))
 				return true;
 		}
@@ -282,29 +320,15 @@ static bool may_end(const struct promotion *promotion, const struct tag_rule_man
 	return true;
 }
 
-/* All rules of a plug-in go: an empty list stays, "rules: []". */
+/* All rules of a plug-in go. */
 static int empty_list(struct promotion *promotion, const struct wasm_plugin_manifest *plugin)
 {
-	struct source_place place = plugin->rules[0].place;
-	size_t offset, from, to;
-	struct changed_file *file = changes_find(promotion->changes, place, &offset);
-	bool found = file && changes_item(file, offset, &from, &to) == 0;
+	struct source_place places[LANETAG_MAX_RULES];
+	size_t count = 0;
 
-	/* Of a list in brackets these stay by themselves. */
-	if (found && from != offset) {
-		size_t at = block_list_key(buffer_span(&file->old), from, "rules:");
-
-		if (!at)
-			return changes_refuse(promotion->says, place,
-					      "can't be edited, edit it by hand");
-		if (changes_edit(file, at, at, " []"))
-			return -1;
-	}
-	for (size_t i = 0; i < plugin->rule_count; i++) {
-		if (remove_item(promotion, plugin->rules[i].place))
-			return -1;
-	}
-	return 0;
+	for (; count < plugin->rule_count && count < LANETAG_MAX_RULES; count++)
+		places[count] = plugin->rules[count].place;
+	return changes_empty_list(promotion->changes, "rules:", places, count, promotion->says);
 }
 
 static int end_rules_of(struct promotion *promotion, const struct wasm_plugin_manifest *plugin)
@@ -337,83 +361,153 @@ static int end_rules(struct promotion *promotion)
 	return error;
 }
 
-static bool has_subset(const struct promotion *promotion)
+static bool has_subset(const struct promotion *promotion, const struct steering_target *target)
 {
 	const struct manifest_set *set = &promotion->configuration->manifests;
+	struct buffer known = {0};
 	bool has = false;
 
-	buffer_printf(promotion->says, "%s has no subset '%s'; there are:", promotion->host,
-		      promotion->subset);
 	for (size_t i = 0; i < set->destination_rule_count; i++) {
 		const struct destination_rule_manifest *rule = &set->destination_rules[i];
 
-		if (!rule->host ||
-		    !same_host(rule->host, rule->resource.namespace, promotion->host))
+		if (!rule->host || !same_host(rule->host, rule->resource.namespace, target->host))
 			continue;
 		for (size_t j = 0; j < rule->subset_count; j++) {
-			has |= strcmp(rule->subsets[j].name, promotion->subset) == 0;
-			buffer_printf(promotion->says, " %s", rule->subsets[j].name);
+			has |= strcmp(rule->subsets[j].name, target->subset) == 0;
+			buffer_printf(&known, " %s", rule->subsets[j].name);
 		}
 	}
-	if (has)
-		buffer_clear(promotion->says);
+	if (!has)
+		buffer_printf(promotion->says, "%s has no subset '%s'; there are:%s", target->host,
+			      target->subset, known.length ? buffer_text(&known) : "");
+	buffer_free(&known);
 	return has;
 }
 
-static bool has_host(const struct promotion *promotion)
+bool steering_has_host(const struct configuration *configuration, const char *host,
+		       struct buffer *says)
 {
-	const struct manifest_set *set = &promotion->configuration->manifests;
+	const struct manifest_set *set = &configuration->manifests;
+	struct buffer known = {0};
 	const char *found = NULL;
+	bool several = false;
 
-	buffer_printf(promotion->says,
-		      "no DestinationRule is for the host '%s'; there are:", promotion->host);
 	for (size_t i = 0; i < set->destination_rule_count; i++) {
 		const struct destination_rule_manifest *rule = &set->destination_rules[i];
 
 		if (!rule->host)
 			continue;
-		buffer_printf(promotion->says, " %s", rule->host);
-		if (!same_host(rule->host, rule->resource.namespace, promotion->host))
+		buffer_printf(&known, " %s", rule->host);
+		if (!same_host(rule->host, rule->resource.namespace, host))
 			continue;
-		if (found && strcmp(found, rule->resource.namespace) != 0) {
-			buffer_clear(promotion->says);
-			buffer_printf(promotion->says,
-				      "the host '%s' is in several namespaces: write it in full",
-				      promotion->host);
-			return false;
-		}
+		several |= found && strcmp(found, rule->resource.namespace) != 0;
 		found = rule->resource.namespace;
 	}
-	if (found)
-		buffer_clear(promotion->says);
-	return found;
+	if (several)
+		buffer_printf(says, "the host '%s' is in several namespaces: write it in full",
+			      host);
+	else if (!found)
+		buffer_printf(says, "no DestinationRule is for the host '%s'; there are:%s", host,
+			      known.length ? buffer_text(&known) : "");
+	buffer_free(&known);
+	return found && !several;
+}
+
+/* What the routes to a target are. */
+struct target_routes {
+	size_t all, untagged;
+	const char *stable; /* of users without tags; NULL: none, or no subset is named */
+};
+
+/* The last route without tags to one version decides; else the largest weight. */
+static void note_stable(struct target_routes *routes, const struct http_route_manifest *route,
+			const struct route_destination_manifest *to, uint64_t *largest)
+{
+	uint64_t weight = route->destination_count == 1 ? UINT64_MAX : (uint64_t)to->weight + 1;
+
+	if (!to->destination.subset || weight < *largest ||
+	    (weight == *largest && weight != UINT64_MAX))
+		return;
+	*largest = weight;
+	routes->stable = to->destination.subset;
+}
+
+static void look_at_route(const struct promotion *promotion, const struct steering_target *target,
+			  const struct virtual_service_manifest *service,
+			  const struct http_route_manifest *route, struct target_routes *routes,
+			  uint64_t *largest)
+{
+	for (size_t i = 0; i < route->destination_count; i++) {
+		const struct route_destination_manifest *to = &route->destinations[i];
+
+		if (target_of(promotion, service, &to->destination) != target)
+			continue;
+		routes->all++;
+		if (needs_tag(promotion, route) > 0)
+			continue;
+		routes->untagged++;
+		note_stable(routes, route, to, largest);
+	}
+}
+
+static struct target_routes routes_of(const struct promotion *promotion,
+				      const struct steering_target *target)
+{
+	const struct manifest_set *set = &promotion->configuration->manifests;
+	struct target_routes routes = {0};
+	uint64_t largest = 0;
+
+	for (size_t i = 0; i < set->virtual_service_count; i++) {
+		const struct virtual_service_manifest *service = &set->virtual_services[i];
+
+		for (size_t j = 0; j < service->http_count; j++)
+			look_at_route(promotion, target, service, &service->http[j], &routes,
+				      &largest);
+	}
+	return routes;
+}
+
+/* Fills in the stable subset where it is asked for. */
+static int check_target(const struct promotion *promotion, struct steering_target *target)
+{
+	if (!steering_has_host(promotion->configuration, target->host, promotion->says))
+		return -1;
+	if (!target->is_stable && !has_subset(promotion, target))
+		return -1;
+	const struct target_routes routes = routes_of(promotion, target);
+	if (routes.all == 0)
+		buffer_printf(promotion->says, "no route leads to the host '%s'", target->host);
+	else if (routes.untagged == 0)
+		buffer_printf(
+			promotion->says,
+			"each route to the host '%s' needs a tag: write one for users without "
+			"tags",
+			target->host);
+	else if (target->is_stable && !routes.stable)
+		buffer_printf(promotion->says,
+			      "the routes to the host '%s' name no subset for users without tags",
+			      target->host);
+	else {
+		target->subset = target->is_stable ? routes.stable : target->subset;
+		return 0;
+	}
+	return -1;
 }
 
 int steering_promote(const struct configuration *configuration, struct changes *changes,
-		     const char *host, const char *subset, struct buffer *says)
+		     struct steering_target *targets, size_t target_count, struct buffer *says)
 {
 	const struct manifest_set *set = &configuration->manifests;
-	struct promotion promotion = {configuration, changes, host, subset, says};
-	int error = has_host(&promotion) && has_subset(&promotion) ? 0 : -1;
+	struct promotion promotion = {configuration, changes, targets, target_count, says};
+	int error = 0;
 
+	for (size_t i = 0; i < target_count && !error; i++)
+		error = check_target(&promotion, &targets[i]);
 	for (size_t i = 0; i < set->virtual_service_count; i++) {
 		const struct virtual_service_manifest *service = &set->virtual_services[i];
 
 		for (size_t j = 0; j < service->http_count && !error; j++)
 			error = promote_route(&promotion, service, &service->http[j]);
 	}
-	if (error)
-		return -1;
-	if (promotion.routes == 0) {
-		buffer_printf(says, "no route leads to the host '%s'", host);
-		return -1;
-	}
-	if (promotion.untagged == 0) {
-		buffer_printf(says,
-			      "each route to the host '%s' needs a tag: write one for those who "
-			      "have none",
-			      host);
-		return -1;
-	}
-	return end_rules(&promotion);
+	return error ? -1 : end_rules(&promotion);
 }
