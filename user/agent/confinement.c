@@ -306,8 +306,15 @@ static int load(scmp_filter_ctx filter, bool use_kernel)
 	return error ? error : seccomp_load(filter);
 }
 
-/* Sanitizers do what no agent does: they stop threads by ptrace(2), and run programs. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/*
+ * Sanitizers do what no agent does: they stop threads by ptrace(2), and run programs. gcc has macros
+ * for them, clang features.
+ */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+	__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define IS_SANITIZED true
 #else
 #define IS_SANITIZED false
