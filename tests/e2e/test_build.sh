@@ -12,20 +12,23 @@ trap 'rm -rf "$work"' EXIT
 
 symbols() { readelf -W --dyn-syms "$1" | awk '$7 == "UND" { sub(/@.*/, "", $8); print $8 }'; }
 
+# Reads to the end: a writer that finds its reader gone fails, and with it the pipe.
+has() { [ "$(grep -c "$@")" -gt 0 ]; }
+
 # With -Wl,-z,… and CET where the compiler has it. Nothing printed: all is there.
 weaknesses() { # BINARY
   local binary=$1
-  readelf -Wh "$binary" | grep -q 'Type: *DYN' || echo "no position-independent executable"
-  readelf -Wl "$binary" | grep -q INTERP || echo "no executable"
-  readelf -Wd "$binary" | grep -q 'FLAGS_1.*PIE' || echo "not linked with -pie"
-  readelf -Wl "$binary" | grep -q GNU_RELRO || echo "no RELRO"
-  readelf -Wd "$binary" | grep -qE '(BIND_NOW|FLAGS_1.*NOW)' || echo "functions are bound late: RELRO is partial"
-  readelf -Wl "$binary" | grep -q 'GNU_STACK.* RW ' || echo "the stack can be executed"
-  ! readelf -Wl "$binary" | grep -q 'LOAD.*RWE' || echo "a segment can be written and executed"
-  symbols "$binary" | grep -qx __stack_chk_fail || echo "no stack protector"
+  readelf -Wh "$binary" | has 'Type: *DYN' || echo "no position-independent executable"
+  readelf -Wl "$binary" | has INTERP || echo "no executable"
+  readelf -Wd "$binary" | has 'FLAGS_1.*PIE' || echo "not linked with -pie"
+  readelf -Wl "$binary" | has GNU_RELRO || echo "no RELRO"
+  readelf -Wd "$binary" | has -E '(BIND_NOW|FLAGS_1.*NOW)' || echo "functions are bound late: RELRO is partial"
+  readelf -Wl "$binary" | has 'GNU_STACK.* RW ' || echo "the stack can be executed"
+  ! readelf -Wl "$binary" | has 'LOAD.*RWE' || echo "a segment can be written and executed"
+  symbols "$binary" | has -x __stack_chk_fail || echo "no stack protector"
   [ "$(symbols "$binary" | grep -c '_chk$')" -ge 5 ] || echo "no _FORTIFY_SOURCE"
   if [ "$(uname -m)" = x86_64 ]; then
-    objdump -d --no-show-raw-insn "$binary" | awk '/^[0-9a-f]+ <main>:/ { getline; print }' | grep -q endbr64 || echo "no landing pads (CET) in main"
+    objdump -d --no-show-raw-insn "$binary" | awk '/^[0-9a-f]+ <main>:/ { getline; print }' | has endbr64 || echo "no landing pads (CET) in main"
   fi
 }
 
@@ -47,7 +50,7 @@ done
 options=$(env -u MAKEFLAGS -u MAKELEVEL make -n -B build CFLAGS=-O0 2>/dev/null | grep -- ' -c -o build/user/proxy/http1/relay.o')
 claim_equal "without optimisation nothing asks for FORTIFY, which needs it" "$(grep -c FORTIFY <<<"$options")" 0
 
-package=$(scripts/make-deb.sh "$build" 1.2.3+test)
+package=$(scripts/make-deb.sh "$build" "$(scripts/version.sh)")
 rm -rf "$build/deb"
 dpkg-deb -x "$package" "$work/package"
 rm -f "$package"
