@@ -222,42 +222,22 @@ void reload_now(struct agent *agent)
 		    log_number("rejected", agent->rejections ? agent->rejections->count : 0));
 }
 
-/*
- * What is wrong now may be right in the agent that is taken over: its last good versions are the new
- * one's, too. Where a file cannot be read and that agent has nothing of it, it had better go on.
- */
-static void load_as_heir(struct agent *agent, struct salvage_result *result, char **reason)
-{
-	struct in_force old = {0};
-
-	if (in_force_ask(agent->options->control_path, &old))
-		return;
-	configuration_drop(result->configuration);
-	rejections_drop(result->rejections);
-	free(*reason);
-	*reason = NULL;
-	load(agent, 1, old.files, old.file_count, result, reason);
-	in_force_free(&old);
-	if (!result->has_lost_source)
-		return;
-	configuration_drop(result->configuration);
-	rejections_drop(result->rejections);
-	*result = (struct salvage_result){0};
-}
-
 /* The first configuration that is in force; published. */
 int reload_first(struct agent *agent)
 {
 	const struct agent_options *options = agent->options;
+	struct in_force old = {0};
 	struct salvage_result result;
 	char *reason = NULL;
 	int error = watch_open(options->paths, options->path_count, &agent->watch);
 
 	if (error)
 		log_warning("manifests are not watched", log_errno(error));
-	load(agent, 1, NULL, 0, &result, &reason);
-	if (reason && options->takeover && options->control_path[0])
-		load_as_heir(agent, &result, &reason);
+	/* What the old agent has in force is the last good of the new one, too. */
+	if (options->takeover && options->control_path[0])
+		in_force_ask(options->control_path, &old);
+	load(agent, 1, old.files, old.file_count, &result, &reason);
+	in_force_free(&old);
 	if (!result.configuration) {
 		log_error("not started", log_text("reason", reason ? reason : "out of memory"));
 		free(reason);

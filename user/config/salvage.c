@@ -37,7 +37,6 @@ struct salvage {
 	struct part *parts;
 	size_t part_count;
 	size_t unreadable;
-	bool has_lost_source;
 	struct manifest_file *tried;
 };
 
@@ -126,7 +125,6 @@ static int make_parts(struct salvage *salvage, const struct piece_range *ranges)
 		salvage->unreadable += !ranges[i].whole;
 		if (kept < 0)
 			return -1;
-		salvage->has_lost_source |= !ranges[i].whole && kept == 0;
 		for (size_t j = ranges[i].from; j < ranges[i].to && !kept; j++) {
 			struct part *part = add_part(salvage, i, &salvage->pieces.items[j]);
 
@@ -521,7 +519,6 @@ static void salvage_run(struct salvage *salvage, uint32_t generation,
 		return;
 	result->rejections = make_rejections(salvage);
 	result->is_unchanged = is_unchanged(salvage);
-	result->has_lost_source = salvage->has_lost_source;
 }
 
 void salvage_load(const struct salvage_source *source, uint32_t generation,

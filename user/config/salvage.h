@@ -24,7 +24,6 @@ struct salvage_result {
 	struct configuration *configuration; /* NULL: nothing can be brought into force (said) */
 	struct rejections *rejections;	     /* NULL: all is well, or memory is short */
 	bool is_unchanged;		     /* the same resources as those in force */
-	bool has_lost_source; /* one that cannot be read has no last good resources */
 };
 
 /* All that is wrong is named in `diagnostics`, with its place in the files as they are. */
