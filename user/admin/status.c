@@ -89,37 +89,17 @@ static json_t *describe_tables(const struct admin_snapshot *snapshot)
 			 "marks", describe_table(&snapshot->kernel_tables.marks));
 }
 
-static json_t *describe_rejections(const struct rejections *rejections)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; rejections && i < rejections->count; i++) {
-		const struct rejection *item = &rejections->items[i];
-
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", item->kind,
-						"namespace", item->namespace, "name", item->name,
-						"outcome", rejection_outcome_name(item->outcome),
-						"reason", item->reason));
-	}
-	return list;
-}
-
 void status_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	const struct proxy_statistics *statistics = &snapshot->statistics;
 	json_t *status = json_pack(
-		"{s:s, s:I, s:b, s:o, s:{s:I, s:I, s:I, s:b, s:s?, s:I, s:o}, s:{s:I, s:I, s:I}, "
-		"s:I, s:o, s:o}",
+		"{s:s, s:I, s:b, s:o, s:{s:I, s:I, s:b, s:s?}, s:{s:I, s:I, s:I}, s:I, s:o, s:o}",
 		"version", LANETAG_VERSION, "generation",
 		(json_int_t)snapshot->configuration->generation, "kernelTagger",
 		snapshot->kernel_active, "kernelTables", describe_tables(snapshot), "reloads",
 		"succeeded", (json_int_t)snapshot->reloads_succeeded, "failed",
-		(json_int_t)snapshot->reloads_failed, "partial",
-		(json_int_t)snapshot->reloads_partial, "lastFailed", snapshot->last_reload_failed,
-		"lastError", snapshot->last_reload_error, "unreadableSources",
-		(json_int_t)(snapshot->rejections ? snapshot->rejections->unreadable : 0),
-		"rejected", describe_rejections(snapshot->rejections), "decisions", "agreed",
+		(json_int_t)snapshot->reloads_failed, "lastFailed", snapshot->last_reload_failed,
+		"lastError", snapshot->last_reload_error, "decisions", "agreed",
 		(json_int_t)statistics->marks_agreed, "unused",
 		(json_int_t)statistics->marks_unused, "disagreements",
 		(json_int_t)statistics->disagreements, "requests", (json_int_t)statistics->requests,

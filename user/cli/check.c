@@ -8,7 +8,6 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/tag_only.h"
-#include "config/salvage.h"
 #include "manifest/wasm_plugin.h"
 #include "policy/cohorts.h"
 
@@ -132,40 +131,6 @@ static int parse_arguments(int argc, char **argv, struct check_arguments *argume
 	return tag_only_check("check", &arguments->tag_only);
 }
 
-/* What an agent would do with the same manifests. */
-static void print_costs(const char *const *paths, size_t path_count,
-			const struct check_arguments *arguments)
-{
-	struct diagnostics diagnostics = {0};
-	struct salvage_result result;
-	const struct salvage_source source = {
-		.paths = paths,
-		.path_count = path_count,
-		.tag_only = tag_only_of(&arguments->tag_only),
-		.is_first = true,
-	};
-
-	salvage_load(&source, 1, &diagnostics, &result);
-	if (!result.configuration)
-		fputs("an agent takes none of these manifests: what it has in force stays\n",
-		      stderr);
-	for (size_t i = 0; result.rejections && i < result.rejections->count; i++) {
-		const struct rejection *item = &result.rejections->items[i];
-
-		fprintf(stderr, "an agent rejects %s %s/%s: %s\n", item->kind, item->namespace,
-			item->name,
-			item->outcome == REJECTION_LEFT_OUT
-				? "its last good version stays in force, or it is left out"
-				: rejection_outcome_text(item->outcome));
-	}
-	if (result.rejections && result.rejections->unreadable)
-		fprintf(stderr, "an agent is not ready: %zu of the files cannot be read\n",
-			result.rejections->unreadable);
-	configuration_drop(result.configuration);
-	rejections_drop(result.rejections);
-	diagnostics_free(&diagnostics);
-}
-
 static int check(const char *const *paths, size_t path_count,
 		 const struct check_arguments *arguments)
 {
@@ -179,8 +144,6 @@ static int check(const char *const *paths, size_t path_count,
 		diagnostics_sort(&diagnostics);
 	}
 	diagnostics_print(&diagnostics, stderr);
-	if (!configuration)
-		print_costs(paths, path_count, arguments);
 	if (arguments->json) {
 		if (output_json("check", check_json(configuration, &diagnostics)))
 			status = EXIT_USAGE;

@@ -227,7 +227,7 @@ static json_t *json_diagnostics(const struct diagnostics *diagnostics)
 
 	for (size_t i = 0; i < diagnostics->count; i++) {
 		const struct diagnostic *item = &diagnostics->items[i];
-		const char *severity = item->severity == DIAGNOSTIC_WARNING ? "warning" : "error";
+		const char *severity = item->severity == DIAGNOSTIC_ERROR ? "error" : "warning";
 
 		json_array_append_new(
 			list, json_pack("{s:s, s:o, s:o, s:o, s:o}", "severity", severity, "file",

@@ -247,14 +247,10 @@ static int builder_fill(struct node_builder *builder, const struct open_node *op
 	return is_mapping ? builder_check_keys(builder, node) : 0;
 }
 
-static int builder_close(struct node_builder *builder, const yaml_event_t *event)
+static int builder_close(struct node_builder *builder)
 {
 	struct open_node *open = &builder->open[--builder->depth];
-	struct source_place end = place_of_mark(builder, event->end_mark);
 	int result = builder_fill(builder, open);
-
-	open->node->end_line = end.line;
-	open->node->end_column = end.column;
 
 	free(open->items);
 	open->items = NULL;
@@ -321,7 +317,7 @@ static int builder_event(struct node_builder *builder, const yaml_event_t *event
 		return builder_open(builder, NODE_MAPPING, event->data.mapping_start.anchor, event);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
-		return builder_close(builder, event);
+		return builder_close(builder);
 	case YAML_ALIAS_EVENT:
 		return builder_alias(builder, event);
 	case YAML_DOCUMENT_END_EVENT:

@@ -17,7 +17,6 @@ enum node_kind { NODE_SCALAR, NODE_SEQUENCE, NODE_MAPPING };
 struct node {
 	enum node_kind kind;
 	struct source_place place;
-	unsigned end_line, end_column; /* of a sequence or mapping: behind its last byte */
 	bool plain; /* scalar: written without quotes (so that null, true, 10 have their types) */
 	struct span text;    /* scalar: NUL-terminated too; may hold any byte */
 	size_t count;	     /* sequence: items; mapping: pairs */

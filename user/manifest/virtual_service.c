@@ -6,7 +6,6 @@
 #include "base/array.h"
 #include "manifest/builder.h"
 #include "manifest/http_route.h"
-#include "manifest/stub.h"
 
 static void read_hosts(const struct builder *builder, const struct node *spec,
 		       const struct path *parent, struct virtual_service_manifest *manifest)
@@ -110,8 +109,6 @@ int virtual_service_read(const struct node *document, struct diagnostics *diagno
 
 	read_spec(&builder, document, &manifest);
 	builder_end(&builder);
-	manifest.is_rejected =
-		labels_get(&manifest.resource.annotations, MANIFEST_REJECTED_ANNOTATION) != NULL;
 	manifest.faulty = diagnostics->error_count != errors_before;
 	*ret_manifest = manifest;
 	return 0;

@@ -91,12 +91,7 @@ struct mesh_mirror {
 	uint32_t share; /* in millionths */
 };
 
-enum mesh_route_kind {
-	MESH_ROUTE_FORWARD,
-	MESH_ROUTE_REDIRECT,
-	MESH_ROUTE_DIRECT_RESPONSE,
-	MESH_ROUTE_REJECTED
-};
+enum mesh_route_kind { MESH_ROUTE_FORWARD, MESH_ROUTE_REDIRECT, MESH_ROUTE_DIRECT_RESPONSE };
 
 struct mesh_route {
 	enum mesh_route_kind kind;
