@@ -121,7 +121,7 @@ static void close_listeners(struct worker *worker)
 }
 
 /*
- * Nobody new. A response now says that it is the connection's last; idle connections get a moment
+ * Takes no new connection. A response now says that it is the connection's last; idle connections get a moment
  * in which a request that is on its way can come in.
  */
 static void start_draining(struct worker *worker)

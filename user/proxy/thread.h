@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * A worker's thread: drives its loop, and takes what comes in from outside. Only what stands behind
- * `worker` here is touched by other threads.
+ * A worker's thread: drives its loop, and takes what comes in from outside. Other threads touch only
+ * the members after `worker`.
  */
 #include <pthread.h>
 #include "proxy/handover/takeover.h"

@@ -76,7 +76,7 @@ static enum exchange_progress answer_here(struct worker *worker, struct exchange
 
 	/*
 	 * The body is not read: nothing can follow it. A client of HTTP/1.0 waits for the end, unless
-	 * it is told otherwise.
+	 * the response says otherwise.
 	 */
 	relay_start(&exchange->request, head->framing, head->content_length);
 	if (head->framing != HTTP_FRAMING_NONE || head->minor_version == 0)

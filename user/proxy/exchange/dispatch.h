@@ -15,7 +15,7 @@ struct dispatch_origin {
 };
 
 /*
- * The head stands in worker->scratch.request, data[0, length) came behind it. *ret_consumed bytes
+ * The head is in worker->scratch.request; data[0, length) came after it. *ret_consumed bytes
  * of `data` belong to the request's body and are done with.
  */
 enum exchange_progress dispatch_request(struct worker *worker, struct exchange *exchange,

@@ -6,7 +6,7 @@
 struct request;
 
 /*
- * Begins to forward: `head` is what the upstream shall get, data[0, length) what came behind the
+ * Begins to forward: `head` is what the upstream gets, data[0, length) what came after the
  * request's head, of which *ret_consumed bytes belong to it.
  */
 enum exchange_progress exchange_forward(struct worker *worker, struct exchange *exchange,

@@ -12,6 +12,6 @@ enum exchange_progress exchange_fail(struct worker *worker, struct exchange *exc
  */
 enum exchange_progress exchange_refuse(struct worker *worker, struct exchange *exchange,
 				       unsigned status, const char *reason);
-/* Sends an answer of our own: a whole response, as it shall be sent. */
+/* Sends an answer of our own: a whole response, as it is sent. */
 enum exchange_progress exchange_answer(struct worker *worker, struct exchange *exchange,
 				       unsigned status, struct span response);

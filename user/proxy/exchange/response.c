@@ -152,7 +152,7 @@ static enum exchange_progress refuse_response(struct worker *worker, struct exch
 	return exchange_fail(worker, exchange, 502, reason);
 }
 
-/* The final head stands in worker->scratch.response_head; data[0, length) came behind it. */
+/* The final head is in worker->scratch.response_head; data[0, length) came after it. */
 static enum exchange_progress take_response(struct worker *worker, struct exchange *exchange,
 					    char *data, size_t length)
 {

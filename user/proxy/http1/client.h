@@ -16,7 +16,7 @@ struct http1_client {
 	bool closes;	      /* the response under way is the connection's last */
 };
 
-/* What stands in `input` and is not done with. */
+/* The bytes of `input` that are not done with. */
 static inline struct span http1_client_unread(const struct http1_client *client)
 {
 	return (struct span){client->input.data + client->input_start,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * A socket in a worker's loop, the first member of what it belongs to. It is registered edge-triggered once; what is known of it stands in
- * `state`, so that a request costs no epoll_ctl(2) and no read or write that would give EAGAIN.
+ * A socket in a worker's loop, the first member of what it belongs to. It is registered
+ * edge-triggered once. `state` has what is known of it, so that a request costs no epoll_ctl(2) and
+ * no read or write that would give EAGAIN.
  */
 #include <stdbool.h>
 #include <stddef.h>

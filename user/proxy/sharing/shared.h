@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * What all workers share while they run: options and limits, which nobody changes; the kernel's
+ * What all workers share while they run: options and limits, which never change; the kernel's
  * programs, which may be exchanged; and few counts, each touched when a connection comes or goes
  * or, for holds, once a request. No request waits for another worker but in clients.c, where a
  * limit per client is asked for.
@@ -17,7 +17,7 @@ struct causes;
 struct tagger;
 
 struct shared {
-	struct proxy_options options; /* without zeroes where these stand for defaults */
+	struct proxy_options options; /* with the defaults filled in */
 	struct http_limits request_limits;
 	struct http_limits response_limits;
 	struct tagger *_Atomic tagger;	     /* or NULL */

@@ -52,7 +52,7 @@ struct lease {
 
 /* Takes a reference of the configuration. NULL when memory is short. No listener has a socket. */
 struct lease *lease_new(struct configuration *configuration);
-/* Closes sockets that nobody took. `upstreams` may be NULL if no worker ever used it. */
+/* Closes sockets that no worker took. `upstreams` may be NULL if no worker ever used it. */
 void lease_free(struct upstreams *upstreams, struct lease *lease);
 
 /*

@@ -13,7 +13,7 @@ struct lease_queue {
 };
 
 void lease_queue_start(struct lease_queue *queue);
-/* Frees those that nobody took. */
+/* Frees those that were not taken. */
 void lease_queue_free(struct lease_queue *queue);
 void lease_queue_post(struct lease_queue *queue, struct lease *lease);
 /* All of them, linked by `next`, or NULL. */
