@@ -75,4 +75,6 @@ everyone_goes_back
 several_at_once
 claim "after abort, promote and ramp to 0, explain of 10,000 users says so, whatever the manifests are" \
   python3 tests/e2e/steer/everyone.py "$lanetag" 4
+claim "nor does a match on a path beside the one on a tag say what is stable" \
+  python3 tests/e2e/steer/everyone.py "$lanetag" 4 1
 finish

@@ -419,24 +419,22 @@ struct target_routes {
 	const char *stable; /* of users without tags; NULL: none, or no subset is named */
 };
 
-/* The last route without tags to one version decides; else the largest weight. */
-static void note_stable(struct target_routes *routes, const struct http_route_manifest *route,
-			const struct route_destination_manifest *to, uint64_t *largest)
+/* The route takes requests without tags to this subset, which decides unless a later route does. */
+static void note_stable(struct target_routes *routes, const struct route_destination_manifest *to,
+			int64_t *largest)
 {
-	uint64_t weight = route->destination_count == 1 ? UINT64_MAX : (uint64_t)to->weight + 1;
-
-	if (!to->destination.subset || weight < *largest ||
-	    (weight == *largest && weight != UINT64_MAX))
+	if (!to->destination.subset || to->weight <= *largest)
 		return;
-	*largest = weight;
+	*largest = to->weight;
 	routes->stable = to->destination.subset;
 }
 
 static void look_at_route(const struct promotion *promotion, const struct steering_target *target,
 			  const struct virtual_service_manifest *service,
-			  const struct http_route_manifest *route, struct target_routes *routes,
-			  uint64_t *largest)
+			  const struct http_route_manifest *route, struct target_routes *routes)
 {
+	int64_t largest = -1;
+
 	for (size_t i = 0; i < route->destination_count; i++) {
 		const struct route_destination_manifest *to = &route->destinations[i];
 
@@ -446,7 +444,7 @@ static void look_at_route(const struct promotion *promotion, const struct steeri
 		if (needs_tag(promotion, route) > 0)
 			continue;
 		routes->untagged++;
-		note_stable(routes, route, to, largest);
+		note_stable(routes, to, &largest);
 	}
 }
 
@@ -455,14 +453,12 @@ static struct target_routes routes_of(const struct promotion *promotion,
 {
 	const struct manifest_set *set = &promotion->configuration->manifests;
 	struct target_routes routes = {0};
-	uint64_t largest = 0;
 
 	for (size_t i = 0; i < set->virtual_service_count; i++) {
 		const struct virtual_service_manifest *service = &set->virtual_services[i];
 
 		for (size_t j = 0; j < service->http_count; j++)
-			look_at_route(promotion, target, service, &service->http[j], &routes,
-				      &largest);
+			look_at_route(promotion, target, service, &service->http[j], &routes);
 	}
 	return routes;
 }
