@@ -88,8 +88,12 @@ metric() { # NAME or NAME{LABELS}
 }
 
 # The number of the configuration in force, from the control socket of start_agent; nothing if no agent answers. /metrics has it, too,
-# but is made only once a second.
+# but is made only once a second: it is asked where there is no control socket.
 generation_in_force() {
+  if [ -z "$control_socket" ]; then
+    metric lanetag_configuration_generation
+    return
+  fi
   python3 -c '
 import socket, sys
 with socket.socket(socket.AF_UNIX) as agent:
