@@ -77,6 +77,10 @@ checks() {
   claim_error "an unknown hash" 's/modulo: 100/&\n        hash: md5/' '^bad.yaml:[0-9]+:[0-9]+: .*hash: '
   claim_error "a tag value with CR" 's/tagValue: v3/tagValue: "v\\r3"/' '^bad.yaml:32:[0-9]+: .*tagValue: '
   claim_error "a second rule for a tag header" 's/appver-c/appver-b/' '^bad.yaml:2[0-9]:[0-9]+: .*tagHeader: '
+  sed 's/modulo: 100/modulo: 0/' "$step3" >"$work/bad.yaml"
+  claim_equal "and as JSON what an agent makes of it" \
+    "$("$lanetag" check -o json "$work/bad.yaml" 2>/dev/null | jq -c '[.valid, (.rejected | map([.kind, .name, .outcome]))]')" \
+    '[false,[["WasmPlugin","hash-tagging","leftOut"]]]'
   claim_error "a field that nobody knows" 's/ range: 50.*/ ranje: 50/' '^bad.yaml:31:[0-9]+: .*ranje'
   claim_error "a range that can never match" \
     's/          - range: 50.*/          - range: 100\n            tagValue: v2\n&/' '^bad.yaml:3[0-9]:[0-9]+: .*can never match'

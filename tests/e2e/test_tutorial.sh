@@ -113,9 +113,9 @@ broken_manifests_change_nothing() {
   rm "$manifests/broken.yaml"
   wait_for_configuration "$generation"
   generation=$(metric lanetag_configuration_generation)
-  sed 's/subset: v3/subset: v9/' "$TUTORIAL/step4/app-c-mesh.yaml" >"$work/app-c-mesh.yaml"
+  sed 's/subset: v3/subst: v3/' "$TUTORIAL/step4/app-c-mesh.yaml" >"$work/app-c-mesh.yaml"
   apply "$work/app-c-mesh.yaml"
-  claim "a route to a subset that is nowhere is refused" wait_for_failure "$before"
+  claim "a VirtualService with a misspelled field is refused" wait_for_failure "$before"
   claim_equal "users still get what they got before" "$(ask 0005)" "$(expected_line 3 0005)"
   apply "$TUTORIAL/step3/app-c-v3-mesh.yaml"
   claim "with the fault mended the agent goes on" wait_for_configuration "$generation"

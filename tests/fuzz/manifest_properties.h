@@ -189,7 +189,8 @@ static inline void check_manifest(const char *text, size_t length)
 	struct configuration *configuration =
 		configuration_load_files(&file, 1, MANIFEST_ALL, 1, &diagnostics);
 
-	REQUIRE((configuration != NULL) == (diagnostics.error_count == 0));
+	REQUIRE((configuration != NULL) ==
+		(diagnostics.error_count == 0 && diagnostics.route_error_count == 0));
 	check_words(&diagnostics);
 	diagnostics_free(&diagnostics);
 	if (configuration)

@@ -10,6 +10,41 @@
 #include "base/array.h"
 #include "version.h"
 
+#define NAMED_REJECTIONS 50 /* a scrape is bounded whatever the manifests are */
+
+/* Each rejected resource up to a bound; what they are in number always. */
+static void write_rejections(const struct rejections *rejections, struct buffer *out)
+{
+	size_t named = 0;
+
+	exposition_family(out, "lanetag_rejected_resources", "gauge",
+			  "Resources with errors, by what the errors cost.");
+	for (int outcome = 0; outcome < REJECTION_OUTCOMES; outcome++)
+		buffer_printf(out, "lanetag_rejected_resources{outcome=\"%s\"} %zu\n",
+			      rejection_outcome_name((enum rejection_outcome)outcome),
+			      rejections_count(rejections, (enum rejection_outcome)outcome));
+	exposition_family(
+		out, "lanetag_resources_rejected", "gauge",
+		"1 for each resource whose newest version is not in force (the first 50).");
+	for (size_t i = 0; rejections && i < rejections->count && named < NAMED_REJECTIONS; i++) {
+		const struct rejection *item = &rejections->items[i];
+
+		if (item->outcome == REJECTION_ROUTE)
+			continue;
+		named++;
+		buffer_append_text(out, "lanetag_resources_rejected{kind=\"");
+		exposition_label_value(out, span_of(item->kind));
+		buffer_append_text(out, "\",namespace=\"");
+		exposition_label_value(out, span_of(item->namespace));
+		buffer_append_text(out, "\",name=\"");
+		exposition_label_value(out, span_of(item->name));
+		buffer_append_text(out, "\"} 1\n");
+	}
+	exposition_single(out, "lanetag_sources_unreadable", "gauge",
+			  "Files and directories of manifests that cannot be read to their end.",
+			  rejections ? rejections->unreadable : 0);
+}
+
 static void write_configuration(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	exposition_family(out, "lanetag_build_info", "gauge", "The build that runs.");
@@ -23,10 +58,14 @@ static void write_configuration(const struct admin_snapshot *snapshot, struct bu
 		      snapshot->reloads_succeeded);
 	buffer_printf(out, "lanetag_configuration_reloads_total{result=\"failure\"} %" PRIu64 "\n",
 		      snapshot->reloads_failed);
+	buffer_printf(out, "lanetag_configuration_reloads_total{result=\"partial\"} %" PRIu64 "\n",
+		      snapshot->reloads_partial);
 	exposition_single(
 		out, "lanetag_configuration_last_reload_successful", "gauge",
-		"1 if the configuration in force is the newest one, 0 if that was refused.",
+		"1 if the configuration in force is the newest one, 0 if that was refused, in part "
+		"or as a whole.",
 		!snapshot->last_reload_failed);
+	write_rejections(snapshot->rejections, out);
 	exposition_single(out, "lanetag_kernel_tagger_active", "gauge",
 			  "1 if the kernel tagger is loaded, 0 if the agent decides alone.",
 			  snapshot->kernel_active);
@@ -88,6 +127,8 @@ static const struct {
 		"Requests refused as too long for a route's regular expression (431, 500)."),
 	COUNTER("no_match_total", no_match, "Requests that no route of their host matches (404)."),
 	COUNTER("no_endpoint_total", no_endpoint, "Requests whose subset has no endpoint (503)."),
+	COUNTER("configuration_rejected_total", rejected,
+		"Requests to a host whose only VirtualService was rejected (503)."),
 	COUNTER("upstream_connects_total", upstream_connects, "Connections opened to endpoints."),
 	COUNTER("upstream_reuses_total", upstream_reuses, "Requests sent on a pooled connection."),
 	COUNTER("upstream_failures_total", upstream_failures,

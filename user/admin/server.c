@@ -114,6 +114,10 @@ static enum MHD_Result answer_ready(const struct admin_server *server,
 
 	if (health.draining)
 		return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "draining\n");
+	if (health.has_unreadable_source)
+		return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+				   "not ready: a file of the newest configuration cannot be read "
+				   "and was refused: see /status\n");
 	/* Serving goes on with the last good configuration: ready, and says so. */
 	if (health.last_reload_failed)
 		return answer_text(

@@ -8,6 +8,7 @@ void admin_snapshot_free(struct admin_snapshot *snapshot)
 	if (!snapshot)
 		return;
 	configuration_drop(snapshot->configuration);
+	rejections_drop(snapshot->rejections);
 	free(snapshot->last_reload_error);
 	free(snapshot);
 }

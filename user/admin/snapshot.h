@@ -3,6 +3,7 @@
 /* What the agent shows of itself at one moment; the input of metrics and status. */
 #include <lanetag/flow.h>
 #include "config/configuration.h"
+#include "config/rejections.h"
 #include "kernel/interception.h"
 #include "kernel/tagger.h"
 #include "kernel/threads.h"
@@ -29,14 +30,17 @@ struct admin_snapshot {
 	struct interception_counts interception;
 	uint64_t reloads_succeeded;
 	uint64_t reloads_failed;
+	uint64_t reloads_partial;
 	bool last_reload_failed;
-	char *last_reload_error; /* owned; NULL: none */
+	char *last_reload_error;       /* owned; NULL: none */
+	struct rejections *rejections; /* a reference; NULL: none */
 };
 
 /* What probes ask for. */
 struct admin_health {
 	bool draining;
 	bool last_reload_failed;
+	bool has_unreadable_source;
 };
 
 /* Fills a snapshot that is all zero. It may take its time; called from one thread at a time. */

@@ -93,13 +93,17 @@ void status_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	const struct proxy_statistics *statistics = &snapshot->statistics;
 	json_t *status = json_pack(
-		"{s:s, s:I, s:b, s:o, s:{s:I, s:I, s:b, s:s?}, s:{s:I, s:I, s:I}, s:I, s:o, s:o}",
+		"{s:s, s:I, s:b, s:o, s:{s:I, s:I, s:I, s:b, s:s?, s:I, s:o}, s:{s:I, s:I, s:I}, "
+		"s:I, s:o, s:o}",
 		"version", LANETAG_VERSION, "generation",
 		(json_int_t)snapshot->configuration->generation, "kernelTagger",
 		snapshot->kernel_active, "kernelTables", describe_tables(snapshot), "reloads",
 		"succeeded", (json_int_t)snapshot->reloads_succeeded, "failed",
-		(json_int_t)snapshot->reloads_failed, "lastFailed", snapshot->last_reload_failed,
-		"lastError", snapshot->last_reload_error, "decisions", "agreed",
+		(json_int_t)snapshot->reloads_failed, "partial",
+		(json_int_t)snapshot->reloads_partial, "lastFailed", snapshot->last_reload_failed,
+		"lastError", snapshot->last_reload_error, "unreadableSources",
+		(json_int_t)(snapshot->rejections ? snapshot->rejections->unreadable : 0),
+		"rejected", rejections_json(snapshot->rejections), "decisions", "agreed",
 		(json_int_t)statistics->marks_agreed, "unused",
 		(json_int_t)statistics->marks_unused, "disagreements",
 		(json_int_t)statistics->disagreements, "requests", (json_int_t)statistics->requests,

@@ -37,6 +37,8 @@ static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 	snapshot->reloads_succeeded = agent->reloads_succeeded;
 	snapshot->reloads_failed = agent->reloads_failed;
 	snapshot->last_reload_failed = agent->last_reload_error != NULL;
+	snapshot->reloads_partial = agent->reloads_partial;
+	snapshot->rejections = rejections_take(agent->rejections);
 	if (agent->last_reload_error)
 		snapshot->last_reload_error = strdup(agent->last_reload_error);
 	snapshot->arrivals_entries = agent->arrivals_sweep.entries;
@@ -58,6 +60,7 @@ static struct admin_health read_health(void *context)
 	pthread_mutex_lock(&agent->lock);
 	health.draining = agent->draining;
 	health.last_reload_failed = agent->last_reload_error != NULL;
+	health.has_unreadable_source = agent->rejections && agent->rejections->unreadable;
 	pthread_mutex_unlock(&agent->lock);
 	return health;
 }
@@ -311,6 +314,7 @@ static void stop(struct agent *agent)
 	if (agent->handed_over && agent->options->waits_after_handover)
 		wait_for_stop_signal(agent);
 	free(agent->last_reload_error);
+	rejections_drop(agent->rejections);
 	if (agent->signals >= 0)
 		close(agent->signals);
 	pthread_mutex_destroy(&agent->lock);

@@ -13,6 +13,8 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/in_force.h"
+#include "config/salvage.h"
 
 /*
  * Writers often replace several files one after the other: wait until it has been quiet this long,
@@ -51,7 +53,7 @@ static void log_diagnostics(const struct diagnostics *diagnostics)
 {
 	for (size_t i = 0; i < diagnostics->count; i++) {
 		const struct diagnostic *item = &diagnostics->items[i];
-		bool error = item->severity == DIAGNOSTIC_ERROR;
+		bool error = item->severity != DIAGNOSTIC_WARNING;
 
 		log_event(error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
 			  error ? "manifest error" : "manifest warning",
@@ -90,48 +92,111 @@ bool reload_reclaim(struct agent *agent)
 	return kept;
 }
 
-static void publish(struct agent *agent, struct configuration *configuration)
+static void set_outcome(struct agent *agent, char *reason, struct rejections *rejections)
+{
+	free(agent->last_reload_error);
+	agent->last_reload_error = reason;
+	rejections_drop(agent->rejections);
+	agent->rejections = rejections;
+}
+
+/* Takes over all but the agent. `reason` is NULL if nothing was rejected. */
+static void publish(struct agent *agent, struct configuration *configuration, char *reason,
+		    struct rejections *rejections)
 {
 	pthread_mutex_lock(&agent->lock);
 	struct configuration *previous = agent->configuration;
 	agent->configuration = configuration;
-	free(agent->last_reload_error);
-	agent->last_reload_error = NULL;
-	if (previous)
+	if (previous && reason)
+		agent->reloads_partial++;
+	else if (previous)
 		agent->reloads_succeeded++;
+	set_outcome(agent, reason, rejections);
 	pthread_mutex_unlock(&agent->lock);
 	retire(agent, previous);
 }
 
-/* Takes over `reason`. */
-static void publish_failure(struct agent *agent, char *reason)
+/* Takes over `reason` and `rejections`; those that were stay if this is NULL. */
+static void publish_failure(struct agent *agent, char *reason, struct rejections *rejections)
 {
 	pthread_mutex_lock(&agent->lock);
-	free(agent->last_reload_error);
-	agent->last_reload_error = reason ? reason : strdup("out of memory");
+	set_outcome(agent, reason ? reason : strdup("out of memory"),
+		    rejections ? rejections : rejections_take(agent->rejections));
 	agent->reloads_failed++;
 	pthread_mutex_unlock(&agent->lock);
 }
 
-static struct configuration *load(struct agent *agent, uint32_t generation, char **ret_reason)
+static void log_rejections(const struct rejections *rejections)
+{
+	for (size_t i = 0; rejections && i < rejections->count; i++) {
+		const struct rejection *item = &rejections->items[i];
+
+		log_error("resource rejected", log_text("kind", item->kind),
+			  log_text("namespace", item->namespace), log_text("name", item->name),
+			  log_text("cost", rejection_outcome_text(item->outcome)),
+			  log_text("reason", item->reason));
+	}
+	if (rejections && rejections->unreadable)
+		log_error("manifests cannot be read",
+			  log_number("sources", rejections->unreadable));
+}
+
+/* *ret_reason stays NULL if all is in force but for routes to what is not there. */
+static void load(struct agent *agent, uint32_t generation, const struct manifest_file *in_force,
+		 size_t in_force_count, struct salvage_result *ret_result, char **ret_reason)
 {
 	struct diagnostics diagnostics = {0};
 	const struct agent_options *options = agent->options;
-	struct configuration *configuration = configuration_load_tag_only(
-		options->paths, options->path_count, options->tag_only, generation, &diagnostics);
+	const struct salvage_source source = {
+		.paths = options->paths,
+		.path_count = options->path_count,
+		.tag_only = options->tag_only,
+		.in_force = in_force,
+		.in_force_count = in_force_count,
+		.is_first = !agent->configuration,
+	};
 
+	salvage_load(&source, generation, &diagnostics, ret_result);
 	log_diagnostics(&diagnostics);
-	if (!configuration)
+	log_rejections(ret_result->rejections);
+	if (diagnostics.error_count || !ret_result->configuration)
 		*ret_reason = diagnostics_summary(&diagnostics);
 	diagnostics_free(&diagnostics);
-	return configuration;
+}
+
+static void refuse(struct agent *agent, char *reason, struct rejections *rejections)
+{
+	log_outcome(LOG_LEVEL_ERROR, "configuration refused",
+		    log_number("in_force", agent->configuration->generation),
+		    log_text("reason", reason ? reason : "out of memory"));
+	publish_failure(agent, reason, rejections);
+}
+
+/* Takes over all but the agent. 0, or a negative errno: all is as it was. */
+static int put_in_force(struct agent *agent, const struct salvage_result *result, char *reason)
+{
+	struct configuration *configuration = result->configuration;
+
+	tag_rules_assign_lanes(configuration->tag_rules, agent->configuration->tag_rules);
+	mesh_assign_series(configuration->mesh, agent->configuration->mesh);
+	int error = proxy_apply(agent->proxy, configuration);
+	if (error) {
+		free(reason);
+		refuse(agent, strdup(strerror(-error)), result->rejections);
+		configuration_drop(configuration);
+		return error;
+	}
+	agent->latest_generation = configuration->generation;
+	kernel_side_tell(&agent->kernel, configuration);
+	publish(agent, configuration, reason, result->rejections);
+	return 0;
 }
 
 void reload_now(struct agent *agent)
 {
 	uint64_t started_ns = clock_now_ns();
-	uint32_t generation = agent->latest_generation + 1;
-	uint32_t in_force = agent->configuration->generation;
+	const struct manifest_set *in_force = &agent->configuration->manifests;
+	struct salvage_result result;
 	char *reason = NULL;
 
 	if (agent->impaired)
@@ -139,51 +204,67 @@ void reload_now(struct agent *agent)
 
 	if (agent->watch)
 		watch_changed(agent->watch); /* what is read now needs no second reload */
-	struct configuration *configuration = load(agent, generation, &reason);
+	load(agent, agent->latest_generation + 1, in_force->files, in_force->file_count, &result,
+	     &reason);
 	agent->hung_up = false;
 	agent->changed_ns = 0;
-	if (!configuration) {
-		log_outcome(LOG_LEVEL_ERROR, "configuration refused",
-			    log_number("in_force", in_force),
-			    log_text("reason", reason ? reason : "out of memory"));
-		publish_failure(agent, reason);
+	if (!result.configuration || (reason && result.is_unchanged)) {
+		configuration_drop(result.configuration);
+		refuse(agent, reason, result.rejections);
 		return;
 	}
-	tag_rules_assign_lanes(configuration->tag_rules, agent->configuration->tag_rules);
-	mesh_assign_series(configuration->mesh, agent->configuration->mesh);
-	int error = proxy_apply(agent->proxy, configuration);
-	if (error) {
-		log_outcome(LOG_LEVEL_ERROR, "configuration refused",
-			    log_number("in_force", in_force), log_text("reason", strerror(-error)));
-		publish_failure(agent, strdup(strerror(-error)));
-		configuration_drop(configuration);
+	if (put_in_force(agent, &result, reason))
 		return;
-	}
-	agent->latest_generation = generation;
-	kernel_side_tell(&agent->kernel, configuration);
-	publish(agent, configuration);
-	log_outcome(LOG_LEVEL_INFO, "configuration in force", log_number("generation", generation),
-		    log_number("rules", tag_rules_count(configuration->tag_rules)),
-		    log_tenths("milliseconds", (clock_now_ns() - started_ns) / 100000));
+	log_outcome(LOG_LEVEL_INFO, "configuration in force",
+		    log_number("generation", agent->configuration->generation),
+		    log_number("rules", tag_rules_count(agent->configuration->tag_rules)),
+		    log_tenths("milliseconds", (clock_now_ns() - started_ns) / 100000),
+		    log_number("rejected", agent->rejections ? agent->rejections->count : 0));
+}
+
+/*
+ * What is wrong now may be right in the agent that is taken over: its last good versions are the new
+ * one's, too. Where a file cannot be read and that agent has nothing of it, it had better go on.
+ */
+static void load_as_heir(struct agent *agent, struct salvage_result *result, char **reason)
+{
+	struct in_force old = {0};
+
+	if (in_force_ask(agent->options->control_path, &old))
+		return;
+	configuration_drop(result->configuration);
+	rejections_drop(result->rejections);
+	free(*reason);
+	*reason = NULL;
+	load(agent, 1, old.files, old.file_count, result, reason);
+	in_force_free(&old);
+	if (!result->has_lost_source)
+		return;
+	configuration_drop(result->configuration);
+	rejections_drop(result->rejections);
+	*result = (struct salvage_result){0};
 }
 
 /* The first configuration that is in force; published. */
 int reload_first(struct agent *agent)
 {
 	const struct agent_options *options = agent->options;
+	struct salvage_result result;
 	char *reason = NULL;
 	int error = watch_open(options->paths, options->path_count, &agent->watch);
 
 	if (error)
 		log_warning("manifests are not watched", log_errno(error));
-	struct configuration *configuration = load(agent, 1, &reason);
-	if (!configuration) {
+	load(agent, 1, NULL, 0, &result, &reason);
+	if (reason && options->takeover && options->control_path[0])
+		load_as_heir(agent, &result, &reason);
+	if (!result.configuration) {
 		log_error("not started", log_text("reason", reason ? reason : "out of memory"));
 		free(reason);
 		return -EINVAL;
 	}
-	agent->latest_generation = configuration->generation;
-	publish(agent, configuration);
+	agent->latest_generation = result.configuration->generation;
+	publish(agent, result.configuration, reason, result.rejections);
 	return 0;
 }
 

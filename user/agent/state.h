@@ -6,6 +6,7 @@
 #include "admin/server.h"
 #include "agent/callers.h"
 #include "agent/kernel_side.h"
+#include "config/rejections.h"
 #include "config/watch.h"
 #include "proxy/handover/handover.h"
 
@@ -36,7 +37,9 @@ struct agent {
 	pthread_mutex_t lock;
 	struct configuration *configuration;
 	uint64_t reloads_succeeded, reloads_failed;
+	uint64_t reloads_partial; /* succeeded, without all resources */
 	char *last_reload_error;
+	struct rejections *rejections; /* of the newest manifests; NULL: none */
 	bool draining;
 	struct arrivals_sweep arrivals_sweep;
 };

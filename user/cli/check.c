@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/tag_only.h"
+#include "config/salvage.h"
 #include "manifest/wasm_plugin.h"
 #include "policy/cohorts.h"
 
@@ -131,10 +132,54 @@ static int parse_arguments(int argc, char **argv, struct check_arguments *argume
 	return tag_only_check("check", &arguments->tag_only);
 }
 
+/* What an agent would do with the same manifests; the caller frees it with free_costs. */
+static void find_costs(const char *const *paths, size_t path_count,
+		       const struct check_arguments *arguments, struct salvage_result *ret_costs)
+{
+	struct diagnostics diagnostics = {0};
+	const struct salvage_source source = {
+		.paths = paths,
+		.path_count = path_count,
+		.tag_only = tag_only_of(&arguments->tag_only),
+		.is_first = true,
+	};
+
+	salvage_load(&source, 1, &diagnostics, ret_costs);
+	diagnostics_free(&diagnostics);
+}
+
+static void free_costs(struct salvage_result *costs)
+{
+	configuration_drop(costs->configuration);
+	rejections_drop(costs->rejections);
+}
+
+static void print_costs(const struct salvage_result *costs)
+{
+	const struct rejections *rejections = costs->rejections;
+
+	if (!costs->configuration)
+		fputs("an agent takes none of these manifests: what it has in force stays\n",
+		      stderr);
+	for (size_t i = 0; rejections && i < rejections->count; i++) {
+		const struct rejection *item = &rejections->items[i];
+
+		fprintf(stderr, "an agent rejects %s %s/%s: %s\n", item->kind, item->namespace,
+			item->name,
+			item->outcome == REJECTION_LEFT_OUT
+				? "its last good version stays in force, or it is left out"
+				: rejection_outcome_text(item->outcome));
+	}
+	if (rejections && rejections->unreadable)
+		fprintf(stderr, "an agent is not ready: %zu of the files cannot be read\n",
+			rejections->unreadable);
+}
+
 static int check(const char *const *paths, size_t path_count,
 		 const struct check_arguments *arguments)
 {
 	struct diagnostics diagnostics = {0};
+	struct salvage_result costs = {0};
 	struct configuration *configuration = configuration_load_tag_only(
 		paths, path_count, tag_only_of(&arguments->tag_only), 1, &diagnostics);
 	int status = configuration ? 0 : EXIT_NEGATIVE;
@@ -144,14 +189,19 @@ static int check(const char *const *paths, size_t path_count,
 		diagnostics_sort(&diagnostics);
 	}
 	diagnostics_print(&diagnostics, stderr);
+	if (!configuration) {
+		find_costs(paths, path_count, arguments, &costs);
+		print_costs(&costs);
+	}
 	if (arguments->json) {
-		if (output_json("check", check_json(configuration, &diagnostics)))
+		if (output_json("check", check_json(configuration, &diagnostics, costs.rejections)))
 			status = EXIT_USAGE;
 	} else if (configuration) {
 		check_print(configuration);
 		if (!output_flush("check"))
 			status = EXIT_USAGE;
 	}
+	free_costs(&costs);
 	diagnostics_free(&diagnostics);
 	configuration_drop(configuration);
 	return status;

@@ -227,7 +227,7 @@ static json_t *json_diagnostics(const struct diagnostics *diagnostics)
 
 	for (size_t i = 0; i < diagnostics->count; i++) {
 		const struct diagnostic *item = &diagnostics->items[i];
-		const char *severity = item->severity == DIAGNOSTIC_ERROR ? "error" : "warning";
+		const char *severity = item->severity == DIAGNOSTIC_WARNING ? "warning" : "error";
 
 		json_array_append_new(
 			list, json_pack("{s:s, s:o, s:o, s:o, s:o}", "severity", severity, "file",
@@ -335,12 +335,14 @@ static void add_next_hop(const struct mesh_cluster *next_hop, json_t *report)
 					      (json_int_t)next_hop->endpoint_count));
 }
 
-json_t *check_json(const struct configuration *configuration, const struct diagnostics *diagnostics)
+json_t *check_json(const struct configuration *configuration, const struct diagnostics *diagnostics,
+		   const struct rejections *rejections)
 {
 	json_t *report = json_object(), *rules = json_array(), *cohorts = json_array();
 
 	json_object_set_new(report, "valid", json_boolean(configuration != NULL));
 	json_object_set_new(report, "diagnostics", json_diagnostics(diagnostics));
+	json_object_set_new(report, "rejected", rejections_json(rejections));
 	for (size_t i = 0; configuration && i < tag_rules_count(configuration->tag_rules); i++) {
 		json_array_append_new(rules, json_rule(configuration->tag_rules, i));
 		for (size_t j = i + 1; j < tag_rules_count(configuration->tag_rules); j++)

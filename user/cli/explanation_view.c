@@ -20,11 +20,13 @@ static const char *why_nowhere(const struct route_result *result)
 	case ROUTE_UNDECIDED:
 		return "undecided: too long for a regular expression";
 	case ROUTE_NO_ENDPOINT:
-		return "no endpoint";
+		return result->cluster->missing ? result->cluster->missing : "no endpoint";
 	case ROUTE_REDIRECT:
 		return "redirect";
 	case ROUTE_DIRECT_RESPONSE:
 		return "direct response";
+	case ROUTE_REJECTED:
+		return "configuration rejected";
 	}
 	return "unknown";
 }

@@ -11,6 +11,7 @@
 #include "cli/agent_status.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "config/rejections.h"
 
 #define MAX_INTERVAL_SECONDS 3600
 
@@ -184,6 +185,28 @@ static void print_tagger(const json_t *status)
 	putchar('\n');
 }
 
+static void print_rejections(const json_t *rejected)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(rejected, i, item)
+	{
+		const char *outcome = json_string_value(json_object_get(item, "outcome"));
+
+		for (int known = 0; known < REJECTION_OUTCOMES; known++) {
+			if (strcmp(rejection_outcome_name((enum rejection_outcome)known),
+				   outcome) == 0)
+				outcome = rejection_outcome_text((enum rejection_outcome)known);
+		}
+		printf("rejected       %s %s/%s: %s\n                 %s\n",
+		       json_string_value(json_object_get(item, "kind")),
+		       json_string_value(json_object_get(item, "namespace")),
+		       json_string_value(json_object_get(item, "name")), outcome,
+		       json_string_value(json_object_get(item, "reason")));
+	}
+}
+
 static void print_status(const json_t *status)
 {
 	const char *error =
@@ -192,10 +215,13 @@ static void print_status(const json_t *status)
 	printf("version        %s\n", json_string_value(json_object_get(status, "version")));
 	printf("generation     %" JSON_INTEGER_FORMAT "\n",
 	       json_integer_value(json_object_get(status, "generation")));
-	printf("reloads        %" JSON_INTEGER_FORMAT " taken, %" JSON_INTEGER_FORMAT " refused\n",
-	       number_at(status, "reloads", "succeeded"), number_at(status, "reloads", "failed"));
+	printf("reloads        %" JSON_INTEGER_FORMAT " taken, %" JSON_INTEGER_FORMAT
+	       " taken in part, %" JSON_INTEGER_FORMAT " refused\n",
+	       number_at(status, "reloads", "succeeded"), number_at(status, "reloads", "partial"),
+	       number_at(status, "reloads", "failed"));
 	if (error)
 		printf("last error     %s\n", error);
+	print_rejections(json_object_get(json_object_get(status, "reloads"), "rejected"));
 	print_tagger(status);
 	printf("decisions      %" JSON_INTEGER_FORMAT " confirmed by kernel, %" JSON_INTEGER_FORMAT
 	       " by agent alone, %" JSON_INTEGER_FORMAT " disagreements\n",

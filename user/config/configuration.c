@@ -52,9 +52,9 @@ static struct configuration *start(uint32_t generation, struct diagnostics *diag
 }
 
 /* Every step runs even after errors in one before, so that one run names them all. */
-static struct configuration *compile(struct configuration *configuration,
-				     const struct mesh_tag_only *tag_only,
-				     struct diagnostics *diagnostics)
+static struct configuration *compile_tolerant(struct configuration *configuration,
+					      const struct mesh_tag_only *tag_only,
+					      struct diagnostics *diagnostics)
 {
 	int rules = tag_rules_compile(&configuration->manifests, configuration->generation,
 				      diagnostics, &configuration->tag_rules);
@@ -74,6 +74,18 @@ static struct configuration *compile(struct configuration *configuration,
 	}
 	propagation_know_rules(configuration->propagation, configuration->tag_rules);
 	return configuration;
+}
+
+static struct configuration *compile(struct configuration *configuration,
+				     const struct mesh_tag_only *tag_only,
+				     struct diagnostics *diagnostics)
+{
+	struct configuration *compiled = compile_tolerant(configuration, tag_only, diagnostics);
+
+	if (!compiled || !diagnostics->route_error_count)
+		return compiled;
+	configuration_free(compiled);
+	return NULL;
 }
 
 struct configuration *configuration_load_tag_only(const char *const *paths, size_t path_count,
@@ -118,6 +130,66 @@ struct configuration *configuration_load_files(const struct manifest_file *files
 	manifest_set_read_files(files, file_count, subjects, diagnostics,
 				&configuration->manifests);
 	return compile(configuration, NULL, diagnostics);
+}
+
+/* The files without their contents: what is wrong with a set needs no texts. */
+static int copy_files(const struct manifest_set *set, struct manifest_file **ret_files,
+		      size_t *ret_count)
+{
+	*ret_count = 0;
+	*ret_files = calloc(set->file_count + 1, sizeof(**ret_files));
+	if (!*ret_files)
+		return -1;
+	for (size_t i = 0; i < set->file_count; i++) {
+		const struct manifest_file *from = &set->files[i];
+		struct manifest_file *to = &(*ret_files)[(*ret_count)++];
+
+		*to = (struct manifest_file){
+			.name = strdup(from->name),
+			.text = from->text ? span_copy((struct span){from->text, from->length})
+					   : NULL,
+			.length = from->text ? from->length : 0,
+		};
+		if (!to->name || (from->text && !to->text))
+			return -1;
+	}
+	return 0;
+}
+
+struct configuration *configuration_read_tolerant(const char *const *paths, size_t path_count,
+						  const struct mesh_tag_only *tag_only,
+						  uint32_t generation,
+						  struct diagnostics *diagnostics,
+						  struct manifest_file **ret_files,
+						  size_t *ret_file_count)
+{
+	struct configuration *configuration = start(generation, diagnostics);
+
+	*ret_files = NULL;
+	*ret_file_count = 0;
+	if (!configuration)
+		return NULL;
+	manifest_set_read(paths, path_count, subjects_of(tag_only), diagnostics,
+			  &configuration->manifests);
+	if (copy_files(&configuration->manifests, ret_files, ret_file_count))
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){0}, NULL, NULL,
+				"out of memory");
+	return compile_tolerant(configuration, tag_only, diagnostics);
+}
+
+struct configuration *configuration_load_tolerant(const struct manifest_file *files,
+						  size_t file_count,
+						  const struct mesh_tag_only *tag_only,
+						  uint32_t generation,
+						  struct diagnostics *diagnostics)
+{
+	struct configuration *configuration = start(generation, diagnostics);
+
+	if (!configuration)
+		return NULL;
+	manifest_set_read_files(files, file_count, subjects_of(tag_only), diagnostics,
+				&configuration->manifests);
+	return compile_tolerant(configuration, tag_only, diagnostics);
 }
 
 void configuration_set_generation(struct configuration *configuration, uint32_t generation)

@@ -40,6 +40,22 @@ struct configuration *configuration_load_tags(const char *const *paths, size_t p
 struct configuration *configuration_load_files(const struct manifest_file *files, size_t file_count,
 					       unsigned subjects, uint32_t generation,
 					       struct diagnostics *diagnostics);
+/*
+ * For an agent: the two above, but a route to what is not there (DIAGNOSTIC_ROUTE_ERROR) answers 503
+ * and is no reason to give NULL. *ret_files are the files as they were read, in either case; the
+ * caller frees them with manifest_files_free.
+ */
+struct configuration *configuration_read_tolerant(const char *const *paths, size_t path_count,
+						  const struct mesh_tag_only *tag_only,
+						  uint32_t generation,
+						  struct diagnostics *diagnostics,
+						  struct manifest_file **ret_files,
+						  size_t *ret_file_count);
+struct configuration *configuration_load_tolerant(const struct manifest_file *files,
+						  size_t file_count,
+						  const struct mesh_tag_only *tag_only,
+						  uint32_t generation,
+						  struct diagnostics *diagnostics);
 /* Before it is shared: goes on where an earlier agent ended. */
 void configuration_set_generation(struct configuration *configuration, uint32_t generation);
 struct configuration *configuration_take(struct configuration *configuration);

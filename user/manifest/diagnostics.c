@@ -41,6 +41,8 @@ void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
 
 	if (severity == DIAGNOSTIC_ERROR)
 		diagnostics->error_count++;
+	if (severity == DIAGNOSTIC_ROUTE_ERROR)
+		diagnostics->route_error_count++;
 	struct diagnostic *item = ARRAY_APPEND(diagnostics->items, diagnostics->count);
 	if (!item) {
 		buffer_free(&text);
@@ -55,9 +57,22 @@ void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
 	};
 }
 
+void diagnostics_note_other(struct diagnostics *diagnostics, struct source_place other)
+{
+	if (!diagnostics->count || !other.file)
+		return;
+	struct diagnostic *item = &diagnostics->items[diagnostics->count - 1];
+
+	free(item->other_file);
+	item->other_file = strdup(other.file);
+	item->other_line = other.line;
+	item->other_column = other.column;
+}
+
 void diagnostics_take(struct diagnostics *diagnostics, struct diagnostics *from)
 {
 	diagnostics->error_count += from->error_count;
+	diagnostics->route_error_count += from->route_error_count;
 	for (size_t i = 0; i < from->count; i++) {
 		struct diagnostic *item = ARRAY_APPEND(diagnostics->items, diagnostics->count);
 
@@ -66,7 +81,7 @@ void diagnostics_take(struct diagnostics *diagnostics, struct diagnostics *from)
 		*item = from->items[i];
 		from->items[i] = (struct diagnostic){0};
 	}
-	from->error_count = 0;
+	from->error_count = from->route_error_count = 0;
 	diagnostics_free(from);
 }
 
@@ -107,6 +122,7 @@ void diagnostics_free(struct diagnostics *diagnostics)
 	for (size_t i = 0; i < diagnostics->count; i++) {
 		free(diagnostics->items[i].file);
 		free(diagnostics->items[i].text);
+		free(diagnostics->items[i].other_file);
 	}
 	free(diagnostics->items);
 	*diagnostics = (struct diagnostics){0};

@@ -17,7 +17,11 @@ struct source_place {
 	unsigned column;
 };
 
-enum diagnostic_severity { DIAGNOSTIC_ERROR, DIAGNOSTIC_WARNING };
+enum diagnostic_severity {
+	DIAGNOSTIC_ERROR,	/* costs the resource */
+	DIAGNOSTIC_ROUTE_ERROR, /* costs one route of it: what the route names is not there */
+	DIAGNOSTIC_WARNING,
+};
 
 struct diagnostic {
 	enum diagnostic_severity severity;
@@ -25,18 +29,26 @@ struct diagnostic {
 	unsigned line;
 	unsigned column;
 	char *text; /* owned: "kind/name: field: what is wrong" */
+	/* The other side of a conflict: a place in another resource. `file` owned; line 0: none. */
+	char *other_file;
+	unsigned other_line;
+	unsigned other_column;
 };
 
 struct diagnostics {
 	struct diagnostic *items;
 	size_t count;
-	size_t error_count;
+	size_t error_count;	  /* of DIAGNOSTIC_ERROR */
+	size_t route_error_count; /* of DIAGNOSTIC_ROUTE_ERROR */
 };
 
 /* `resource` is "Kind/name" and `field` a path such as "spec.http[0].route"; either may be NULL. */
 void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity severity,
 		     struct source_place place, const char *resource, const char *field,
 		     const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+/* Notes for the latest diagnostic which resource it is in conflict with. */
+void diagnostics_note_other(struct diagnostics *diagnostics, struct source_place other);
 
 /* Moves all of `from` behind those that are there; `from` is empty then. */
 void diagnostics_take(struct diagnostics *diagnostics, struct diagnostics *from);

@@ -396,6 +396,7 @@ static void check_duplicates(const struct manifest_set *set, struct diagnostics 
 				"stands twice in the namespace %s, also at %s:%u:%u",
 				second->namespace, first->place.file, first->place.line,
 				first->place.column);
+		diagnostics_note_other(diagnostics, first->place);
 		free(title);
 	}
 	free(list.items);

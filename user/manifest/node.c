@@ -20,6 +20,7 @@
 struct node_list {
 	struct arena arena;
 	size_t count;
+	bool is_whole;
 	struct node *documents[];
 };
 
@@ -50,6 +51,7 @@ struct node_builder {
 	struct anchor anchors[NODE_MAX_ANCHORS];
 	size_t anchor_count;
 	size_t node_count; /* aliases expanded */
+	bool is_whole;	   /* read to the end of the text */
 };
 
 static int builder_error(struct node_builder *builder, struct source_place place, const char *what)
@@ -110,8 +112,9 @@ static int builder_attach(struct node_builder *builder, struct node *node)
 
 	if (is_key && node->kind != NODE_SCALAR)
 		return builder_error(builder, node->place, "a key must be a plain text");
+	/* A wrong key costs its document, and is no reason not to read those behind it. */
 	if (is_key && node->plain && span_equal(node->text, span_of("<<")))
-		return builder_error(builder, node->place, "merge keys (<<) are not supported");
+		builder_error(builder, node->place, "merge keys (<<) are not supported");
 	struct node **slot = ARRAY_APPEND(parent->items, parent->item_count);
 	if (!slot)
 		return builder_out_of_memory(builder);
@@ -204,12 +207,12 @@ static int compare_keys(const void *left, const void *right)
 	return a->place.column < b->place.column ? -1 : a->place.column > b->place.column;
 }
 
+/* -1 when memory is short. */
 static int builder_check_keys(struct node_builder *builder, const struct node *mapping)
 {
 	if (mapping->count < 2)
 		return 0;
 	struct node **sorted = malloc(mapping->count * sizeof(*sorted));
-	int result = 0;
 
 	if (!sorted)
 		return builder_out_of_memory(builder);
@@ -221,10 +224,9 @@ static int builder_check_keys(struct node_builder *builder, const struct node *m
 		diagnostics_add(builder->diagnostics, DIAGNOSTIC_ERROR, sorted[i]->place, NULL,
 				NULL, "the key \"%.*s\" stands twice, first in line %u",
 				SPAN_ARGUMENTS(sorted[i]->text), sorted[i - 1]->place.line);
-		result = -1;
 	}
 	free(sorted);
-	return result;
+	return 0;
 }
 
 static int builder_fill(struct node_builder *builder, const struct open_node *open)
@@ -247,10 +249,14 @@ static int builder_fill(struct node_builder *builder, const struct open_node *op
 	return is_mapping ? builder_check_keys(builder, node) : 0;
 }
 
-static int builder_close(struct node_builder *builder)
+static int builder_close(struct node_builder *builder, const yaml_event_t *event)
 {
 	struct open_node *open = &builder->open[--builder->depth];
+	struct source_place end = place_of_mark(builder, event->end_mark);
 	int result = builder_fill(builder, open);
+
+	open->node->end_line = end.line;
+	open->node->end_column = end.column;
 
 	free(open->items);
 	open->items = NULL;
@@ -317,7 +323,7 @@ static int builder_event(struct node_builder *builder, const yaml_event_t *event
 		return builder_open(builder, NODE_MAPPING, event->data.mapping_start.anchor, event);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
-		return builder_close(builder);
+		return builder_close(builder, event);
 	case YAML_ALIAS_EVENT:
 		return builder_alias(builder, event);
 	case YAML_DOCUMENT_END_EVENT:
@@ -372,7 +378,8 @@ static void builder_run(struct node_builder *builder, struct span text)
 			builder_yaml_error(builder, &parser, text);
 			break;
 		}
-		go_on = builder_event(builder, &event) == 0 && event.type != YAML_STREAM_END_EVENT;
+		builder->is_whole = event.type == YAML_STREAM_END_EVENT;
+		go_on = builder_event(builder, &event) == 0 && !builder->is_whole;
 		yaml_event_delete(&event);
 	}
 	yaml_parser_delete(&parser);
@@ -392,6 +399,7 @@ static size_t builder_finish(struct node_builder *builder, struct node ***ret_do
 	} else {
 		list->arena = builder->arena;
 		list->count = count;
+		list->is_whole = builder->is_whole;
 		if (count)
 			memcpy(list->documents, builder->documents,
 			       count * sizeof(*list->documents));
@@ -503,13 +511,22 @@ size_t nodes_read_file(const char *file, struct diagnostics *diagnostics,
 	return count;
 }
 
+static struct node_list *list_of(struct node **documents)
+{
+	return (struct node_list *)((char *)documents - offsetof(struct node_list, documents));
+}
+
+bool nodes_are_whole(struct node **documents)
+{
+	return documents && list_of(documents)->is_whole;
+}
+
 void nodes_free(struct node **documents, size_t count)
 {
 	(void)count;
 	if (!documents)
 		return;
-	struct node_list *list =
-		(struct node_list *)((char *)documents - offsetof(struct node_list, documents));
+	struct node_list *list = list_of(documents);
 	struct arena arena = list->arena;
 
 	free(list);

@@ -17,6 +17,7 @@ enum node_kind { NODE_SCALAR, NODE_SEQUENCE, NODE_MAPPING };
 struct node {
 	enum node_kind kind;
 	struct source_place place;
+	unsigned end_line, end_column; /* of a sequence or mapping: behind its last byte */
 	bool plain; /* scalar: written without quotes (so that null, true, 10 have their types) */
 	struct span text;    /* scalar: NUL-terminated too; may hold any byte */
 	size_t count;	     /* sequence: items; mapping: pairs */
@@ -26,8 +27,9 @@ struct node {
 
 /*
  * Reads all documents of a file (or of memory, `file` naming it). Errors go into `diagnostics`.
- * Gives the number of documents read before the first error; *ret_documents is owned by the caller
- * (nodes_free). Empty documents are left out.
+ * Gives the number of documents in front of what cannot be read; *ret_documents is owned by the
+ * caller (nodes_free). Empty documents are left out. A document with a key that is there twice, or
+ * a merge key, is read for all that, and the error named.
  */
 /* The file alone, as text: 0, or -1 (named in `diagnostics`). */
 int nodes_read_text(const char *file, struct diagnostics *diagnostics, struct buffer *ret_text);
@@ -38,6 +40,8 @@ size_t nodes_read_file(const char *file, struct diagnostics *diagnostics,
 		       struct node ***ret_documents);
 size_t nodes_read_memory(const char *file, struct span text, struct diagnostics *diagnostics,
 			 struct node ***ret_documents);
+/* True if the text could be read to its end. */
+bool nodes_are_whole(struct node **documents);
 void nodes_free(struct node **documents, size_t count);
 
 /* The value of `key`, or NULL (also if `mapping` is NULL or no mapping). */

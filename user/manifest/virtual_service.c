@@ -6,6 +6,7 @@
 #include "base/array.h"
 #include "manifest/builder.h"
 #include "manifest/http_route.h"
+#include "manifest/stub.h"
 
 static void read_hosts(const struct builder *builder, const struct node *spec,
 		       const struct path *parent, struct virtual_service_manifest *manifest)
@@ -109,6 +110,8 @@ int virtual_service_read(const struct node *document, struct diagnostics *diagno
 
 	read_spec(&builder, document, &manifest);
 	builder_end(&builder);
+	manifest.is_rejected =
+		labels_get(&manifest.resource.annotations, MANIFEST_REJECTED_ANNOTATION) != NULL;
 	manifest.faulty = diagnostics->error_count != errors_before;
 	*ret_manifest = manifest;
 	return 0;

@@ -142,6 +142,7 @@ struct virtual_service_manifest {
 	struct resource resource;
 	struct arena arena;
 	bool faulty;			 /* something of it was wrong: not to be compiled */
+	bool is_rejected;		 /* in the place of one that is wrong (manifest/stub.h) */
 	const struct placed_text *hosts; /* as written, lower case */
 	size_t host_count;
 	const struct placed_text *gateways; /* mesh, NAME or NAMESPACE/NAME */

@@ -80,11 +80,12 @@ struct mesh_cluster_policy {
 struct mesh_ring;
 
 struct mesh_cluster {
-	size_t index;	    /* 0 .. mesh_cluster_count - 1 */
-	uint16_t series;    /* 1 .. MESH_SERIES, or 0 */
-	const char *host;   /* fully qualified: app-c.default.svc.cluster.local */
-	const char *subset; /* or NULL */
-	uint16_t port;	    /* the service's */
+	size_t index;	     /* 0 .. mesh_cluster_count - 1 */
+	uint16_t series;     /* 1 .. MESH_SERIES, or 0 */
+	const char *host;    /* fully qualified: app-c.default.svc.cluster.local */
+	const char *subset;  /* or NULL */
+	uint16_t port;	     /* the service's */
+	const char *missing; /* what a route names and is not there: no endpoint; or NULL */
 	size_t endpoint_count;
 	const struct mesh_endpoint *endpoints; /* targetPort already applied */
 	const struct mesh_ring *ring;	       /* of MESH_BALANCE_HASH (mesh/ring.h); else NULL */

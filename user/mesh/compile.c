@@ -29,6 +29,16 @@ void compile_error(const struct compiled_resource *resource, struct source_place
 	va_end(arguments);
 }
 
+void compile_route_error(const struct compiled_resource *resource, struct source_place place,
+			 const struct path *path, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(resource, DIAGNOSTIC_ROUTE_ERROR, place, path, format, arguments);
+	va_end(arguments);
+}
+
 void compile_warning(const struct compiled_resource *resource, struct source_place place,
 		     const struct path *path, const char *format, ...)
 {

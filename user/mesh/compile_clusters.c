@@ -213,3 +213,29 @@ const struct mesh_cluster *compile_cluster(struct compiler *compiler, const stru
 	buffer_free(&key);
 	return cluster;
 }
+
+const struct mesh_cluster *compile_missing_cluster(struct compiler *compiler,
+						   const struct mesh_host *host, const char *subset,
+						   uint16_t port, const char *missing)
+{
+	struct buffer key = {0};
+
+	buffer_printf(&key, "%s|%u|%s|%s", host->name, port, subset ? subset : "", missing);
+	if (key.failed) {
+		compiler->out_of_memory = true;
+		return NULL;
+	}
+	struct mesh_cluster *cluster = name_table_get(&compiler->clusters, 0, buffer_span(&key));
+	if (!cluster) {
+		cluster = add_cluster(compiler);
+		if (cluster) {
+			cluster->host = host->name;
+			cluster->subset = subset;
+			cluster->port = port;
+			cluster->missing = missing;
+			compile_put(compiler, &compiler->clusters, 0, buffer_span(&key), cluster);
+		}
+	}
+	buffer_free(&key);
+	return cluster;
+}

@@ -151,6 +151,7 @@ void compile_add_host(struct compiler *compiler, const struct service_manifest *
 			      "the host %s is already that of %s (%s:%u)", name, other,
 			      known->service->resource.place.file,
 			      known->service->resource.place.line);
+		diagnostics_note_other(compiler->diagnostics, known->service->resource.place);
 		free(title);
 		free(other);
 		return;

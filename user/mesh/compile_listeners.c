@@ -60,6 +60,7 @@ static bool conflicts(const struct compiled_resource *resource, struct source_pl
 		compile_error(resource, place, path, "%s port %u is already that of %s (%s:%u:%u)",
 			      address, wanted->port, other->title, other->place.file,
 			      other->place.line, other->place.column);
+		diagnostics_note_other(resource->compiler->diagnostics, other->place);
 		return true;
 	}
 	return false;
@@ -178,8 +179,8 @@ void compile_no_such_gateway(const struct compiled_resource *resource,
 	struct buffer name = {0};
 
 	print_gateway_name(span_of(reference), resource->resource->namespace, &name);
-	compile_error(resource, place, path, "there is no Gateway %s (namespace/name)",
-		      name.failed ? reference : buffer_text(&name));
+	compile_route_error(resource, place, path, "there is no Gateway %s (namespace/name)",
+			    name.failed ? reference : buffer_text(&name));
 	buffer_free(&name);
 }
 
@@ -198,6 +199,8 @@ void compile_bind_host(struct compiler *compiler, uint64_t scope, const char *ho
 		compile_put(compiler, table, scope, span_of(host), virtual_host);
 		compiler->mesh->has_wildcards |= host[0] == '*' && host[1] != '\0';
 	}
+	if (virtual_host->binding_count && service->manifest && service->manifest->is_rejected)
+		return;
 	struct host_binding *last =
 		virtual_host->binding_count
 			? &virtual_host->bindings[virtual_host->binding_count - 1]

@@ -125,6 +125,7 @@ static void compile_match_gateways(const struct rule_context *context, const str
 
 		if (!is_mesh && !gateway) {
 			compile_no_such_gateway(context->resource, manifest->place, &item, name);
+			gateways[i] = GATEWAY_MISSING;
 			continue;
 		}
 		gateways[i] = is_mesh ? GATEWAY_MESH : gateway->index;
@@ -183,7 +184,8 @@ static size_t count_ports(const struct mesh_host *host, bool all, uint16_t *ret_
  * none of the rest.
  */
 static uint16_t only_port(const struct compiled_resource *resource, const struct path *path,
-			  const struct destination_manifest *manifest, const struct mesh_host *host)
+			  const struct destination_manifest *manifest, const struct mesh_host *host,
+			  const char **ret_missing)
 {
 	uint16_t port = 0;
 	size_t count = count_ports(host, false, &port);
@@ -192,49 +194,56 @@ static uint16_t only_port(const struct compiled_resource *resource, const struct
 		count = count_ports(host, true, &port);
 	if (count == 1)
 		return port;
+	*ret_missing = count ? "the destination's host has several ports and none is named"
+			     : "the destination's host has no port";
 	if (count)
-		compile_error(resource, manifest->place, path,
-			      "the host %s has several ports: port.number must say which",
-			      host->name);
+		compile_route_error(resource, manifest->place, path,
+				    "the host %s has several ports: port.number must say which",
+				    host->name);
 	else
-		compile_error(resource, manifest->place, path, "the host %s has no port",
-			      host->name);
+		compile_route_error(resource, manifest->place, path, "the host %s has no port",
+				    host->name);
 	return 0;
 }
 
 static uint16_t destination_port(const struct compiled_resource *resource, const struct path *path,
 				 const struct destination_manifest *manifest,
-				 const struct mesh_host *host)
+				 const struct mesh_host *host, const char **ret_missing)
 {
 	if (!manifest->port)
-		return only_port(resource, path, manifest, host);
+		return only_port(resource, path, manifest, host, ret_missing);
 	const struct host_port *port = compile_host_port(host, manifest->port);
-	if (!port)
-		compile_error(resource, manifest->place, path, "the host %s has no port %u",
-			      host->name, manifest->port);
-	else if (port->manifest->is_other)
-		compile_error(resource, manifest->place, path,
-			      "the port %u of %s is not HTTP by its protocol", manifest->port,
-			      host->name);
+	if (!port) {
+		*ret_missing = "the destination's host has no such port";
+		compile_route_error(resource, manifest->place, path, "the host %s has no port %u",
+				    host->name, manifest->port);
+	} else if (port->manifest->is_other) {
+		*ret_missing = "the destination's port is not HTTP";
+		compile_route_error(resource, manifest->place, path,
+				    "the port %u of %s is not HTTP by its protocol", manifest->port,
+				    host->name);
+	}
 	return manifest->port;
 }
 
 /* Not known, or known as one that no request can go to. */
 static void name_unknown_host(const struct compiled_resource *resource,
 			      const struct destination_manifest *manifest, const struct path *path,
-			      const char *name)
+			      const char *name, const char **ret_missing)
 {
 	const struct service_manifest *left_out =
 		name_table_get(&resource->compiler->left_out, 0, span_of(name));
 
-	if (left_out)
-		compile_error(resource, manifest->place, path,
-			      "no request can go to %s: %s (%s:%u)", name, left_out->left_out,
-			      left_out->resource.place.file, left_out->resource.place.line);
-	else
+	if (left_out) {
+		*ret_missing = "no request can go to the destination's host";
+		compile_route_error(resource, manifest->place, path,
+				    "no request can go to %s: %s (%s:%u)", name, left_out->left_out,
+				    left_out->resource.place.file, left_out->resource.place.line);
+	} else {
 		compile_warning(resource, manifest->place, path,
 				"no Service or ServiceEntry has the host %s: requests get 503",
 				name);
+	}
 }
 
 const struct mesh_cluster *compile_destination(const struct compiled_resource *resource,
@@ -246,6 +255,7 @@ const struct mesh_cluster *compile_destination(const struct compiled_resource *r
 	const char *name =
 		compile_host_name(compiler, manifest->host, resource->resource->namespace);
 	const struct found_subset *subset = NULL;
+	const char *missing = NULL;
 	uint16_t port = manifest->port;
 	bool is_known;
 	struct mesh_host *host = compile_host(compiler, name, &is_known);
@@ -253,18 +263,21 @@ const struct mesh_cluster *compile_destination(const struct compiled_resource *r
 	if (!host)
 		return NULL;
 	if (is_known)
-		port = destination_port(resource, path, manifest, host);
+		port = destination_port(resource, path, manifest, host, &missing);
 	else
-		name_unknown_host(resource, manifest, &host_path, name);
+		name_unknown_host(resource, manifest, &host_path, name, &missing);
 	if (manifest->subset) {
 		subset = compile_find_subset(compiler, host, manifest->subset);
-		if (!subset)
-			compile_error(resource, manifest->subset_place, &subset_path,
-				      "no DestinationRule of the host %s has the subset \"%s\"",
-				      name, manifest->subset);
+		if (!subset) {
+			missing = "no DestinationRule has the destination's subset";
+			compile_route_error(
+				resource, manifest->subset_place, &subset_path,
+				"no DestinationRule of the host %s has the subset \"%s\"", name,
+				manifest->subset);
+		}
 	}
-	if ((manifest->subset && !subset) || (is_known && !port))
-		return NULL;
+	if (missing)
+		return compile_missing_cluster(compiler, host, manifest->subset, port, missing);
 	return compile_cluster(compiler, host, subset, port);
 }
 
@@ -550,6 +563,8 @@ static void compile_virtual_service(struct compiler *compiler,
 		struct rule_context context = {&resource, manifest, &item};
 		compile_rule(&context, &manifest->http[i], name, &service->rules[i]);
 	}
+	if (manifest->is_rejected && service->rule_count)
+		service->rules[0].route.kind = MESH_ROUTE_REJECTED;
 	find_catch_all(service);
 	warn_of_unreachable(&resource, manifest);
 	compile_bind_hosts(&resource, service);
@@ -563,8 +578,13 @@ void compile_virtual_services(struct compiler *compiler)
 
 	mesh->services =
 		compile_array(compiler, set->virtual_service_count, sizeof(*mesh->services));
-	for (size_t i = 0; mesh->services && i < set->virtual_service_count; i++) {
-		if (!set->virtual_services[i].faulty)
-			compile_virtual_service(compiler, &set->virtual_services[i]);
+	/* Rejected ones last: they get the hosts that no other one has. */
+	for (int rejected = 0; rejected <= 1; rejected++) {
+		for (size_t i = 0; mesh->services && i < set->virtual_service_count; i++) {
+			const struct virtual_service_manifest *manifest = &set->virtual_services[i];
+
+			if (!manifest->faulty && manifest->is_rejected == rejected)
+				compile_virtual_service(compiler, manifest);
+		}
 	}
 }

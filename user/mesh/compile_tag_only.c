@@ -68,6 +68,10 @@ static struct compiled_service *compile_service(const struct compiled_resource *
 	mesh->next_hop = compile_next_hop(resource, tag_only);
 	if (!destination || !mesh->services || !rule || !mesh->next_hop)
 		return NULL;
+	/* All requests need it: this is no matter of one route. */
+	if (mesh->next_hop->missing)
+		compile_error(resource, (struct source_place){0}, NULL, "no next hop: %s",
+			      mesh->next_hop->missing);
 	destination->cluster = mesh->next_hop;
 	destination->weight = 1;
 	rule->route.destinations = destination;

@@ -68,6 +68,10 @@ struct compiled_resource {
 void compile_error(const struct compiled_resource *resource, struct source_place place,
 		   const struct path *path, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The same of something that the resource names and that is not there: it costs the route alone. */
+void compile_route_error(const struct compiled_resource *resource, struct source_place place,
+			 const struct path *path, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 void compile_warning(const struct compiled_resource *resource, struct source_place place,
 		     const struct path *path, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -96,6 +100,11 @@ const struct found_subset *compile_find_subset(const struct compiler *compiler,
 const struct mesh_cluster *compile_cluster(struct compiler *compiler, const struct mesh_host *host,
 					   const struct found_subset *subset, uint16_t port);
 
+/* One without endpoints, for a route that names what is not there. `missing` says what it is. */
+const struct mesh_cluster *compile_missing_cluster(struct compiler *compiler,
+						   const struct mesh_host *host, const char *subset,
+						   uint16_t port, const char *missing);
+
 /* series.c: numbers for a mesh that has no predecessor. */
 void mesh_number_series(struct mesh *mesh);
 
@@ -120,7 +129,9 @@ void compile_service_listeners(struct compiler *compiler);
 
 /* compile_routes.c */
 void compile_virtual_services(struct compiler *compiler);
-/* NULL where something is wrong (said), or memory is short. */
+/*
+ * What is not there is said, and leads to a cluster without endpoints. NULL when memory is short.
+ */
 const struct mesh_cluster *compile_destination(const struct compiled_resource *resource,
 					       const struct path *path,
 					       const struct destination_manifest *manifest);

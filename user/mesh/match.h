@@ -7,6 +7,8 @@
 
 /* A gateway's index, or this: calls from app to app. */
 #define GATEWAY_MESH SIZE_MAX
+/* Or this: one that is not there, so that no request comes by it. */
+#define GATEWAY_MISSING (SIZE_MAX - 1)
 
 /* The values of this many header names are looked up once per request. */
 #define MATCH_CACHED_HEADERS 64

@@ -32,6 +32,7 @@ enum route_action {
 	ROUTE_NO_ENDPOINT,     /* 503: the cluster has no endpoint */
 	ROUTE_REDIRECT,	       /* route->redirect; mesh_write_location */
 	ROUTE_DIRECT_RESPONSE, /* route->direct_response */
+	ROUTE_REJECTED,	       /* 503: the host's VirtualService is wrong and never was good */
 };
 
 struct route_result {

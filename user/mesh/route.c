@@ -155,6 +155,9 @@ static void take_route(const struct mesh_route *route, uint64_t hash, struct rou
 	case MESH_ROUTE_DIRECT_RESPONSE:
 		result->action = ROUTE_DIRECT_RESPONSE;
 		break;
+	case MESH_ROUTE_REJECTED:
+		result->action = ROUTE_REJECTED;
+		break;
 	case MESH_ROUTE_FORWARD:
 		result->destination = choose_destination(route, hash);
 		take_cluster(result->destination->cluster, result);

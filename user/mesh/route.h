@@ -91,7 +91,12 @@ struct mesh_mirror {
 	uint32_t share; /* in millionths */
 };
 
-enum mesh_route_kind { MESH_ROUTE_FORWARD, MESH_ROUTE_REDIRECT, MESH_ROUTE_DIRECT_RESPONSE };
+enum mesh_route_kind {
+	MESH_ROUTE_FORWARD,
+	MESH_ROUTE_REDIRECT,
+	MESH_ROUTE_DIRECT_RESPONSE,
+	MESH_ROUTE_REJECTED
+};
 
 struct mesh_route {
 	enum mesh_route_kind kind;

@@ -278,6 +278,7 @@ static bool header_is_taken(const struct compiler *compiler,
 				compiler->resource, "tagHeader",
 				"%s has a rule already, at %s:%u:%u", manifest->tag_header,
 				other.file, other.line, other.column);
+		diagnostics_note_other(compiler->diagnostics, other);
 		return true;
 	}
 	return false;

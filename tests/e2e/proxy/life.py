@@ -4,13 +4,15 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 
 from harness import (GATEWAY, PROXY_PORT, Client, Closed, Proxy, Tests, Upstream, one_app, pod, reply,
-                     request_bytes, routes, service, to)
+                     request_bytes, routes, service, tag_rules, to)
 
 TWO = "127.0.0.2"
 
@@ -31,6 +33,23 @@ upstream_two = Upstream(handle_two, address=TWO)
 
 def manifests(address, gateway=GATEWAY):
     return gateway + service("app") + pod("app-1", "app", address) + routes(to("app"))
+
+
+def admin(path):
+    """The page, whatever its status is."""
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:15020" + path, timeout=5) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+
+
+def wait_for_page(path, text):
+    for _ in range(500):
+        if text in admin(path):
+            return
+        time.sleep(0.01)
+    raise AssertionError(admin(path))
 
 
 class Load:
@@ -178,10 +197,6 @@ def a_swapped_configmap_and_a_changed_file_are_in_force_by_themselves_and_lose_n
 def a_broken_configmap_keeps_the_last_good_configuration_and_says_so():
     proxy = Proxy(manifests("127.0.0.1"))
 
-    def admin(path):
-        with urllib.request.urlopen("http://127.0.0.1:15020" + path, timeout=5) as answer:
-            return answer.read().decode()
-
     def wait_for(path, text):
         for _ in range(500):
             if text in admin(path):
@@ -197,13 +212,80 @@ def a_broken_configmap_keeps_the_last_good_configuration_and_says_so():
         config_map.swap(manifests(TWO) + "---\nkind: [\n")
         wait_for("/metrics", "lanetag_configuration_last_reload_successful 0")
         assert "manifests.yaml:" in json.loads(admin("/status"))["reloads"]["lastError"]
-        assert "refused" in admin("/readyz")
+        ready = admin("/readyz")
+        assert "not ready" in ready and "refused" in ready, ready  # a source that cannot be read
         assert 'event="configuration refused"' in proxy.read_log()
         assert client.ask("/").body == b"v2"
         config_map.swap(manifests("127.0.0.1"))
         wait_for("/metrics", "lanetag_configuration_last_reload_successful 1")
         wait_until(client, b"v1")
     assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
+TEAM = """---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: team}
+spec:
+  hosts: [team.test]
+  gateways: [edge]
+  http:
+  - %s
+    route: [{destination: {host: app}}]
+"""
+
+
+def a_wrong_resource_costs_only_itself():
+    proxy = Proxy(manifests("127.0.0.1") + TEAM % "name: good")
+    with Client() as client:
+        assert client.ask("/").body == b"v1"
+        # Another team's resource is wrong now, and the pod has another address.
+        proxy.write(manifests(TWO) + TEAM % "unknownField: 1")
+        wait_until(client, b"v2")
+        assert 'event="resource rejected"' in proxy.read_log(), proxy.read_log()[-2000:]
+        status = json.loads(admin("/status"))["reloads"]
+        assert status["partial"] == 1 and status["lastFailed"], status
+        assert [(item["kind"], item["name"], item["outcome"]) for item in status["rejected"]] == \
+            [("VirtualService", "team", "lastGood")], status
+        pages = admin("/metrics")
+        assert 'lanetag_resources_rejected{kind="VirtualService",namespace="default",name="team"} 1' in pages, pages
+        assert 'lanetag_rejected_resources{outcome="lastGood"} 1' in pages, pages
+        assert admin("/readyz").startswith("ready, but"), admin("/readyz")
+        proxy.write(manifests("127.0.0.1"))
+        wait_for_page("/metrics", "lanetag_configuration_last_reload_successful 1")
+        assert 'lanetag_rejected_resources{outcome="lastGood"} 0' in admin("/metrics")
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
+def a_fresh_agent_starts_without_what_never_was_good():
+    proxy = Proxy(manifests("127.0.0.1") + TEAM % "unknownField: 1")
+    with Client() as client:
+        assert client.ask("/").body == b"v1"
+        with Client() as other:
+            other.send(b"GET / HTTP/1.1\r\nHost: team.test\r\n\r\n")
+            answer = other.response()
+            assert answer.status == 503 and b"configuration rejected" in answer.body, answer.raw
+        assert "lanetag_configuration_rejected_total 1" in admin("/metrics")
+        shown = subprocess.run([os.environ["LANETAG_PROXY_COMMAND"].split()[0], "status"], check=False,
+                               stdout=subprocess.PIPE, text=True).stdout
+        assert "VirtualService default/team: it is left out" in shown, shown
+    assert proxy.stop() == 0, proxy.read_log()[-2000:]
+
+
+def a_rule_that_never_was_good_still_keeps_its_tag_from_clients():
+    by_tag = (TEAM % "match: [{headers: {appver-b: {exact: v2}}}]").replace("route: [{destination: {host: app}}]", "directResponse: {status: 418}")
+    by_tag += "  - route: [{destination: {host: app}}]\n"
+    rule = tag_rules(("appver-b", "v2", 49))
+    request = b"GET / HTTP/1.1\r\nHost: team.test\r\nx-user-id: %d\r\nAppver-B: v2\r\n\r\n"
+    for rules, statuses in ((rule, {200, 418}), (rule.replace("modulo: 100", "modulo: zero"), {200})):
+        proxy = Proxy(manifests("127.0.0.1") + by_tag + rules)
+        got = set()
+        with Client() as client:
+            for user in range(40):
+                client.send(request % user)
+                got.add(client.response().status)
+        assert got == statuses, (got, statuses, proxy.read_log()[-2000:])
+        assert proxy.stop() == 0, proxy.read_log()[-2000:]
 
 
 def requests_under_way_end_with_the_configuration_they_began_with():
@@ -328,9 +410,12 @@ def sigterm_under_load_answers_every_request_on_connections_that_it_had():
 if __name__ == "__main__":
     tests = Tests()
     for claim in (a_reload_loses_no_request_and_takes_effect,
+                  a_wrong_resource_costs_only_itself,
+                  a_fresh_agent_starts_without_what_never_was_good,
                   ten_thousand_routes_are_reloaded_under_traffic,
                   a_swapped_configmap_and_a_changed_file_are_in_force_by_themselves_and_lose_no_request,
                   a_broken_configmap_keeps_the_last_good_configuration_and_says_so,
+                  a_rule_that_never_was_good_still_keeps_its_tag_from_clients,
                   requests_under_way_end_with_the_configuration_they_began_with,
                   listeners_come_and_go_with_the_configuration,
                   an_endpoint_that_dies_fails_no_request_that_need_not_fail,

@@ -117,10 +117,18 @@ def errors_at_the_start_are_all_told():
     with tempfile.TemporaryDirectory() as directory:
         with open(os.path.join(directory, "rules.yaml"), "w", encoding="utf-8") as file:
             file.write("".join(f"---\napiVersion: v1\nkind: Service\nmetadata: {{name: s{i}}}\nspec: {{no: 1}}\n" for i in range(100)))
-        run = subprocess.run([*shlex.split(COMMAND), "--config", directory], capture_output=True, check=False, timeout=20)
-    found = [parse_logfmt(line) for line in run.stderr.decode().split("\n")[:-1]]
-    assert run.returncode == 1
+        with subprocess.Popen([*shlex.split(COMMAND), "--config", directory], stderr=subprocess.PIPE, text=True) as process:
+            lines = []
+            for line in process.stderr:
+                lines.append(line)
+                if 'event="started"' in line:
+                    break
+            process.terminate()
+            process.wait(20)
+    found = [parse_logfmt(line[:-1]) for line in lines]
     assert len({entry["line"] for entry in of("manifest error", found)}) == 100, len(found)
+    assert {entry["name"] for entry in of("resource rejected", found)} == {f"s{i}" for i in range(100)}, len(found)
+    assert of("started", found), "all the same, the agent starts"
 
 
 def an_unknown_format_is_wrong_usage():

@@ -203,6 +203,18 @@ def an_agent_that_was_taken_over_may_wait_for_its_end():
     assert new.stop() == 0
 
 
+TEAM = """apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: team}
+spec:
+  hosts: [team.test]
+  gateways: [edge]
+  http:
+  - name: good
+    route: [{destination: {host: app}}]
+"""
+
+
 def a_new_agent_whose_configuration_is_refused_leaves_the_old_one_serving():
     place = Place()
     old = place.start()
@@ -214,6 +226,21 @@ def a_new_agent_whose_configuration_is_refused_leaves_the_old_one_serving():
     assert not clients.stop()
     assert status_of()["generation"] == 1
     assert old.stop() == 0
+
+
+def a_new_agent_has_the_last_good_resources_of_the_old_one():
+    place = Place()
+    old = place.start()
+    old.write(one_app() + "---\n" + TEAM)
+    wait_for(lambda: status_of()["generation"] == 2)
+    new = place.start(one_app() + "---\n" + TEAM.replace("name: good", "unknownField: 1"))
+    assert old.process.wait(20) == 0, old.read_log()
+    rejected = status_of()["reloads"]["rejected"]
+    assert [(item["name"], item["outcome"]) for item in rejected] == [("team", "lastGood")], rejected
+    with Client() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: team.test\r\n\r\n")
+        assert client.response().status == 200
+    assert new.stop() == 0
 
 
 def a_new_agent_that_dies_on_the_way_leaves_the_old_one_serving():
@@ -359,6 +386,7 @@ if __name__ == "__main__":
                   pipelined_requests_that_meet_a_takeover_are_answered_in_order_up_to_the_last_that_says_so,
                   an_agent_that_was_taken_over_may_wait_for_its_end,
                   a_new_agent_whose_configuration_is_refused_leaves_the_old_one_serving,
+                  a_new_agent_has_the_last_good_resources_of_the_old_one,
                   a_new_agent_that_dies_on_the_way_leaves_the_old_one_serving,
                   a_second_agent_on_the_same_ports_refuses_to_start_and_names_the_first,
                   a_held_control_socket_is_an_error_at_start, a_held_pin_directory_is_an_error_at_start,

@@ -76,7 +76,7 @@ static inline void assert_refused(const char *yaml, const char *expected)
 
 	fixture_compile(&fixture, yaml);
 	assert_said(&fixture.diagnostics, expected);
-	assert_true(fixture.diagnostics.error_count > 0);
+	assert_true(fixture.diagnostics.error_count + fixture.diagnostics.route_error_count > 0);
 	fixture_stop(&fixture);
 }
 
@@ -145,6 +145,7 @@ static inline const char *where(const struct route_result *result)
 		[ROUTE_NO_ENDPOINT] = "no endpoint",
 		[ROUTE_REDIRECT] = "redirect",
 		[ROUTE_DIRECT_RESPONSE] = "direct response",
+		[ROUTE_REJECTED] = "rejected",
 	};
 
 	if (result->action != ROUTE_FORWARD)

@@ -51,6 +51,7 @@ struct proxy_statistics {
 	uint64_t no_match;
 	uint64_t regex_undecided; /* requests refused: a regular expression could not say */
 	uint64_t no_endpoint;
+	uint64_t rejected;  /* requests to a host whose VirtualService is not in force */
 	uint64_t fallbacks; /* requests sent to a fallback subset */
 	uint64_t upstream_connects;
 	uint64_t upstream_reuses;
