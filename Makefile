@@ -43,7 +43,7 @@ DESTDIR ?=
 BPFTOOL ?= $(firstword $(shell command -v bpftool) /usr/sbin/bpftool)
 CLANG_FORMAT ?= clang-format
 
-PACKAGES := yaml-0.1 libbpf libmicrohttpd jansson libseccomp libsodium
+PACKAGES := yaml-0.1 libbpf libmicrohttpd jansson libseccomp libsodium libcurl
 CFLAGS ?= -O2 -g
 # The agent is optimised as a whole (a tenth fewer instructions per request). Tests link the same objects without.
 LTO := $(if $(SANITIZE),,-flto=auto -ffat-lto-objects)

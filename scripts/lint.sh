@@ -4,7 +4,7 @@
 #
 #   - no function is longer than 60 lines, the rows of constant tables in it left aside
 #   - a lower directory never includes a higher one (docs/architecture.md), only kernel/ knows libbpf, only
-#     manifest/ knows libyaml, and only mesh/re2.cc knows RE2
+#     manifest/ knows libyaml, only kubernetes/ knows libcurl, and only mesh/re2.cc knows RE2
 #   - the same between the directories of user/proxy; and no modules of user/proxy (a .c with its .h) include
 #     each other in a circle
 #   - each source file begins with its licence
@@ -41,7 +41,7 @@ check_function_lengths() {
 }
 
 # From the lowest to the highest, those of a level joined by ':'. A file may include its own level and those below.
-LEVELS='lanetag base http:manifest:text policy:mesh:kernel config release:proxy:admin agent cli main'
+LEVELS='lanetag base http:manifest:text policy:mesh:kernel:kubernetes config release:proxy:admin agent cli main'
 # The same for the directories of user/proxy; the files right in it may include all.
 PROXY_LEVELS='loop:handover:record sharing upstream request worker http1 exchange downstream'
 
@@ -85,6 +85,8 @@ check_directories() {
         printf "%s:%d: only mesh/re2.cc includes %s\n", FILENAME, FNR, included
       if (included == "yaml.h" && own != "manifest")
         printf "%s:%d: only manifest/ includes yaml.h\n", FILENAME, FNR
+      if (included ~ /^curl\// && own != "kubernetes")
+        printf "%s:%d: only kubernetes/ includes %s\n", FILENAME, FNR, included
       if (included ~ /^(sys\/socket|netinet\/.*|sys\/epoll)\.h$/ && own ~ /^(http|policy|mesh|manifest)$/)
         printf "%s:%d: %s/ never sees a socket\n", FILENAME, FNR, own
     }' "$@")"

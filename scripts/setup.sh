@@ -7,6 +7,7 @@ set -euo pipefail
 build=(
   build-essential pkg-config clang libclang-rt-dev clang-format bpftool
   libbpf-dev libelf-dev zlib1g-dev libyaml-dev libre2-dev libmicrohttpd-dev libjansson-dev libseccomp-dev libsodium-dev
+  libcurl4-openssl-dev
 )
 tests_and_demo=(
   libcmocka-dev libxxhash-dev valgrind iproute2 jq curl procps python3 python3-yaml libcap2-bin

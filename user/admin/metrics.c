@@ -252,6 +252,38 @@ static void write_interception(const struct admin_snapshot *snapshot, struct buf
 		snapshot->statistics.strangers_refused);
 }
 
+static void write_kinds(const struct admin_snapshot *snapshot, struct buffer *out, const char *name,
+			const char *type, const char *help, size_t offset)
+{
+	exposition_family(out, name, type, help);
+	for (size_t i = 0; i < snapshot->kind_count; i++) {
+		const struct kubernetes_kind_report *report = &snapshot->kinds[i];
+		uint64_t value;
+
+		memcpy(&value, (const char *)report + offset, sizeof(value));
+		buffer_printf(out, "%s{kind=\"%s\"} %" PRIu64 "\n", name, report->plural, value);
+	}
+}
+
+/* What came from the API server, and how. */
+static void write_kubernetes(const struct admin_snapshot *snapshot, struct buffer *out)
+{
+	if (!snapshot->kind_count)
+		return;
+	write_kinds(snapshot, out, "lanetag_kubernetes_age_seconds", "gauge",
+		    "Time since the API server last said how a kind's objects are.",
+		    offsetof(struct kubernetes_kind_report, age_s));
+	write_kinds(snapshot, out, "lanetag_kubernetes_objects", "gauge",
+		    "Objects of a kind that are known.",
+		    offsetof(struct kubernetes_kind_report, objects));
+	write_kinds(snapshot, out, "lanetag_kubernetes_requests_failed_total", "counter",
+		    "Requests to the API server that failed, or broke off.",
+		    offsetof(struct kubernetes_kind_report, failed));
+	write_kinds(snapshot, out, "lanetag_kubernetes_objects_refused_total", "counter",
+		    "Objects of the API server that were not understood, and passed over.",
+		    offsetof(struct kubernetes_kind_report, refused));
+}
+
 void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	write_configuration(snapshot, out);
@@ -262,6 +294,7 @@ void metrics_write(const struct admin_snapshot *snapshot, struct buffer *out)
 	write_tagger(snapshot, out);
 	write_causes(snapshot, out);
 	write_interception(snapshot, out);
+	write_kubernetes(snapshot, out);
 	for (size_t i = 0; i < ARRAY_LENGTH(plain_metrics); i++) {
 		const char *base = (const char *)&snapshot->statistics;
 		uint64_t value;

@@ -7,6 +7,7 @@
 #include "kernel/interception.h"
 #include "kernel/tagger.h"
 #include "kernel/threads.h"
+#include "kubernetes/client.h"
 #include "proxy/record/series.h"
 #include "proxy/record/statistics.h"
 
@@ -28,6 +29,8 @@ struct admin_snapshot {
 	uint64_t threads[LANETAG_THREAD_COUNTS];
 	bool interception_active;
 	struct interception_counts interception;
+	struct kubernetes_kind_report kinds[KUBERNETES_MAX_KINDS]; /* of the API server's */
+	size_t kind_count;
 	uint64_t reloads_succeeded;
 	uint64_t reloads_failed;
 	uint64_t reloads_partial;

@@ -45,6 +45,9 @@ static void take_snapshot(void *context, struct admin_snapshot *snapshot)
 	snapshot->arrivals_ended = agent->arrivals_sweep.ended;
 	snapshot->arrivals_pushed_out = agent->arrivals_sweep.pushed_out;
 	pthread_mutex_unlock(&agent->lock);
+	if (manifest_source_kubernetes(agent->source))
+		snapshot->kind_count = kubernetes_report(manifest_source_kubernetes(agent->source),
+							 snapshot->kinds);
 	snapshot->detailed_lanes = proxy_detailed_lanes(agent->proxy);
 
 	proxy_read_statistics(agent->proxy, &snapshot->statistics);
@@ -243,7 +246,7 @@ static void steer(struct agent *agent)
 	while (!agent->stopping) {
 		struct pollfd fds[CONTROL_FIRST + CONTROL_FDS] = {
 			{.fd = agent->signals, .events = POLLIN},
-			{.fd = agent->watch ? watch_fd(agent->watch) : -1, .events = POLLIN},
+			{.fd = manifest_source_fd(agent->source), .events = POLLIN},
 			{.fd = kernel_side_event_fd(kernel, kernel->tagger), .events = POLLIN},
 			{.fd = kernel_side_event_fd(kernel, kernel->arrivals), .events = POLLIN},
 		};
@@ -252,7 +255,7 @@ static void steer(struct agent *agent)
 		if (poll(fds, ARRAY_LENGTH(fds), poll_timeout_ms(agent)) < 0 && errno != EINTR)
 			break;
 		read_signals(agent);
-		if (fds[1].revents && watch_changed(agent->watch))
+		if (fds[1].revents && manifest_source_changed(agent->source))
 			reload_note_change(agent);
 		if (fds[2].revents)
 			tagger_handle_events(kernel->tagger);
@@ -306,7 +309,7 @@ static void stop(struct agent *agent)
 	if (agent->proxy)
 		proxy_stop(agent->proxy, agent->options->drain_timeout_ms);
 	kernel_side_close(&agent->kernel);
-	watch_close(agent->watch);
+	manifest_source_close(agent->source);
 	configuration_drop(agent->configuration);
 	for (size_t i = 0; i < agent->retired_count; i++)
 		configuration_drop(agent->retired[i]);
@@ -327,7 +330,10 @@ int agent_run(const struct agent_options *options)
 
 	pthread_mutex_init(&agent.lock, NULL);
 	int error = start(&agent);
-	if (error) {
+	if (error == -ECANCELED) {
+		log_info("stopped before the start");
+		error = 0;
+	} else if (error) {
 		log_error("not started", log_errno(error));
 	} else {
 		if (options->tag_only)

@@ -9,7 +9,8 @@
 struct agent_options {
 	const char *const *paths; /* manifests: files and directories */
 	size_t path_count;
-	const struct mesh_tag_only *tag_only; /* NULL: the manifests say the routes */
+	const struct kubernetes_options *kubernetes; /* NULL: manifests are files alone */
+	const struct mesh_tag_only *tag_only;	     /* NULL: the manifests say the routes */
 	struct admin_addresses addresses;
 	bool use_kernel;
 	struct tagger_options tagger;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/first_state.h"
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -147,9 +148,17 @@ static void load(struct agent *agent, uint32_t generation, const struct manifest
 {
 	struct diagnostics diagnostics = {0};
 	const struct agent_options *options = agent->options;
+	struct manifest_file *objects;
+	size_t object_count;
+
+	*ret_result = (struct salvage_result){0};
+	if (manifest_source_read_objects(agent->source, &objects, &object_count))
+		return; /* out of memory, as a reason that is none says */
 	const struct salvage_source source = {
 		.paths = options->paths,
 		.path_count = options->path_count,
+		.objects = objects,
+		.object_count = object_count,
 		.tag_only = options->tag_only,
 		.in_force = in_force,
 		.in_force_count = in_force_count,
@@ -162,6 +171,7 @@ static void load(struct agent *agent, uint32_t generation, const struct manifest
 	if (diagnostics.error_count || !ret_result->configuration)
 		*ret_reason = diagnostics_summary(&diagnostics);
 	diagnostics_free(&diagnostics);
+	manifest_files_free(objects, object_count);
 }
 
 static void refuse(struct agent *agent, char *reason, struct rejections *rejections)
@@ -202,8 +212,7 @@ void reload_now(struct agent *agent)
 	if (agent->impaired)
 		agent_repair(agent);
 
-	if (agent->watch)
-		watch_changed(agent->watch); /* what is read now needs no second reload */
+	manifest_source_changed(agent->source); /* what is read now needs no second reload */
 	load(agent, agent->latest_generation + 1, in_force->files, in_force->file_count, &result,
 	     &reason);
 	agent->hung_up = false;
@@ -245,16 +254,26 @@ static void load_as_heir(struct agent *agent, struct salvage_result *result, cha
 	*result = (struct salvage_result){0};
 }
 
+static int open_source(struct agent *agent)
+{
+	const struct agent_options *options = agent->options;
+	const struct manifest_source_options source = {options->paths, options->path_count,
+						       options->kubernetes};
+	int error = manifest_source_open(&source, &agent->source);
+
+	return error ? error : first_state_wait(agent);
+}
+
 /* The first configuration that is in force; published. */
 int reload_first(struct agent *agent)
 {
 	const struct agent_options *options = agent->options;
 	struct salvage_result result;
 	char *reason = NULL;
-	int error = watch_open(options->paths, options->path_count, &agent->watch);
+	int error = open_source(agent);
 
 	if (error)
-		log_warning("manifests are not watched", log_errno(error));
+		return error;
 	load(agent, 1, NULL, 0, &result, &reason);
 	if (reason && options->takeover && options->control_path[0])
 		load_as_heir(agent, &result, &reason);

@@ -7,13 +7,13 @@
 #include "agent/callers.h"
 #include "agent/kernel_side.h"
 #include "config/rejections.h"
-#include "config/watch.h"
+#include "config/source.h"
 #include "proxy/handover/handover.h"
 
 struct agent {
 	const struct agent_options *options;
 	int signals;
-	struct watch *watch;
+	struct manifest_source *source;
 	struct kernel_side kernel;
 	struct proxy *proxy;
 	struct admin_server *admin;

@@ -6,6 +6,7 @@
 
 #include "cli/check_report.h"
 #include "cli/commands.h"
+#include "cli/kubernetes_options.h"
 #include "cli/output.h"
 #include "cli/tag_only.h"
 #include "config/salvage.h"
@@ -14,6 +15,7 @@
 
 static const char usage[] =
 	"usage: lanetag check [OPTION…] PATH…\n"
+	"       lanetag check --kubeconfig FILE [OPTION…] [PATH…]\n"
 	"\n"
 	"Validates manifests, files or directories, without any side effect. Errors and warnings "
 	"go to\n"
@@ -23,7 +25,7 @@ static const char usage[] =
 	"other.\n"
 	"\n"
 	"  -o, --output FORMAT  text, or json (one object, with the errors and warnings in it "
-	"too)\n"
+	"too)\n" KUBERNETES_USAGE
 	"      --no-route NEXT    as `lanetag run` with this option reads them: tags alone, routes "
 	"are "
 	"NEXT's\n"
@@ -38,6 +40,7 @@ static const char usage[] =
 enum { OPTION_NO_ROUTE = 256, OPTION_LISTEN };
 
 static const struct option options[] = {
+	KUBERNETES_OPTIONS,
 	{"no-route", required_argument, NULL, OPTION_NO_ROUTE},
 	{"listen", required_argument, NULL, OPTION_LISTEN},
 	{"output", required_argument, NULL, 'o'},
@@ -93,6 +96,7 @@ static void warn_of_nested_canaries(const struct configuration *configuration,
 }
 
 struct check_arguments {
+	struct kubernetes_arguments kubernetes;
 	struct tag_only_arguments tag_only;
 	bool json;
 	bool help;
@@ -120,12 +124,17 @@ static int parse_arguments(int argc, char **argv, struct check_arguments *argume
 	int option;
 
 	while ((option = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		if (parse_option(option, arguments))
+		if (kubernetes_options_know(option)
+			    ? kubernetes_options_parse("check", option, optarg,
+						       &arguments->kubernetes)
+			    : parse_option(option, arguments))
 			return -1;
 	}
 	if (arguments->help)
 		return 0;
-	if (optind == argc) {
+	if (kubernetes_options_check("check", &arguments->kubernetes))
+		return -1;
+	if (optind == argc && !arguments->kubernetes.options.access.server) {
 		fprintf(stderr, "lanetag check: PATH is missing\n");
 		return -1;
 	}
@@ -133,13 +142,15 @@ static int parse_arguments(int argc, char **argv, struct check_arguments *argume
 }
 
 /* What an agent would do with the same manifests; the caller frees it with free_costs. */
-static void find_costs(const char *const *paths, size_t path_count,
-		       const struct check_arguments *arguments, struct salvage_result *ret_costs)
+static void find_costs(const struct manifest_input *input, const struct check_arguments *arguments,
+		       struct salvage_result *ret_costs)
 {
 	struct diagnostics diagnostics = {0};
 	const struct salvage_source source = {
-		.paths = paths,
-		.path_count = path_count,
+		.paths = input->paths,
+		.path_count = input->path_count,
+		.objects = input->objects,
+		.object_count = input->object_count,
 		.tag_only = tag_only_of(&arguments->tag_only),
 		.is_first = true,
 	};
@@ -175,13 +186,12 @@ static void print_costs(const struct salvage_result *costs)
 			rejections->unreadable);
 }
 
-static int check(const char *const *paths, size_t path_count,
-		 const struct check_arguments *arguments)
+static int check(const struct manifest_input *input, const struct check_arguments *arguments)
 {
 	struct diagnostics diagnostics = {0};
 	struct salvage_result costs = {0};
-	struct configuration *configuration = configuration_load_tag_only(
-		paths, path_count, tag_only_of(&arguments->tag_only), 1, &diagnostics);
+	struct configuration *configuration =
+		configuration_load_input(input, tag_only_of(&arguments->tag_only), 1, &diagnostics);
 	int status = configuration ? 0 : EXIT_NEGATIVE;
 
 	if (configuration) {
@@ -190,7 +200,7 @@ static int check(const char *const *paths, size_t path_count,
 	}
 	diagnostics_print(&diagnostics, stderr);
 	if (!configuration) {
-		find_costs(paths, path_count, arguments, &costs);
+		find_costs(input, arguments, &costs);
 		print_costs(&costs);
 	}
 	if (arguments->json) {
@@ -210,6 +220,7 @@ static int check(const char *const *paths, size_t path_count,
 int command_check(int argc, char **argv)
 {
 	struct check_arguments arguments = {0};
+	struct manifest_input input = {0};
 	int status = EXIT_USAGE;
 
 	if (parse_arguments(argc, argv, &arguments)) {
@@ -218,9 +229,14 @@ int command_check(int argc, char **argv)
 		fputs(usage, stdout);
 		status = 0;
 	} else {
-		status = check((const char *const *)argv + optind, (size_t)(argc - optind),
-			       &arguments);
+		input.paths = (const char *const *)argv + optind;
+		input.path_count = (size_t)(argc - optind);
+		if (kubernetes_options_read("check", &arguments.kubernetes,
+					    tag_only_of(&arguments.tag_only), &input) == 0)
+			status = check(&input, &arguments);
 	}
+	kubernetes_options_free_objects(&input);
 	tag_only_free(&arguments.tag_only);
+	kubernetes_options_free(&arguments.kubernetes);
 	return status;
 }

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/comparison_view.h"
 #include "cli/ids.h"
+#include "cli/kubernetes_options.h"
 #include "cli/output.h"
 #include "config/in_force.h"
 
@@ -17,6 +18,7 @@
 static const char usage[] =
 	"usage: lanetag diff [--users FILE | --count N] [OPTION…] A B\n"
 	"       lanetag diff --running [--users FILE | --count N] [OPTION…] B\n"
+	"       lanetag diff --kubeconfig FILE [--users FILE | --count N] [OPTION…] B\n"
 	"\n"
 	"Tells how many and which users change sides when the manifests A (a file or a directory) "
 	"are\n"
@@ -26,7 +28,8 @@ static const char usage[] =
 	"in B, to the\n"
 	"side without tags.\n"
 	"\n"
-	"      --running        A is what the running agent has in force, whatever lies on disk\n"
+	"      --running        A is what the running agent has in force, whatever lies on "
+	"disk\n" KUBERNETES_USAGE "                             A is what that cluster has\n"
 	"      --control PATH   the agent's Unix socket (default: " DEFAULT_CONTROL_PATH ")\n"
 	"      --users FILE     ids, one a line; '-' is standard input\n"
 	"  -n, --count N        made-up ids: user-0 to user-(N-1) (default: 100000)\n"
@@ -45,6 +48,7 @@ static const char usage[] =
 enum { OPTION_USERS = 256, OPTION_EXAMPLES, OPTION_RUNNING, OPTION_CONTROL };
 
 static const struct option options[] = {
+	KUBERNETES_OPTIONS,
 	{"running", no_argument, NULL, OPTION_RUNNING},
 	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"users", required_argument, NULL, OPTION_USERS},
@@ -56,7 +60,8 @@ static const struct option options[] = {
 };
 
 struct diff_arguments {
-	const char *before, *after; /* `before` is NULL with `running` */
+	struct kubernetes_arguments kubernetes;
+	const char *before, *after; /* `before` is NULL with `running` and with a cluster */
 	bool running;
 	const char *control;
 	const char *users_file;
@@ -101,14 +106,23 @@ static int parse_arguments(int argc, char **argv, struct diff_arguments *argumen
 	int option;
 
 	while ((option = getopt_long(argc, argv, "n:o:h", options, NULL)) != -1) {
-		if (parse_option(option, arguments))
+		if (kubernetes_options_know(option)
+			    ? kubernetes_options_parse("diff", option, optarg,
+						       &arguments->kubernetes)
+			    : parse_option(option, arguments))
 			return -1;
 	}
 	if (arguments->help)
 		return 0;
-	if (argc - optind != (arguments->running ? 1 : 2))
-		problem = arguments->running ? "with --running one configuration must be given, B"
-					     : "two configurations must be given, A and B";
+	if (kubernetes_options_check("diff", &arguments->kubernetes))
+		return -1;
+	bool of_cluster = arguments->kubernetes.options.access.server;
+	if (arguments->running && of_cluster)
+		problem = "--running: goes with neither --kubernetes nor --kubeconfig";
+	else if (argc - optind != (arguments->running || of_cluster ? 1 : 2))
+		problem = of_cluster	       ? "with a cluster one configuration must be given, B"
+			  : arguments->running ? "with --running one configuration must be given, B"
+					       : "two configurations must be given, A and B";
 	else if (arguments->control && !arguments->running)
 		problem = "--control: needs --running";
 	else if (arguments->count && arguments->users_file)
@@ -117,7 +131,7 @@ static int parse_arguments(int argc, char **argv, struct diff_arguments *argumen
 		fprintf(stderr, "lanetag diff: %s\n", problem);
 		return -1;
 	}
-	arguments->before = arguments->running ? NULL : argv[optind];
+	arguments->before = arguments->running || of_cluster ? NULL : argv[optind];
 	arguments->after = argv[argc - 1];
 	if (!arguments->control)
 		arguments->control = DEFAULT_CONTROL_PATH;
@@ -133,6 +147,21 @@ static struct configuration *load(const char *path, bool tags_only)
 		tags_only ? configuration_load_tags(&path, 1, &diagnostics)
 			  : configuration_load(&path, 1, 1, &diagnostics);
 
+	diagnostics_print(&diagnostics, stderr);
+	diagnostics_free(&diagnostics);
+	return configuration;
+}
+
+static struct configuration *load_cluster(struct kubernetes_arguments *arguments)
+{
+	struct diagnostics diagnostics = {0};
+	struct manifest_input input = {0};
+
+	if (kubernetes_options_read("diff", arguments, NULL, &input))
+		return NULL;
+	struct configuration *configuration =
+		configuration_load_input(&input, NULL, 1, &diagnostics);
+	kubernetes_options_free_objects(&input);
 	diagnostics_print(&diagnostics, stderr);
 	diagnostics_free(&diagnostics);
 	return configuration;
@@ -203,12 +232,13 @@ static int compare_users(const struct diff_arguments *arguments, const struct co
 	return comparison_moves_back(comparison) ? EXIT_NEGATIVE : 0;
 }
 
-static int diff(const struct diff_arguments *arguments)
+static int diff(struct diff_arguments *arguments)
 {
 	bool tags_only = false;
 	struct configuration *before = arguments->running
 					       ? load_running(arguments->control, &tags_only)
-					       : load(arguments->before, false);
+				       : arguments->before ? load(arguments->before, false)
+							   : load_cluster(&arguments->kubernetes);
 	struct configuration *after = load(arguments->after, tags_only);
 	struct comparison *comparison = NULL;
 	int status = EXIT_USAGE;
@@ -229,14 +259,16 @@ static int diff(const struct diff_arguments *arguments)
 int command_diff(int argc, char **argv)
 {
 	struct diff_arguments arguments = {.examples = DEFAULT_EXAMPLES};
+	int status = EXIT_USAGE;
 
 	if (parse_arguments(argc, argv, &arguments)) {
 		fprintf(stderr, "try: lanetag diff --help\n");
-		return EXIT_USAGE;
-	}
-	if (arguments.help) {
+	} else if (arguments.help) {
 		fputs(usage, stdout);
-		return 0;
+		status = 0;
+	} else {
+		status = diff(&arguments);
 	}
-	return diff(&arguments);
+	kubernetes_options_free(&arguments.kubernetes);
+	return status;
 }

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/explanation_view.h"
 #include "cli/ids.h"
+#include "cli/kubernetes_options.h"
 #include "cli/output.h"
 #include "cli/path_option.h"
 #include "cli/tag_only.h"
@@ -15,12 +16,14 @@
 static const char usage[] =
 	"usage: lanetag explain --config PATH [--config PATH…] (--user ID | --users FILE) "
 	"[OPTION…]\n"
+	"       lanetag explain --kubeconfig FILE (--user ID | --users FILE) [OPTION…]\n"
 	"\n"
 	"Shows for a user id its hash and remainder, each rule's tag or none, and where the routes "
 	"then lead,\n"
 	"by the very code that the agent and the kernel decide with.\n"
 	"\n"
-	"  -c, --config PATH    manifests: a file or a directory; may be repeated\n"
+	"  -c, --config PATH    manifests: a file or a directory; may be "
+	"repeated\n" KUBERNETES_USAGE
 	"  -u, --user ID        an id, any bytes that a header's value may hold; may be repeated\n"
 	"      --users FILE     ids, one a line; '-' is standard input\n"
 	"      --access-log-key-file FILE  shows what the access log of a `lanetag run` with this "
@@ -55,6 +58,7 @@ enum {
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
+	KUBERNETES_OPTIONS,
 	{"user", required_argument, NULL, 'u'},
 	{"users", required_argument, NULL, OPTION_USERS},
 	{"access-log-key-file", required_argument, NULL, OPTION_ACCESS_LOG_KEY_FILE},
@@ -77,6 +81,7 @@ struct explain_arguments {
 	const char *target;		 /* NULL: not asked about */
 	enum http_path_normalization path_normalization;
 	struct tag_only_arguments tag_only;
+	struct kubernetes_arguments kubernetes;
 	bool json;
 	bool help;
 };
@@ -120,7 +125,10 @@ static int parse_arguments(int argc, char **argv, struct explain_arguments *argu
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:u:o:h", options, NULL)) != -1) {
-		if (parse_option(option, arguments))
+		if (kubernetes_options_know(option)
+			    ? kubernetes_options_parse("explain", option, optarg,
+						       &arguments->kubernetes)
+			    : parse_option(option, arguments))
 			return -1;
 	}
 	if (arguments->help)
@@ -129,10 +137,13 @@ static int parse_arguments(int argc, char **argv, struct explain_arguments *argu
 		fprintf(stderr, "lanetag explain: '%s' is no option (ids: --user)\n", argv[optind]);
 		return -1;
 	}
-	if (arguments->path_count && (arguments->user_count || arguments->users_file))
+	if (kubernetes_options_check("explain", &arguments->kubernetes))
+		return -1;
+	bool has_source = arguments->path_count || arguments->kubernetes.options.access.server;
+	if (has_source && (arguments->user_count || arguments->users_file))
 		return tag_only_check("explain", &arguments->tag_only);
 	fprintf(stderr, "lanetag explain: %s is missing\n",
-		arguments->path_count ? "--user ID" : "--config PATH");
+		has_source ? "--user ID" : "--config PATH");
 	return -1;
 }
 
@@ -236,7 +247,7 @@ static int read_access_log_key(const struct explain_arguments *arguments, struct
 	return -1;
 }
 
-static int explain(const struct explain_arguments *arguments)
+static int explain(struct explain_arguments *arguments)
 {
 	struct diagnostics diagnostics = {0};
 	struct explain_work work = {.json = arguments->json};
@@ -244,9 +255,13 @@ static int explain(const struct explain_arguments *arguments)
 
 	if (read_access_log_key(arguments, &work))
 		return EXIT_USAGE;
+	struct manifest_input input = {arguments->paths, arguments->path_count};
+	const struct mesh_tag_only *tag_only = tag_only_of(&arguments->tag_only);
+	if (kubernetes_options_read("explain", &arguments->kubernetes, tag_only, &input))
+		return EXIT_USAGE;
 	struct configuration *configuration =
-		configuration_load_tag_only(arguments->paths, arguments->path_count,
-					    tag_only_of(&arguments->tag_only), 1, &diagnostics);
+		configuration_load_input(&input, tag_only, 1, &diagnostics);
+	kubernetes_options_free_objects(&input);
 
 	diagnostics_print(&diagnostics, stderr);
 	diagnostics_free(&diagnostics);
@@ -279,6 +294,7 @@ int command_explain(int argc, char **argv)
 		status = explain(&arguments);
 	}
 	tag_only_free(&arguments.tag_only);
+	kubernetes_options_free(&arguments.kubernetes);
 	free(arguments.paths);
 	free(arguments.users);
 	return status;

@@ -11,6 +11,7 @@
 #include "base/array.h"
 #include "base/number.h"
 #include "cli/commands.h"
+#include "cli/kubernetes_options.h"
 #include "cli/log_options.h"
 #include "cli/path_option.h"
 #include "cli/tag_only.h"
@@ -24,12 +25,21 @@
 
 static const char usage[] =
 	"usage: lanetag run --config PATH [OPTION…]\n"
+	"       lanetag run --kubernetes [--config PATH] [OPTION…]\n"
 	"\n"
 	"Runs the node agent: listens on the Gateways' ports and the Services' addresses of the\n"
 	"manifests, tags, propagates and routes. Changed manifests and SIGHUP reload; SIGTERM "
 	"drains.\n"
 	"\n"
-	"  -c, --config PATH          manifests: a file or a directory; may be repeated\n"
+	"  -c, --config PATH          manifests: a file or a directory; may be "
+	"repeated\n" KUBERNETES_USAGE
+	"      --kubernetes-state FILE  where the cluster's last state is kept, so that an agent "
+	"starts\n"
+	"                             without the API server (default: nowhere)\n"
+	"      --kubernetes-watch SECONDS  how long a watch of the API server lasts at least, at "
+	"most twice\n"
+	"                             as long; silence longer than that is a failure (default: "
+	"300)\n"
 	"      --no-route NEXT        tag only: every request goes to NEXT, which routes; "
 	"ADDRESS:PORT, or\n"
 	"                             HOST:PORT of a Service or ServiceEntry of the manifests "
@@ -150,6 +160,8 @@ enum {
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
+	KUBERNETES_OPTIONS,
+	KUBERNETES_LASTING_OPTIONS,
 	{"no-route", required_argument, NULL, OPTION_NO_ROUTE},
 	{"listen", required_argument, NULL, OPTION_LISTEN},
 	{"interface", required_argument, NULL, 'i'},
@@ -188,6 +200,7 @@ struct run_arguments {
 	const char **paths;
 	size_t path_count;
 	struct tag_only_arguments tag_only;
+	struct kubernetes_arguments kubernetes;
 	const char **interfaces;
 	size_t interface_count;
 	const char **pod_interfaces;
@@ -454,7 +467,10 @@ static int parse_arguments(int argc, char **argv, struct run_arguments *argument
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:i:a:w:h", options, NULL)) != -1) {
-		if (parse_option(option, arguments))
+		if (kubernetes_options_know(option)
+			    ? kubernetes_options_parse("run", option, optarg,
+						       &arguments->kubernetes)
+			    : parse_option(option, arguments))
 			return -1;
 	}
 	if (arguments->help)
@@ -464,7 +480,9 @@ static int parse_arguments(int argc, char **argv, struct run_arguments *argument
 			argv[optind]);
 		return -1;
 	}
-	if (arguments->path_count == 0) {
+	if (kubernetes_options_check("run", &arguments->kubernetes))
+		return -1;
+	if (arguments->path_count == 0 && !arguments->kubernetes.options.access.server) {
 		fprintf(stderr, "lanetag run: --config PATH is missing\n");
 		return -1;
 	}
@@ -529,6 +547,8 @@ int command_run(int argc, char **argv)
 		arguments.agent.paths = arguments.paths;
 		arguments.agent.path_count = arguments.path_count;
 		arguments.agent.tag_only = tag_only_of(&arguments.tag_only);
+		arguments.agent.kubernetes = kubernetes_options_of(
+			&arguments.kubernetes, configuration_subjects(arguments.agent.tag_only));
 		arguments.agent.tagger.interfaces = arguments.interfaces;
 		arguments.agent.tagger.interface_count = arguments.interface_count;
 		arguments.agent.arrivals.interfaces = arguments.pod_interfaces;
@@ -545,6 +565,7 @@ int command_run(int argc, char **argv)
 		status = agent_run(&arguments.agent);
 	}
 	tag_only_free(&arguments.tag_only);
+	kubernetes_options_free(&arguments.kubernetes);
 	free(arguments.paths);
 	free(arguments.interfaces);
 	free(arguments.pod_interfaces);

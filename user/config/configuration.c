@@ -23,7 +23,7 @@ static void configuration_free(struct configuration *configuration)
 	free(configuration);
 }
 
-static unsigned subjects_of(const struct mesh_tag_only *tag_only)
+unsigned configuration_subjects(const struct mesh_tag_only *tag_only)
 {
 	unsigned subjects = MANIFEST_TAGS;
 
@@ -88,18 +88,27 @@ static struct configuration *compile(struct configuration *configuration,
 	return NULL;
 }
 
-struct configuration *configuration_load_tag_only(const char *const *paths, size_t path_count,
-						  const struct mesh_tag_only *tag_only,
-						  uint32_t generation,
-						  struct diagnostics *diagnostics)
+struct configuration *configuration_load_input(const struct manifest_input *input,
+					       const struct mesh_tag_only *tag_only,
+					       uint32_t generation, struct diagnostics *diagnostics)
 {
 	struct configuration *configuration = start(generation, diagnostics);
 
 	if (!configuration)
 		return NULL;
-	manifest_set_read(paths, path_count, subjects_of(tag_only), diagnostics,
-			  &configuration->manifests);
+	manifest_set_read_input(input, configuration_subjects(tag_only), diagnostics,
+				&configuration->manifests);
 	return compile(configuration, tag_only, diagnostics);
+}
+
+struct configuration *configuration_load_tag_only(const char *const *paths, size_t path_count,
+						  const struct mesh_tag_only *tag_only,
+						  uint32_t generation,
+						  struct diagnostics *diagnostics)
+{
+	const struct manifest_input input = {.paths = paths, .path_count = path_count};
+
+	return configuration_load_input(&input, tag_only, generation, diagnostics);
 }
 
 struct configuration *configuration_load(const char *const *paths, size_t path_count,
@@ -156,7 +165,7 @@ static int copy_files(const struct manifest_set *set, struct manifest_file **ret
 	return 0;
 }
 
-struct configuration *configuration_read_tolerant(const char *const *paths, size_t path_count,
+struct configuration *configuration_read_tolerant(const struct manifest_input *input,
 						  const struct mesh_tag_only *tag_only,
 						  uint32_t generation,
 						  struct diagnostics *diagnostics,
@@ -169,8 +178,8 @@ struct configuration *configuration_read_tolerant(const char *const *paths, size
 	*ret_file_count = 0;
 	if (!configuration)
 		return NULL;
-	manifest_set_read(paths, path_count, subjects_of(tag_only), diagnostics,
-			  &configuration->manifests);
+	manifest_set_read_input(input, configuration_subjects(tag_only), diagnostics,
+				&configuration->manifests);
 	if (copy_files(&configuration->manifests, ret_files, ret_file_count))
 		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){0}, NULL, NULL,
 				"out of memory");
@@ -187,7 +196,7 @@ struct configuration *configuration_load_tolerant(const struct manifest_file *fi
 
 	if (!configuration)
 		return NULL;
-	manifest_set_read_files(files, file_count, subjects_of(tag_only), diagnostics,
+	manifest_set_read_files(files, file_count, configuration_subjects(tag_only), diagnostics,
 				&configuration->manifests);
 	return compile_tolerant(configuration, tag_only, diagnostics);
 }

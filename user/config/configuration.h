@@ -33,6 +33,13 @@ struct configuration *configuration_load_tag_only(const char *const *paths, size
 						  const struct mesh_tag_only *tag_only,
 						  uint32_t generation,
 						  struct diagnostics *diagnostics);
+/* The same of paths and objects. */
+struct configuration *configuration_load_input(const struct manifest_input *input,
+					       const struct mesh_tag_only *tag_only,
+					       uint32_t generation,
+					       struct diagnostics *diagnostics);
+/* Bits of enum manifest_subject: what the above reads. */
+unsigned configuration_subjects(const struct mesh_tag_only *tag_only);
 /* The same of tags alone: without routes, hosts or a next hop. */
 struct configuration *configuration_load_tags(const char *const *paths, size_t path_count,
 					      struct diagnostics *diagnostics);
@@ -45,7 +52,7 @@ struct configuration *configuration_load_files(const struct manifest_file *files
  * and is no reason to give NULL. *ret_files are the files as they were read, in either case; the
  * caller frees them with manifest_files_free.
  */
-struct configuration *configuration_read_tolerant(const char *const *paths, size_t path_count,
+struct configuration *configuration_read_tolerant(const struct manifest_input *input,
 						  const struct mesh_tag_only *tag_only,
 						  uint32_t generation,
 						  struct diagnostics *diagnostics,

@@ -548,11 +548,13 @@ void salvage_load(const struct salvage_source *source, uint32_t generation,
 		  struct diagnostics *diagnostics, struct salvage_result *ret_result)
 {
 	struct salvage salvage = {.source = source};
+	const struct manifest_input input = {source->paths, source->path_count, source->objects,
+					     source->object_count};
 
 	*ret_result = (struct salvage_result){0};
-	ret_result->configuration = configuration_read_tolerant(
-		source->paths, source->path_count, source->tag_only, generation, diagnostics,
-		&salvage.files, &salvage.file_count);
+	ret_result->configuration =
+		configuration_read_tolerant(&input, source->tag_only, generation, diagnostics,
+					    &salvage.files, &salvage.file_count);
 	if (!ret_result->configuration || diagnostics->route_error_count)
 		salvage_run(&salvage, generation, diagnostics, ret_result);
 	salvage_free(&salvage);

@@ -13,6 +13,8 @@
 struct salvage_source {
 	const char *const *paths; /* of the manifests */
 	size_t path_count;
+	const struct manifest_file *objects; /* of an API server */
+	size_t object_count;
 	const struct mesh_tag_only *tag_only; /* or NULL */
 	/* In force until now: where last good versions are taken from. */
 	const struct manifest_file *in_force;

@@ -40,6 +40,17 @@ enum manifest_subject {
 	MANIFEST_ALL = (1 << 4) - 1,
 };
 
+/* A kind that is read; all of it lasts for ever. */
+struct manifest_kind {
+	const char *group; /* "": the core's */
+	const char *kind;
+	const char *const *versions; /* NULL at the end; all are the same to us */
+	enum manifest_subject subject;
+};
+
+/* The kinds by index; false: there is none. */
+bool manifest_kind_describe(size_t index, struct manifest_kind *ret_kind);
+
 struct manifest_set {
 	struct wasm_plugin_manifest *wasm_plugins;
 	size_t wasm_plugin_count;
@@ -77,6 +88,16 @@ void manifest_set_read(const char *const *paths, size_t path_count, unsigned sub
 void manifest_set_read_files(const struct manifest_file *files, size_t file_count,
 			     unsigned subjects, struct diagnostics *diagnostics,
 			     struct manifest_set *set);
+/* Paths as above, and objects that came from elsewhere: a text each, of which `name` is the place. */
+struct manifest_input {
+	const char *const *paths;
+	size_t path_count;
+	const struct manifest_file *objects;
+	size_t object_count;
+};
+
+void manifest_set_read_input(const struct manifest_input *input, unsigned subjects,
+			     struct diagnostics *diagnostics, struct manifest_set *set);
 void manifest_set_free(struct manifest_set *set);
 /* Leaves the wasm_plugins; the files that their places name are gone. */
 void manifest_set_free_all_but_rules(struct manifest_set *set);

@@ -75,6 +75,15 @@ static const struct our_kind {
 	{"", "Pod", core_versions, MANIFEST_HOSTS, add_pod},
 };
 
+bool manifest_kind_describe(size_t index, struct manifest_kind *ret_kind)
+{
+	if (index >= ARRAY_LENGTH(our_kinds))
+		return false;
+	*ret_kind = (struct manifest_kind){our_kinds[index].group, our_kinds[index].kind,
+					   our_kinds[index].versions, our_kinds[index].subject};
+	return true;
+}
+
 struct type {
 	struct span group, version, kind;
 };
@@ -402,19 +411,37 @@ static void check_duplicates(const struct manifest_set *set, struct diagnostics 
 	free(list.items);
 }
 
+static void read_path(struct manifest_set *set, const char *path, struct diagnostics *diagnostics)
+{
+	struct stat status;
+
+	if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+		read_directory(set, path, diagnostics);
+	else
+		read_one_file(set, path, diagnostics);
+}
+
+void manifest_set_read_input(const struct manifest_input *input, unsigned subjects,
+			     struct diagnostics *diagnostics, struct manifest_set *set)
+{
+	*set = (struct manifest_set){.subjects = subjects};
+	for (size_t i = 0; i < input->path_count; i++)
+		read_path(set, input->paths[i], diagnostics);
+	for (size_t i = 0; i < input->object_count; i++) {
+		const struct manifest_file *object = &input->objects[i];
+
+		add_file(set, object->name, (struct span){object->text, object->length},
+			 diagnostics);
+	}
+	check_duplicates(set, diagnostics);
+}
+
 void manifest_set_read(const char *const *paths, size_t path_count, unsigned subjects,
 		       struct diagnostics *diagnostics, struct manifest_set *set)
 {
-	*set = (struct manifest_set){.subjects = subjects};
-	for (size_t i = 0; i < path_count; i++) {
-		struct stat status;
+	const struct manifest_input input = {.paths = paths, .path_count = path_count};
 
-		if (stat(paths[i], &status) == 0 && S_ISDIR(status.st_mode))
-			read_directory(set, paths[i], diagnostics);
-		else
-			read_one_file(set, paths[i], diagnostics);
-	}
-	check_duplicates(set, diagnostics);
+	manifest_set_read_input(&input, subjects, diagnostics, set);
 }
 
 void manifest_set_read_files(const struct manifest_file *files, size_t file_count,
