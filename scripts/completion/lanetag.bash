@@ -18,6 +18,8 @@ _lanetag() {
     mapfile -t COMPREPLY < <(compgen -W 'hashed none raw' -- "$word")
   elif [ "${COMP_WORDS[COMP_CWORD - 1]}" = --path-normalization ]; then
     mapfile -t COMPREPLY < <(compgen -W 'none base merge-slashes decode-and-merge-slashes' -- "$word")
+  elif [ "${COMP_WORDS[COMP_CWORD - 1]}" = --foreign-hosts ]; then
+    mapfile -t COMPREPLY < <(compgen -W 'pass refuse' -- "$word")
   elif [[ ${COMP_WORDS[1]} == flows && ${COMP_WORDS[COMP_CWORD - 1]} =~ ^(-s|--state)$ ]]; then
     mapfile -t COMPREPLY < <(compgen -W 'idle head body lost' -- "$word")
   else

@@ -98,6 +98,11 @@ static const char usage[] =
 	"                             backslashes), none, merge-slashes, or "
 	"decode-and-merge-slashes\n"
 	"                             (default: base, as Istio's)\n"
+	"      --foreign-hosts WAY    calls to a Service's address with a Host that no resource "
+	"has: "
+	"pass (they\n"
+	"                             go to that Service, as Istio's ALLOW_ANY; the default) or "
+	"refuse (404)\n"
 	"      --limit NAME=NUMBER    a limit or timeout of the proxy (list below); may be "
 	"repeated\n"
 	"      --access-log FILE      a line per request; '-': standard output (default: none)\n"
@@ -146,6 +151,7 @@ enum {
 	OPTION_DRAIN_TIMEOUT,
 	OPTION_LIMIT,
 	OPTION_PATH_NORMALIZATION,
+	OPTION_FOREIGN_HOSTS,
 	OPTION_ACCESS_LOG,
 	OPTION_ACCESS_LOG_FORMAT,
 	OPTION_ACCESS_LOG_USER_IDS,
@@ -182,6 +188,7 @@ static const struct option options[] = {
 	{"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
 	{"limit", required_argument, NULL, OPTION_LIMIT},
 	{"path-normalization", required_argument, NULL, OPTION_PATH_NORMALIZATION},
+	{"foreign-hosts", required_argument, NULL, OPTION_FOREIGN_HOSTS},
 	{"access-log", required_argument, NULL, OPTION_ACCESS_LOG},
 	{"access-log-format", required_argument, NULL, OPTION_ACCESS_LOG_FORMAT},
 	{"access-log-user-ids", required_argument, NULL, OPTION_ACCESS_LOG_USER_IDS},
@@ -215,6 +222,17 @@ struct run_arguments {
 	struct agent_options agent;
 	bool help;
 };
+
+/* One of two words in the option's argument; *ret_second: it is the second. */
+static int parse_either(const char *option, const char *first, const char *second, bool *ret_second)
+{
+	*ret_second = strcmp(optarg, second) == 0;
+	if (*ret_second || strcmp(optarg, first) == 0)
+		return 0;
+	fprintf(stderr, "lanetag run: %s: '%s' is neither %s nor %s\n", option, optarg, first,
+		second);
+	return -1;
+}
 
 static int parse_number(const char *option, const char *text, unsigned maximum, unsigned *ret_value)
 {
@@ -280,12 +298,8 @@ static int parse_interception_option(int option, struct run_arguments *arguments
 		return append(&arguments->intercept_namespaces,
 			      &arguments->intercept_namespace_count, optarg);
 	case OPTION_INTERCEPT_FAIL:
-		interception->fail_closed = strcmp(optarg, "closed") == 0;
-		if (interception->fail_closed || strcmp(optarg, "open") == 0)
-			return 0;
-		fprintf(stderr, "lanetag run: --intercept-fail: '%s' is neither open nor closed\n",
-			optarg);
-		return -1;
+		return parse_either("--intercept-fail", "open", "closed",
+				    &interception->fail_closed);
 	default:
 		return -1; /* getopt said why */
 	}
@@ -387,12 +401,8 @@ static int parse_option(int option, struct run_arguments *arguments)
 		arguments->agent.control_path = optarg;
 		return 0;
 	case OPTION_AFTER_HANDOVER:
-		arguments->agent.waits_after_handover = strcmp(optarg, "wait") == 0;
-		if (arguments->agent.waits_after_handover || strcmp(optarg, "exit") == 0)
-			return 0;
-		fprintf(stderr, "lanetag run: --after-handover: '%s' is neither exit nor wait\n",
-			optarg);
-		return -1;
+		return parse_either("--after-handover", "exit", "wait",
+				    &arguments->agent.waits_after_handover);
 	case OPTION_NO_SECCOMP:
 		arguments->agent.without_seccomp = true;
 		return 0;
@@ -422,6 +432,9 @@ static int parse_option(int option, struct run_arguments *arguments)
 		return 0;
 	case OPTION_PATH_NORMALIZATION:
 		return path_option_parse("run", optarg, &arguments->agent.proxy.path_normalization);
+	case OPTION_FOREIGN_HOSTS:
+		return parse_either("--foreign-hosts", "pass", "refuse",
+				    &arguments->agent.proxy.refuse_foreign_hosts);
 	case 'h':
 		arguments->help = true;
 		return 0;

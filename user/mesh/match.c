@@ -91,6 +91,19 @@ static enum outcome match_header(const struct header_match *header, struct match
 		       : OUTCOME_NO;
 }
 
+/* Of withoutHeaders: a field that is missing counts as an empty one, unless any value will do. */
+static enum outcome match_unwanted_header(const struct header_match *header,
+					  struct match_request *request)
+{
+	struct span value;
+
+	if (match_request_header(header, request, &value))
+		return match_text(&header->match, request, value);
+	return header->match.kind == STRING_MATCH_PRESENT
+		       ? OUTCOME_NO
+		       : match_text(&header->match, request, span_of(""));
+}
+
 static bool headers_hold(const struct http_match *match, struct match_request *request)
 {
 	for (size_t i = 0; i < match->header_count; i++) {
@@ -98,7 +111,7 @@ static bool headers_hold(const struct http_match *match, struct match_request *r
 			return false;
 	}
 	for (size_t i = 0; i < match->without_header_count; i++) {
-		if (match_header(&match->without_headers[i], request) == OUTCOME_YES)
+		if (match_unwanted_header(&match->without_headers[i], request) == OUTCOME_YES)
 			return false;
 	}
 	return true;
@@ -143,14 +156,19 @@ static bool way_in_holds(const struct http_match *match, const struct route_quer
 	return match->gateway_count == 0;
 }
 
+bool http_match_is_for_caller(const struct http_match *match, const struct route_query *query,
+			      size_t gateway)
+{
+	return way_in_holds(match, query, gateway) && source_holds(match, query);
+}
+
 /* Cheap conditions first. Where one does not hold, it does not matter what another could not say. */
 bool http_match_holds(const struct http_match *match, struct match_request *request, size_t gateway)
 {
 	const struct http_request_head *head = request->query->request->head;
 
 	request->undecided = false;
-	return way_in_holds(match, request->query, gateway) &&
-	       source_holds(match, request->query) &&
+	return http_match_is_for_caller(match, request->query, gateway) &&
 	       text_holds(&match->method, request, head->method) &&
 	       text_holds(&match->scheme, request, span_of("http")) &&
 	       text_holds(&match->uri, request, request->path) &&

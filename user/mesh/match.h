@@ -69,6 +69,10 @@ bool match_request_header(const struct header_match *header, struct match_reques
 /* True if there is no request for which it does not hold. */
 bool http_match_is_catch_all(const struct http_match *match);
 
+/* True if the conditions on the way in and on the caller hold, which no request of its changes. */
+bool http_match_is_for_caller(const struct http_match *match, const struct route_query *query,
+			      size_t gateway);
+
 /*
  * True if all conditions hold for a request that came in by `gateway`. With request->undecided it
  * is not known: no condition fails, and a regular expression could not say (past its bounds).

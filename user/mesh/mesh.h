@@ -50,6 +50,7 @@ struct route_query {
 	const struct http_edit *request;    /* method, target, authority, effective header fields */
 	const struct labels *source_labels; /* of the calling workload, or NULL */
 	const char *source_namespace;	    /* or NULL */
+	bool refuse_foreign_hosts;	    /* at a Service's address: those that no resource has */
 	uint64_t hash;			    /* decides weights: equal hashes, equal side */
 };
 

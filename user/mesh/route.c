@@ -87,7 +87,11 @@ static bool find_in_mesh(const struct mesh *mesh, const struct route_query *quer
 		host = span_of(own->name);
 	if (!namespace)
 	namespace = own->service->resource.namespace;
-	return mesh_resolve_host(host, namespace, try_mesh_host, &lookup) != NULL;
+	if (mesh_resolve_host(host, namespace, try_mesh_host, &lookup))
+		return true;
+	/* Istio's ALLOW_ANY: the call goes on to where it was to go. */
+	target->host = own;
+	return !query->refuse_foreign_hosts;
 }
 
 static bool find_target(const struct mesh *mesh, const struct route_query *query,
@@ -193,6 +197,37 @@ static void route_by(const struct route_table *const *tables, size_t count,
 	result->action = ROUTE_NO_MATCH;
 }
 
+static bool is_for_caller(const struct host_binding *binding, const struct route_query *query)
+{
+	const struct compiled_service *service = binding->service;
+
+	for (size_t i = 0; i < service->rule_count; i++) {
+		const struct mesh_rule *rule = &service->rules[i];
+
+		for (size_t j = 0; j < rule->match_count; j++) {
+			if (http_match_is_for_caller(&rule->matches[j], query, binding->gateway))
+				return true;
+		}
+		if (rule->match_count == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * True if no entry is for this caller, its port and its way in: then Istio's proxies have no routes
+ * of the VirtualServices, and the Service's own.
+ */
+static bool is_without_routes(const struct virtual_host *virtual_host,
+			      const struct route_query *query)
+{
+	for (size_t i = 0; i < virtual_host->binding_count; i++) {
+		if (is_for_caller(&virtual_host->bindings[i], query))
+			return false;
+	}
+	return true;
+}
+
 static void route_to_service(const struct mesh_host *host, const struct mesh_listener *listener,
 			     struct route_result *result)
 {
@@ -220,6 +255,9 @@ void mesh_route(const struct mesh *mesh, const struct route_query *query,
 	match_request_start(&request, query);
 	route_by(target.virtual_host->tables, target.virtual_host->table_count, &request,
 		 ret_result);
+	if (ret_result->action == ROUTE_NO_MATCH && target.host &&
+	    is_without_routes(target.virtual_host, query))
+		route_to_service(target.host, query->listener, ret_result);
 }
 
 size_t mesh_explain_count(const struct mesh *mesh)

@@ -96,7 +96,8 @@ static inline void request_parse(struct request *request, const char *text)
 	if (parsed != HTTP_PARSE_COMPLETE)
 		fail_msg("\"%s\" is no request", text);
 	http_edit_start(&request->edit, &request->head);
-	request->query = (struct route_query){.request = &request->edit};
+	request->query =
+		(struct route_query){.request = &request->edit, .refuse_foreign_hosts = true};
 }
 
 /* The listener at "ADDRESS" and port. */

@@ -216,6 +216,22 @@ static void short_names_are_meant_in_the_callers_namespace(void **state)
 	fixture_stop(&fixture);
 }
 
+static void a_foreign_host_at_a_services_address_goes_to_that_service(void **state)
+{
+	struct fixture fixture;
+	struct request request;
+
+	(void)state;
+	fixture_start(&fixture, APP_C STEP3_VIRTUAL_SERVICE STEP3_DESTINATION_RULE);
+	request_parse(&request, "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+	request.query.listener = service_at(fixture.mesh, "10.96.0.3", 8000);
+	request.query.refuse_foreign_hosts = false;
+	mesh_route(fixture.mesh, &request.query, &request.result);
+	/* Past the VirtualService, which is of another host. */
+	assert_string_equal(where(&request.result), "app-c.default.svc.cluster.local|-|8000");
+	fixture_stop(&fixture);
+}
+
 static void an_unknown_or_overlong_host_is_no_host(void **state)
 {
 	struct fixture fixture;
@@ -859,6 +875,7 @@ int main(void)
 		cmocka_unit_test(a_service_without_virtual_service_has_all_its_endpoints),
 		cmocka_unit_test(manifests_alone_are_checked_as_far_as_they_go),
 		cmocka_unit_test(short_names_are_meant_in_the_callers_namespace),
+		cmocka_unit_test(a_foreign_host_at_a_services_address_goes_to_that_service),
 		cmocka_unit_test(an_unknown_or_overlong_host_is_no_host),
 		cmocka_unit_test(a_gateway_routes_what_is_bound_to_it),
 		cmocka_unit_test(a_gateway_is_named_in_each_of_istios_ways),

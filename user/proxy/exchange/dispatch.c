@@ -39,6 +39,7 @@ static struct request_verdict run_request_stage(struct worker *worker, struct ex
 	request->statistics = &worker->statistics;
 	request->random = &worker->random;
 	request->path_normalization = worker->shared->options.path_normalization;
+	request->refuse_foreign_hosts = worker->shared->options.refuse_foreign_hosts;
 	generation_choose(&worker->generations, request, worker->loop.now_ms, &exchange->hold);
 	struct request_verdict verdict =
 		request_tag_and_route(request, find_mark(worker, origin, &mark));

@@ -20,6 +20,7 @@ struct request {
 	struct proxy_statistics *statistics;
 	struct random_numbers *random;
 	enum http_path_normalization path_normalization;
+	bool refuse_foreign_hosts;
 
 	/* Parsed; its path is normalised before the route is picked. */
 	struct http_request_head head;

@@ -228,6 +228,7 @@ struct request_verdict request_tag_and_route(struct request *request,
 		.request = &request->edit,
 		.source_labels = request->source_labels,
 		.source_namespace = request->source_namespace,
+		.refuse_foreign_hosts = request->refuse_foreign_hosts,
 		.hash = request->hash,
 	};
 	mesh_route(request->configuration->mesh, &query, &request->route);

@@ -34,6 +34,7 @@ struct proxy_options {
 	size_t maximum_target_bytes;
 	bool allow_bare_lf;
 	enum http_path_normalization path_normalization;
+	bool refuse_foreign_hosts;   /* at a Service's address: those that no resource has */
 	unsigned header_timeout_ms;  /* from a head's first byte to its last */
 	unsigned body_timeout_ms;    /* between two pieces of a body from or to a client */
 	unsigned idle_timeout_ms;    /* between two requests of a connection */
