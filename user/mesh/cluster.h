@@ -86,6 +86,9 @@ struct mesh_cluster {
 	const char *subset;  /* or NULL */
 	uint16_t port;	     /* the service's */
 	const char *missing; /* what a route names and is not there: no endpoint; or NULL */
+	/* Of a destination without a port: by its host's ports. The one that was called is taken. */
+	const struct mesh_cluster *const *of_ports;
+	size_t of_port_count; /* else 0 */
 	size_t endpoint_count;
 	const struct mesh_endpoint *endpoints; /* targetPort already applied */
 	const struct mesh_ring *ring;	       /* of MESH_BALANCE_HASH (mesh/ring.h); else NULL */

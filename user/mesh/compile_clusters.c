@@ -216,11 +216,12 @@ const struct mesh_cluster *compile_cluster(struct compiler *compiler, const stru
 
 const struct mesh_cluster *compile_missing_cluster(struct compiler *compiler,
 						   const struct mesh_host *host, const char *subset,
-						   uint16_t port, const char *missing)
+						   const struct missing_destination *missing)
 {
 	struct buffer key = {0};
 
-	buffer_printf(&key, "%s|%u|%s|%s", host->name, port, subset ? subset : "", missing);
+	buffer_printf(&key, "%s|%u|%s|%s", host->name, missing->port, subset ? subset : "",
+		      missing->what);
 	if (key.failed) {
 		compiler->out_of_memory = true;
 		return NULL;
@@ -231,8 +232,10 @@ const struct mesh_cluster *compile_missing_cluster(struct compiler *compiler,
 		if (cluster) {
 			cluster->host = host->name;
 			cluster->subset = subset;
-			cluster->port = port;
-			cluster->missing = missing;
+			cluster->port = missing->port;
+			cluster->missing = missing->what;
+			cluster->of_ports = missing->of_ports;
+			cluster->of_port_count = missing->count;
 			compile_put(compiler, &compiler->clusters, 0, buffer_span(&key), cluster);
 		}
 	}

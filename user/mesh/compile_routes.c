@@ -162,6 +162,11 @@ static void compile_match(const struct rule_context *context, const struct path 
 	compile_match_gateways(context, path, manifest, match);
 }
 
+static bool can_be_http(const struct service_port_manifest *port)
+{
+	return port->is_tcp && !port->is_other && !port->is_named_other;
+}
+
 /* The number of the host's ports, of these that could be HTTP or of all, and the last of them. */
 static size_t count_ports(const struct mesh_host *host, bool all, uint16_t *ret_port)
 {
@@ -170,7 +175,7 @@ static size_t count_ports(const struct mesh_host *host, bool all, uint16_t *ret_
 	for (size_t i = 0; i < host->service->port_count; i++) {
 		const struct service_port_manifest *port = host->ports[i].manifest;
 
-		if (!port->is_tcp || (!all && (port->is_other || port->is_named_other)))
+		if (!(all ? port->is_tcp : can_be_http(port)))
 			continue;
 		*ret_port = port->port;
 		count++;
@@ -179,31 +184,47 @@ static size_t count_ports(const struct mesh_host *host, bool all, uint16_t *ret_
 }
 
 /*
- * The port of a destination that names none: the only one of its host that could be HTTP. Istio
- * takes the one that the request came in by; of the mesh's it can be no other, since we listen on
- * none of the rest.
+ * The port of a destination that names none: the only one of its host that could be HTTP; 0: the
+ * one that is called, as in Istio.
  */
 static uint16_t only_port(const struct compiled_resource *resource, const struct path *path,
 			  const struct destination_manifest *manifest, const struct mesh_host *host,
 			  const char **ret_missing)
 {
 	uint16_t port = 0;
-	size_t count = count_ports(host, false, &port);
+	size_t http = count_ports(host, false, &port);
+	size_t count = http ? http : count_ports(host, true, &port);
 
-	if (count == 0)
-		count = count_ports(host, true, &port);
 	if (count == 1)
 		return port;
-	*ret_missing = count ? "the destination's host has several ports and none is named"
-			     : "the destination's host has no port";
-	if (count)
+	*ret_missing = http ? "the destination's host does not have the port that was called"
+			    : "the destination's host has no port for HTTP";
+	if (http == 0)
 		compile_route_error(resource, manifest->place, path,
-				    "the host %s has several ports: port.number must say which",
-				    host->name);
-	else
-		compile_route_error(resource, manifest->place, path, "the host %s has no port",
-				    host->name);
+				    "the host %s has no port for HTTP", host->name);
 	return 0;
+}
+
+/* The destination by each port that could be called; itself without endpoints for others. */
+static const struct mesh_cluster *compile_called_ports(struct compiler *compiler,
+						       struct mesh_host *host,
+						       const struct found_subset *subset,
+						       const char *missing)
+{
+	const struct mesh_cluster **ports =
+		compile_array(compiler, host->service->port_count, sizeof(struct mesh_cluster *));
+	size_t count = 0;
+
+	for (size_t i = 0; ports && i < host->service->port_count; i++) {
+		const struct service_port_manifest *port = host->ports[i].manifest;
+
+		if (can_be_http(port))
+			ports[count] = compile_cluster(compiler, host, subset, port->port);
+		count += can_be_http(port) && ports[count];
+	}
+	return compile_missing_cluster(
+		compiler, host, subset ? subset->subset->name : NULL,
+		&(struct missing_destination){.what = missing, .of_ports = ports, .count = count});
 }
 
 static uint16_t destination_port(const struct compiled_resource *resource, const struct path *path,
@@ -276,8 +297,12 @@ const struct mesh_cluster *compile_destination(const struct compiled_resource *r
 				manifest->subset);
 		}
 	}
+	if (missing && is_known && !port && (subset || !manifest->subset))
+		return compile_called_ports(compiler, host, subset, missing);
 	if (missing)
-		return compile_missing_cluster(compiler, host, manifest->subset, port, missing);
+		return compile_missing_cluster(
+			compiler, host, manifest->subset,
+			&(struct missing_destination){.what = missing, .port = port});
 	return compile_cluster(compiler, host, subset, port);
 }
 

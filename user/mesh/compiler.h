@@ -100,10 +100,17 @@ const struct found_subset *compile_find_subset(const struct compiler *compiler,
 const struct mesh_cluster *compile_cluster(struct compiler *compiler, const struct mesh_host *host,
 					   const struct found_subset *subset, uint16_t port);
 
-/* One without endpoints, for a route that names what is not there. `missing` says what it is. */
+struct missing_destination {
+	const char *what;
+	uint16_t port;				    /* or 0 */
+	const struct mesh_cluster *const *of_ports; /* what is there all the same; or NULL */
+	size_t count;
+};
+
+/* One without endpoints, for a route that names what is not there. */
 const struct mesh_cluster *compile_missing_cluster(struct compiler *compiler,
 						   const struct mesh_host *host, const char *subset,
-						   uint16_t port, const char *missing);
+						   const struct missing_destination *missing);
 
 /* series.c: numbers for a mesh that has no predecessor. */
 void mesh_number_series(struct mesh *mesh);

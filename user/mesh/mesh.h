@@ -109,6 +109,12 @@ size_t mesh_clusters_without_series(const struct mesh *mesh);
 /* True: the cluster that has it did not have it in `previous`; its counters begin at 0. */
 bool mesh_series_is_new(const struct mesh *mesh, const struct mesh *previous, size_t series);
 
+/*
+ * What a destination leads calls to `port` to: itself, or the one of its of_ports; without any at
+ * that port itself, which then has no endpoint.
+ */
+const struct mesh_cluster *mesh_cluster_at_port(const struct mesh_cluster *cluster, uint16_t port);
+
 /* The workload with this address, or NULL: whose call is this? */
 const struct workload_manifest *mesh_workload_by_address(const struct mesh *mesh,
 							 const uint8_t address[16]);

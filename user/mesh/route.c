@@ -135,6 +135,24 @@ static const struct mesh_destination *choose_destination(const struct mesh_route
 	return &route->destinations[0]; /* not reached: the weights add up to weight_sum */
 }
 
+const struct mesh_cluster *mesh_cluster_at_port(const struct mesh_cluster *cluster, uint16_t port)
+{
+	for (size_t i = 0; i < cluster->of_port_count; i++) {
+		if (cluster->of_ports[i]->port == port)
+			return cluster->of_ports[i];
+	}
+	return cluster;
+}
+
+/* Explain's requests come in by none: then it is the first port. */
+static const struct mesh_cluster *called_cluster(const struct mesh_cluster *cluster,
+						 const struct mesh_listener *listener)
+{
+	if (!cluster->of_port_count)
+		return cluster;
+	return listener ? mesh_cluster_at_port(cluster, listener->port) : cluster->of_ports[0];
+}
+
 static void take_cluster(const struct mesh_cluster *cluster, struct route_result *result)
 {
 	result->cluster = cluster;
@@ -149,7 +167,8 @@ static void take_cluster(const struct mesh_cluster *cluster, struct route_result
 	result->action = ROUTE_NO_ENDPOINT;
 }
 
-static void take_route(const struct mesh_route *route, uint64_t hash, struct route_result *result)
+static void take_route(const struct mesh_route *route, const struct route_query *query,
+		       struct route_result *result)
 {
 	result->route = route;
 	switch (route->kind) {
@@ -163,8 +182,8 @@ static void take_route(const struct mesh_route *route, uint64_t hash, struct rou
 		result->action = ROUTE_REJECTED;
 		break;
 	case MESH_ROUTE_FORWARD:
-		result->destination = choose_destination(route, hash);
-		take_cluster(result->destination->cluster, result);
+		result->destination = choose_destination(route, query->hash);
+		take_cluster(called_cluster(result->destination->cluster, query->listener), result);
 		break;
 	}
 }
@@ -191,7 +210,7 @@ static void route_by(const struct route_table *const *tables, size_t count,
 		if (request->undecided)
 			result->action = ROUTE_UNDECIDED;
 		else
-			take_route(&entry->rule->route, request->query->hash, result);
+			take_route(&entry->rule->route, request->query, result);
 		return;
 	}
 	result->action = ROUTE_NO_MATCH;

@@ -482,7 +482,7 @@ static void only_http_ports_and_routed_ports_are_listened_on(void **state)
 	buffer_free(&text);
 }
 
-static void a_destination_without_port_means_the_only_one_that_could_be_http(void **state)
+static void a_destination_without_port_means_the_one_that_could_be_http_or_is_called(void **state)
 {
 	static const struct {
 		const char *ports, *said;
@@ -492,7 +492,10 @@ static void a_destination_without_port_means_the_only_one_that_could_be_http(voi
 		{"{name: grpc, port: 90}, {name: main, port: 80}",
 		 "s.default.svc.cluster.local|-|80"},
 		{"{name: tcp, port: 80}", "s.default.svc.cluster.local|-|80"},
-		{"{name: http, port: 80}, {name: main, port: 81}", NULL},
+		/* Of several the one that was called: the gateway's own. */
+		{"{name: http, port: 80}, {name: main, port: 81}",
+		 "s.default.svc.cluster.local|-|80"},
+		{"{name: http, port: 82}, {name: main, port: 81}", "no endpoint"},
 		{"{name: grpc, port: 90}, {name: tcp, port: 91}", NULL},
 	};
 
@@ -512,7 +515,7 @@ static void a_destination_without_port_means_the_only_one_that_could_be_http(voi
 					 "  http: [{route: [{destination: {host: s}}]}]\n"),
 			 rows[i].ports);
 		if (!rows[i].said) {
-			assert_refused(text, "has several ports: port.number must say which");
+			assert_refused(text, "has no port for HTTP");
 			continue;
 		}
 		fixture_start(&fixture, text);
@@ -883,7 +886,8 @@ int main(void)
 		cmocka_unit_test(virtual_services_of_one_host_follow_each_other),
 		cmocka_unit_test(entries_that_take_everything_come_last_at_a_host),
 		cmocka_unit_test(only_http_ports_and_routed_ports_are_listened_on),
-		cmocka_unit_test(a_destination_without_port_means_the_only_one_that_could_be_http),
+		cmocka_unit_test(
+			a_destination_without_port_means_the_one_that_could_be_http_or_is_called),
 		cmocka_unit_test(one_address_and_port_for_two_services_is_an_error),
 		cmocka_unit_test(references_to_nothing_are_errors),
 		cmocka_unit_test(hosts_outside_are_errors_only_where_a_route_leads_there),

@@ -686,21 +686,9 @@ static void a_subsets_settings_replace_the_hosts(void **state)
 	fixture_stop(&fixture);
 }
 
-static void a_port_must_be_said_where_there_are_several(void **state)
+static void a_port_that_is_named_must_be_http(void **state)
 {
 	(void)state;
-	assert_refused(
-		"apiVersion: v1\n"
-		"kind: Service\n"
-		"metadata: {name: b}\n"
-		"spec: {ports: [{name: http, port: 80}, {name: main, port: 81}]}\n"
-		"---\n"
-		"apiVersion: networking.istio.io/v1\n"
-		"kind: VirtualService\n"
-		"metadata: {name: b}\n"
-		"spec: {hosts: [b], http: [{route: [{destination: {host: b}}]},\n"
-		"  {route: [{destination: {host: b, port: {number: 81}}}]}]}\n",
-		"the host b.default.svc.cluster.local has several ports: port.number must say");
 	assert_refused("apiVersion: v1\n"
 		       "kind: Service\n"
 		       "metadata: {name: b}\n"
@@ -790,7 +778,7 @@ int main(void)
 		cmocka_unit_test(retries_without_conditions_have_istios),
 		cmocka_unit_test(cluster_policies_come_from_host_or_port),
 		cmocka_unit_test(a_subsets_settings_replace_the_hosts),
-		cmocka_unit_test(a_port_must_be_said_where_there_are_several),
+		cmocka_unit_test(a_port_that_is_named_must_be_http),
 		cmocka_unit_test(ten_thousand_virtual_services_compile_and_route_fast),
 	};
 

@@ -181,8 +181,9 @@ void mirror_request(struct worker *worker, struct exchange *exchange, struct req
 		if (worker->mirror_count >= MIRROR_MAXIMUM ||
 		    !mesh_share_holds(route->mirrors[i].share, random_take(&worker->random)))
 			continue;
-		struct mirror *mirror =
-			new_mirror(worker, request, authority, route->mirrors[i].cluster);
+		const struct mesh_cluster *cluster =
+			mesh_cluster_at_port(route->mirrors[i].cluster, request->listener->port);
+		struct mirror *mirror = new_mirror(worker, request, authority, cluster);
 		if (!mirror)
 			continue;
 		if (body <= length)
