@@ -52,6 +52,35 @@ static void read_hosts(const struct builder *builder, const struct node *mapping
 	server->hosts = hosts;
 }
 
+static void read_protocol(const struct builder *builder, const struct node *port,
+			  const struct path *parent, struct gateway_server *server)
+{
+	static const char *const others[] = {"HTTPS", "GRPC", "GRPC-WEB", "TLS", "TCP", "MONGO"};
+	struct path path = path_field(parent, "protocol");
+	const struct node *node = node_get(port, "protocol");
+	const char *protocol = builder_required_text(builder, port, parent, "protocol");
+
+	if (!protocol || span_equal_ignore_case(span_of(protocol), span_of("HTTP")))
+		return;
+	if (span_equal_ignore_case(span_of(protocol), span_of("HTTP2"))) {
+		/* Istio's gateways take both versions at such a port; most clients speak HTTP/1.1. */
+		reader_warning(&builder->reader, node, &path,
+			       "requests of HTTP/2 are not supported: only those of HTTP/1.1 are");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(others) && !server->is_left_out; i++)
+		server->is_left_out = span_equal_ignore_case(span_of(protocol), span_of(others[i]));
+	if (server->is_left_out)
+		reader_warning(
+			&builder->reader, node, &path,
+			"%s is not supported: nothing listens on port %u, the servers of HTTP "
+			"are served",
+			protocol, server->port);
+	else
+		reader_error(&builder->reader, node, &path, "%s is not supported: only HTTP is",
+			     protocol);
+}
+
 static void read_port(const struct builder *builder, const struct node *mapping,
 		      const struct path *parent, struct gateway_server *server)
 {
@@ -61,8 +90,7 @@ static void read_port(const struct builder *builder, const struct node *mapping,
 		{"name", FIELD_IGNORED},
 		{"targetPort", FIELD_UNSUPPORTED, "the agent listens on `number`"},
 	};
-	struct path path = path_field(parent, "port"),
-		    protocol_path = path_field(&path, "protocol");
+	struct path path = path_field(parent, "port");
 	struct node *port = builder_required_child(builder, mapping, parent, "port", NODE_MAPPING);
 
 	if (!port)
@@ -71,14 +99,22 @@ static void read_port(const struct builder *builder, const struct node *mapping,
 	if (node_is_null(node_get(port, "number")))
 		builder_required_text(builder, port, &path, "number");
 	server->port = (uint16_t)builder_number(builder, port, &path, "number", 1, UINT16_MAX, 0);
-	const char *protocol = builder_required_text(builder, port, &path, "protocol");
-	if (protocol && span_equal_ignore_case(span_of(protocol), span_of("HTTP2")))
-		/* Istio's gateways take both versions at such a port; most clients speak HTTP/1.1. */
-		reader_warning(&builder->reader, node_get(port, "protocol"), &protocol_path,
-			       "requests of HTTP/2 are not supported: only those of HTTP/1.1 are");
-	else if (protocol && !span_equal_ignore_case(span_of(protocol), span_of("HTTP")))
-		reader_error(&builder->reader, node_get(port, "protocol"), &protocol_path,
-			     "%s is not supported: only HTTP is", protocol);
+	read_protocol(builder, port, &path, server);
+}
+
+static void read_tls(const struct builder *builder, const struct node *mapping,
+		     const struct path *parent, struct gateway_server *server)
+{
+	struct path path = path_field(parent, "tls");
+	const struct node *tls = node_get(mapping, "tls");
+
+	if (server->is_left_out || node_is_null(tls))
+		return;
+	/* At a plain port Istio looks at this field alone. */
+	if (tls->kind != NODE_MAPPING)
+		reader_error(&builder->reader, tls, &path, "must be a mapping");
+	else
+		reader_bool(&builder->reader, tls, &path, "httpsRedirect", &server->https_redirect);
 }
 
 static void read_bind(const struct builder *builder, const struct node *mapping,
@@ -101,12 +137,9 @@ static void read_server(const struct builder *builder, const struct node *node,
 			struct gateway_server *server)
 {
 	static const struct field_rule fields[] = {
-		{"port", FIELD_READ},
-		{"hosts", FIELD_READ},
-		{"bind", FIELD_READ},
-		{"name", FIELD_IGNORED},
-		{"tls", FIELD_UNSUPPORTED, "TLS must end before the agent"},
-		{"defaultEndpoint", FIELD_UNSUPPORTED},
+		{"port", FIELD_READ}, {"hosts", FIELD_READ},
+		{"bind", FIELD_READ}, {"name", FIELD_IGNORED},
+		{"tls", FIELD_READ},  {"defaultEndpoint", FIELD_UNSUPPORTED},
 	};
 
 	if (node_is_null(node))
@@ -117,6 +150,7 @@ static void read_server(const struct builder *builder, const struct node *node,
 	server->place = builder_place(builder, node);
 	read_port(builder, node, path, server);
 	read_bind(builder, node, path, server);
+	read_tls(builder, node, path, server);
 	read_hosts(builder, node, path, own_namespace, server);
 }
 

@@ -16,6 +16,8 @@ struct gateway_server {
 	uint8_t address[16]; /* bind; all zero: any */
 	const struct gateway_host *hosts;
 	size_t host_count;
+	bool is_left_out;    /* another protocol than HTTP (said): nothing listens */
+	bool https_redirect; /* every request is answered with 301 to https */
 };
 
 struct gateway_manifest {

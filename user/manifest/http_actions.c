@@ -179,9 +179,9 @@ void http_retries_read(const struct builder *builder, const struct node *node,
 		{"attempts", FIELD_READ},
 		{"perTryTimeout", FIELD_READ},
 		{"retryOn", FIELD_READ},
-		{"retryRemoteLocalities", FIELD_IGNORED}, /* localities are not ours */
-		{"retryIgnorePreviousHosts", FIELD_UNSUPPORTED},
-		{"backoff", FIELD_UNSUPPORTED},
+		{"retryRemoteLocalities", FIELD_IGNORED},    /* localities are not ours */
+		{"retryIgnorePreviousHosts", FIELD_IGNORED}, /* another endpoint is always first */
+		{"backoff", FIELD_LOST, "retries wait as long as without it"},
 	};
 	struct retries_manifest *retries = &route->retries;
 

@@ -102,6 +102,8 @@ bool reader_check_fields(const struct reader *reader, const struct node *node,
 			reader_error(reader, key, &field, "not supported%s%s",
 				     rule->reason ? ": " : "", rule->reason ? rule->reason : "");
 			good = false;
+		} else if (rule->support == FIELD_LOST && !says_nothing(node->items[i])) {
+			reader_warning(reader, key, &field, "not supported: %s", rule->reason);
 		}
 	}
 	return good;

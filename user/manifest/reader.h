@@ -44,12 +44,14 @@ enum field_support {
 	FIELD_READ,	   /* we act on it */
 	FIELD_IGNORED,	   /* it changes nothing of what we do (imagePullPolicy, status) */
 	FIELD_UNSUPPORTED, /* it would change behaviour: an error */
+	FIELD_LOST,	   /* the rest serves without it: a warning that says what is lost */
 };
 
 struct field_rule {
 	const char *name;
 	enum field_support support;
-	const char *reason; /* of FIELD_UNSUPPORTED: what to do instead, or NULL */
+	const char *
+		reason; /* of FIELD_UNSUPPORTED: what to do instead, or NULL; of FIELD_LOST: what is lost */
 };
 
 /*

@@ -108,7 +108,7 @@ static void read_consistent_hash(const struct builder *builder, const struct nod
 			     "httpQueryParameterName");
 }
 
-/* Localities are not ours: to say that they shall not count is all that can be said. */
+/* Localities are not ours. */
 static void check_locality(const struct builder *builder, const struct node *mapping,
 			   const struct path *parent)
 {
@@ -121,8 +121,8 @@ static void check_locality(const struct builder *builder, const struct node *map
 		return;
 	reader_bool(&builder->reader, node, &path, "enabled", &enabled);
 	if (enabled)
-		reader_error(&builder->reader, node, &path,
-			     "not supported: only enabled: false is");
+		reader_warning(&builder->reader, node, &path,
+			       "not supported: requests go to endpoints of all localities alike");
 }
 
 static void read_load_balancer(const struct builder *builder, const struct node *mapping,
@@ -133,8 +133,8 @@ static void read_load_balancer(const struct builder *builder, const struct node 
 		{"simple", FIELD_READ},
 		{"consistentHash", FIELD_READ},
 		{"localityLbSetting", FIELD_READ},
-		{"warmupDurationSecs", FIELD_UNSUPPORTED},
-		{"warmup", FIELD_UNSUPPORTED},
+		{"warmupDurationSecs", FIELD_LOST, "a new endpoint gets its whole share at once"},
+		{"warmup", FIELD_LOST, "a new endpoint gets its whole share at once"},
 	};
 	struct path path = path_field(parent, "loadBalancer");
 	struct node *node =
@@ -159,8 +159,8 @@ static void read_tcp_pool(const struct builder *builder, const struct node *node
 		{"maxConnections", FIELD_READ},
 		{"connectTimeout", FIELD_READ},
 		{"tcpKeepalive", FIELD_IGNORED}, /* idle connections are closed long before */
-		{"maxConnectionDuration", FIELD_UNSUPPORTED},
-		{"idleTimeout", FIELD_UNSUPPORTED, "use http.idleTimeout"},
+		{"maxConnectionDuration", FIELD_LOST, "connections have no greatest age"},
+		{"idleTimeout", FIELD_LOST, "http.idleTimeout is the one of HTTP"},
 	};
 
 	reader_check_fields(&builder->reader, node, path, fields, ARRAY_LENGTH(fields));
@@ -197,8 +197,8 @@ static void read_http_pool(const struct builder *builder, const struct node *nod
 	pool->idle_timeout_ms = builder_duration_ms(builder, node, path, "idleTimeout");
 	const char *upgrade = builder_text(builder, node, path, "h2UpgradePolicy");
 	if (upgrade && strcmp(upgrade, "DEFAULT") && strcmp(upgrade, "DO_NOT_UPGRADE"))
-		reader_error(&builder->reader, node, &upgrade_path,
-			     "HTTP/2 is not supported: must be DO_NOT_UPGRADE");
+		reader_warning(&builder->reader, node, &upgrade_path,
+			       "HTTP/2 is not supported: requests go on as HTTP/1.1");
 }
 
 static void read_connection_pool(const struct builder *builder, const struct node *mapping,
@@ -271,11 +271,12 @@ static void read_outlier_detection(const struct builder *builder, const struct n
 	};
 	reader_bool(&builder->reader, node, &path, "splitExternalLocalOriginErrors", &split);
 	if (split)
-		reader_error(&builder->reader, node, &path,
-			     "splitExternalLocalOriginErrors is not supported: must be false");
+		reader_warning(&builder->reader, node, &path,
+			       "splitExternalLocalOriginErrors is not supported: a connection that "
+			       "fails counts as an answer of 5xx does");
 }
 
-/* tls: to say that there is none is all that can be said. */
+/* tls: endpoints that want it cannot be called. Those of Istio's own take plain HTTP, too. */
 static void check_tls(const struct builder *builder, const struct node *mapping,
 		      const struct path *parent)
 {
@@ -283,9 +284,16 @@ static void check_tls(const struct builder *builder, const struct node *mapping,
 	struct node *node = reader_child(&builder->reader, mapping, parent, "tls", NODE_MAPPING);
 	const char *mode = node ? builder_text(builder, node, &path, "mode") : NULL;
 
-	if (node && (!mode || strcmp(mode, "DISABLE") != 0))
+	if (!mode || strcmp(mode, "DISABLE") == 0)
+		return;
+	if (strcmp(mode, "ISTIO_MUTUAL") == 0)
+		reader_warning(
+			&builder->reader, node, &path,
+			"not supported: the endpoints are called by plain HTTP, without Istio's "
+			"mutual TLS");
+	else
 		reader_error(&builder->reader, node, &path,
-			     "TLS is not supported: only mode DISABLE is");
+			     "TLS is not supported: only the modes DISABLE and ISTIO_MUTUAL are");
 }
 
 static void read_settings(const struct builder *builder, const struct node *node,
@@ -332,7 +340,7 @@ void traffic_policy_read(const struct builder *builder, const struct node *node,
 		{"tls", FIELD_READ},
 		{"tunnel", FIELD_UNSUPPORTED},
 		{"proxyProtocol", FIELD_UNSUPPORTED},
-		{"retryBudget", FIELD_UNSUPPORTED},
+		{"retryBudget", FIELD_LOST, "connectionPool.http.maxRetries bounds retries alone"},
 	};
 	struct path ports_path = path_field(path, "portLevelSettings");
 

@@ -60,7 +60,10 @@ static void read_http(const struct builder *builder, const struct node *spec,
 		      const struct path *parent, struct virtual_service_manifest *manifest)
 {
 	struct path path = path_field(parent, "http");
-	struct node *list = builder_required_child(builder, spec, parent, "http", NODE_SEQUENCE);
+	bool is_other = node_get(spec, "tls") || node_get(spec, "tcp");
+	struct node *list =
+		is_other ? reader_child(&builder->reader, spec, parent, "http", NODE_SEQUENCE)
+			 : builder_required_child(builder, spec, parent, "http", NODE_SEQUENCE);
 
 	if (!list)
 		return;
@@ -82,8 +85,8 @@ static void read_spec(const struct builder *builder, const struct node *document
 		{"gateways", FIELD_READ},
 		{"http", FIELD_READ},
 		{"exportTo", FIELD_READ},
-		{"tls", FIELD_UNSUPPORTED, "only HTTP is routed"},
-		{"tcp", FIELD_UNSUPPORTED, "only HTTP is routed"},
+		{"tls", FIELD_LOST, "connections of TLS are not routed, only requests of HTTP are"},
+		{"tcp", FIELD_LOST, "connections of TCP are not routed, only requests of HTTP are"},
 	};
 	struct path path = path_field(NULL, "spec");
 	struct node *spec = builder_required_child(builder, document, NULL, "spec", NODE_MAPPING);

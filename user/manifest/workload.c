@@ -83,7 +83,7 @@ void workload_read_endpoint(const struct builder *builder, const struct node *no
 		{"ports", FIELD_READ},
 		{"labels", FIELD_READ},
 		{"weight", FIELD_READ},
-		{"network", FIELD_UNSUPPORTED},
+		{"network", FIELD_LOST, "the address must be reachable directly"},
 		{"locality", FIELD_IGNORED}, /* no balancing by locality */
 		{"serviceAccount", FIELD_IGNORED},
 	};

@@ -121,6 +121,8 @@ static void choose_explained(struct compiler *compiler)
 static void compile_manifests(struct compiler *compiler, const struct mesh_tag_only *tag_only)
 {
 	compile_hosts(compiler);
+	if (!tag_only)
+		compile_allocate_services(compiler);
 	compile_gateways(compiler);
 	if (tag_only) {
 		compile_tag_only(compiler, tag_only);

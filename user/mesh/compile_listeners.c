@@ -102,6 +102,32 @@ const struct listener_model *compile_gateway_listener(const struct compiled_reso
 	return known ? known : add_listener(resource, place, &wanted);
 }
 
+/* All requests to these hosts, whatever VirtualServices have them. */
+static void bind_redirect(struct compiler *compiler, const struct gateway_binding *binding,
+			  size_t gateway)
+{
+	const struct gateway_server *server = binding->server;
+
+	for (size_t i = 0; i < server->host_count && compiler->https_redirect; i++)
+		compile_bind_host(compiler, scope_of_listener(binding->listener->listener.index),
+				  server->hosts[i].host, compiler->https_redirect, gateway);
+}
+
+static void compile_server(const struct compiled_resource *resource,
+			   const struct gateway_server *server, struct gateway_model *gateway)
+{
+	if (server->is_left_out)
+		return;
+	const struct listener_model *listener =
+		compile_gateway_listener(resource, server->place, server->address, server->port);
+	if (!listener)
+		return;
+	struct gateway_binding *binding = &gateway->servers[gateway->server_count++];
+	*binding = (struct gateway_binding){server, listener};
+	if (server->https_redirect)
+		bind_redirect(resource->compiler, binding, gateway->index);
+}
+
 static void compile_gateway(struct compiler *compiler, const struct gateway_manifest *manifest,
 			    size_t index)
 {
@@ -119,15 +145,8 @@ static void compile_gateway(struct compiler *compiler, const struct gateway_mani
 	gateway->index = index;
 	gateway->servers =
 		compile_array(compiler, manifest->server_count, sizeof(*gateway->servers));
-	for (size_t i = 0; gateway->servers && i < manifest->server_count; i++) {
-		const struct gateway_server *server = &manifest->servers[i];
-		const struct listener_model *listener = compile_gateway_listener(
-			&resource, server->place, server->address, server->port);
-
-		if (listener)
-			gateway->servers[gateway->server_count++] =
-				(struct gateway_binding){server, listener};
-	}
+	for (size_t i = 0; gateway->servers && i < manifest->server_count; i++)
+		compile_server(&resource, &manifest->servers[i], gateway);
 	compile_put(compiler, &compiler->gateways, 0, buffer_span(&name), gateway);
 out:
 	buffer_free(&name);
@@ -255,9 +274,10 @@ static bool bind_to_gateway(const struct compiled_resource *resource,
 			if (!both ||
 			    (namespace && strcmp(namespace, resource->resource->namespace) != 0))
 				continue;
-			compile_bind_host(resource->compiler, scope_of_listener(listener), both,
-					  service, gateway->index);
 			is_bound = true;
+			if (!server->https_redirect)
+				compile_bind_host(resource->compiler, scope_of_listener(listener),
+						  both, service, gateway->index);
 		}
 	}
 	return is_bound;

@@ -596,13 +596,26 @@ static void compile_virtual_service(struct compiler *compiler,
 	free(title);
 }
 
+void compile_allocate_services(struct compiler *compiler)
+{
+	size_t count = compiler->manifests->virtual_service_count;
+	struct mesh_rule *rule = compile_array(compiler, 1, sizeof(*rule));
+	struct compiled_service *services = compile_array(compiler, count + 1, sizeof(*services));
+
+	if (!rule || !services)
+		return;
+	rule->route.kind = MESH_ROUTE_REDIRECT;
+	rule->route.redirect = (struct mesh_redirect){.status = 301, .scheme = span_of("https")};
+	services[count] = (struct compiled_service){.rules = rule, .rule_count = 1};
+	compiler->mesh->services = services;
+	compiler->https_redirect = &services[count];
+}
+
 void compile_virtual_services(struct compiler *compiler)
 {
 	const struct manifest_set *set = compiler->manifests;
 	struct mesh *mesh = compiler->mesh;
 
-	mesh->services =
-		compile_array(compiler, set->virtual_service_count, sizeof(*mesh->services));
 	/* Rejected ones last: they get the hosts that no other one has. */
 	for (int rejected = 0; rejected <= 1; rejected++) {
 		for (size_t i = 0; mesh->services && i < set->virtual_service_count; i++) {

@@ -191,7 +191,8 @@ void compile_route_tables(struct compiler *compiler)
 	struct mesh *mesh = compiler->mesh;
 	struct table_builder builder = {.compiler = compiler};
 
-	builder.host_counts = calloc(mesh->service_count + 1, sizeof(*builder.host_counts));
+	builder.host_counts = calloc(compiler->manifests->virtual_service_count + 1,
+				     sizeof(*builder.host_counts));
 	if (!builder.host_counts) {
 		compiler->out_of_memory = true;
 		return;

@@ -53,7 +53,8 @@ struct compiler {
 	struct name_table left_out;	 /* host -> the service_manifest that says why */
 	struct name_table clusters;	 /* host|subset|port -> struct mesh_cluster */
 	struct name_table gateways;	 /* namespace/name -> struct gateway_model */
-	struct name_table header_slots;	 /* lower-case name -> slot + 1, as a pointer */
+	const struct compiled_service *https_redirect; /* or NULL: tag-only */
+	struct name_table header_slots; /* lower-case name -> slot + 1, as a pointer */
 	size_t header_slot_count;
 	bool out_of_memory; /* said once, at the end */
 };
@@ -135,6 +136,8 @@ void compile_bind_hosts(const struct compiled_resource *resource, struct compile
 void compile_service_listeners(struct compiler *compiler);
 
 /* compile_routes.c */
+/* Room for all, and what gateways' httpsRedirect answers. */
+void compile_allocate_services(struct compiler *compiler);
 void compile_virtual_services(struct compiler *compiler);
 /*
  * What is not there is said, and leads to a cluster without endpoints. NULL when memory is short.

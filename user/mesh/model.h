@@ -93,6 +93,7 @@ struct mesh {
 	const struct mesh_cluster *next_hop;		    /* tag-only; else NULL */
 	const struct mesh_cluster *series[MESH_SERIES + 1]; /* whose number it is; [0]: NULL */
 	size_t next_series;				    /* to be given out next */
+	/* One more than there are VirtualServices: what gateways' httpsRedirect answers. */
 	struct compiled_service *services;
 	size_t service_count;
 	const struct compiled_service **explained;

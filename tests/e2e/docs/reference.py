@@ -56,7 +56,7 @@ def words_in_code(text):
 
 
 def fields_of_parsers():
-    """(parser, field) -> READ, IGNORED or UNSUPPORTED"""
+    """(parser, field) -> READ, IGNORED, UNSUPPORTED or LOST"""
     fields = {}
     for path in glob.glob("user/manifest/*.c"):
         text, parser = source(path), os.path.basename(path)
@@ -108,7 +108,7 @@ def refused_and_ignored_fields_are_called_so():
     for (parser, field), support in fields_of_parsers().items():
         if support == "READ" or parser not in SECTIONS:
             continue
-        wanted = "not supported|No such" if support == "UNSUPPORTED" else "ignored|Ignored"
+        wanted = {"UNSUPPORTED": "not supported|No such", "IGNORED": "ignored|Ignored", "LOST": "passed over with a warning"}[support]
         text = "\n".join(documents.section(configuration, title) for title in SECTIONS[parser])
         places = [row for part in text.split("\n\n") for row in (part.split("\n") if part.lstrip().startswith("|") else [part])]
         if not any(re.search(wanted, place) for place in places if field in words_in_code(place)):

@@ -118,20 +118,11 @@ static void what_is_wrong_is_named(void **state)
 		 "httpCookie: \"/; Secure\" is no path of a cookie"},
 		{POLICY("loadBalancer: {consistentHash: {httpCookie: {name: c=d}}}"),
 		 "httpCookie: \"c=d\" is no name of a cookie"},
-		{POLICY("loadBalancer: {localityLbSetting: {}}"),
-		 "localityLbSetting: not supported"},
-		{POLICY("loadBalancer: {localityLbSetting: {enabled: true}}"),
-		 "localityLbSetting: not supported: only enabled: false is"},
-		{POLICY("tls: {mode: ISTIO_MUTUAL}"),
-		 "spec.trafficPolicy.tls: TLS is not supported"},
-		{POLICY("connectionPool: {http: {h2UpgradePolicy: UPGRADE}}"),
-		 "HTTP/2 is not supported"},
+		{POLICY("tls: {mode: SIMPLE}"), "spec.trafficPolicy.tls: TLS is not supported"},
 		{POLICY("connectionPool: {tcp: {maxConnections: many}}"),
 		 "connectionPool.tcp.maxConnections: must be a whole number"},
 		{POLICY("outlierDetection: {maxEjectionPercent: 101}"),
 		 "outlierDetection.maxEjectionPercent: must be a whole number from 0 to 100"},
-		{POLICY("outlierDetection: {splitExternalLocalOriginErrors: true}"),
-		 "splitExternalLocalOriginErrors is not supported"},
 		{POLICY("portLevelSettings: [{loadBalancer: {simple: RANDOM}}]"),
 		 "portLevelSettings[0].port: missing"},
 		{POLICY("proxyProtocol: {version: V1}"), "proxyProtocol: not supported"},
@@ -143,6 +134,30 @@ static void what_is_wrong_is_named(void **state)
 		struct reading reading = read_rule("", rows[i][0]);
 
 		assert_true(reading.diagnostics.error_count > 0);
+		assert_said(&reading.diagnostics, rows[i][1]);
+		done(&reading);
+	}
+}
+
+static void what_serves_without_a_field_is_served_with_a_warning(void **state)
+{
+	static const char *const rows[][2] = {
+		{POLICY("loadBalancer: {localityLbSetting: {enabled: true}}"),
+		 "localityLbSetting: not supported: requests go to endpoints of all localities"},
+		{POLICY("connectionPool: {http: {h2UpgradePolicy: UPGRADE}}"),
+		 "requests go on as HTTP/1.1"},
+		{POLICY("outlierDetection: {splitExternalLocalOriginErrors: true}"),
+		 "splitExternalLocalOriginErrors is not supported"},
+		{POLICY("tls: {mode: ISTIO_MUTUAL}"), "spec.trafficPolicy.tls: not supported"},
+		{POLICY("loadBalancer: {simple: RANDOM, warmup: {duration: 1s}}"),
+		 "loadBalancer.warmup: not supported: a new endpoint"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct reading reading = read_rule("", rows[i][0]);
+
+		assert_int_equal(reading.diagnostics.error_count, 0);
 		assert_said(&reading.diagnostics, rows[i][1]);
 		done(&reading);
 	}
@@ -172,6 +187,7 @@ int main(void)
 		cmocka_unit_test(subsets_and_policies_are_read),
 		cmocka_unit_test(what_changes_nothing_here_is_no_error),
 		cmocka_unit_test(what_is_wrong_is_named),
+		cmocka_unit_test(what_serves_without_a_field_is_served_with_a_warning),
 		cmocka_unit_test(the_fallback_must_be_a_subset_and_ours_be_known),
 	};
 

@@ -82,11 +82,11 @@ static void a_port_of_http2_is_one_of_http1_with_a_warning(void **state)
 static void what_is_wrong_is_named(void **state)
 {
 	static const char *const rows[][2] = {
-		{"  - port: {number: 443, name: https, protocol: HTTPS}\n    hosts: ['*']\n",
-		 "a.yaml:6:48: Gateway/g: spec.servers[0].port.protocol: HTTPS is not supported"},
+		{"  - port: {number: 443, name: https, protocol: QUIC}\n    hosts: ['*']\n",
+		 "a.yaml:6:48: Gateway/g: spec.servers[0].port.protocol: QUIC is not supported"},
 		{"  - port: {number: 80, name: h, protocol: HTTP}\n    hosts: ['*']\n"
-		 "    tls: {httpsRedirect: true}\n",
-		 "a.yaml:8:5: Gateway/g: spec.servers[0].tls: not supported: TLS must end before"},
+		 "    tls: {httpsRedirect: 1}\n",
+		 "a.yaml:8:26: Gateway/g: spec.servers[0].tls.httpsRedirect: must be true or"},
 		{"  - port: {number: 0, name: h, protocol: HTTP}\n    hosts: ['*']\n",
 		 "spec.servers[0].port.number: must be a whole number from 1 to 65535"},
 		{"  - port: {number: 80, protocol: HTTP}\n", "spec.servers[0].hosts: missing"},

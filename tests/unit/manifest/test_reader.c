@@ -45,18 +45,21 @@ static void unknown_and_unsupported_fields_are_errors_and_ignored_ones_are_not(v
 		{"status", FIELD_IGNORED},
 		{"tls", FIELD_UNSUPPORTED, "use plain HTTP"},
 		{"tcp", FIELD_UNSUPPORTED},
+		{"warmup", FIELD_LOST, "all at once"},
 	};
 	struct path spec = path_field(NULL, "spec");
 	struct reading reading;
 
 	(void)state;
-	start(&reading, "good: 1\nstatus: 2\ntls: {}\ntcp: []\nother: 3\n");
+	start(&reading, "good: 1\nstatus: 2\ntls: {}\ntcp: []\nother: 3\nwarmup: 1\n");
 	assert_false(reader_check_fields(&reading.reader, reading.documents[0], &spec, rules,
 					 ARRAY_LENGTH(rules)));
 	assert_int_equal(reading.diagnostics.error_count, 2);
 	assert_said(&reading.diagnostics,
 		    "a.yaml:3:1: Kind/name: spec.tls: not supported: use plain HTTP");
 	assert_said(&reading.diagnostics, "a.yaml:5:1: Kind/name: spec.other: unknown field");
+	assert_said(&reading.diagnostics,
+		    "a.yaml:6:1: warning: Kind/name: spec.warmup: not supported: all at once");
 	done(&reading);
 }
 

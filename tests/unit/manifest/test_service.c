@@ -202,8 +202,6 @@ static void what_is_wrong_is_named(void **state)
 		 "spec.endpoints[0]: must be a mapping"},
 		{read_workload_entry, "spec: {labels: {a: b}}\n", "spec.address: missing"},
 		{read_workload_entry, "spec: {address: unix:///x}\n", "is no IP address"},
-		{read_workload_entry, "spec: {address: 10.0.0.1, network: n}\n",
-		 "spec.network: not supported"},
 		{read_pod, "status: {podIP: x}\n", "status.podIP: \"x\" is no IP address"},
 		{read_pod, "status: []\n", "status: must be a mapping, not a list"},
 	};

@@ -234,7 +234,6 @@ static void what_is_wrong_with_an_entry_is_named(void **state)
 		{ROUTE ", match: [{header: {x: {exact: a}}}]", "match[0].header: unknown field"},
 		{ROUTE ", timeout: 5", "spec.http[0].timeout: must be a duration"},
 		{ROUTE ", timeout: 100000h", "spec.http[0].timeout: must be "},
-		{ROUTE ", retries: {attempts: 3, backoff: 1s}", "retries.backoff: not supported"},
 		{ROUTE ", retries: {perTryTimeout: 0s}", "perTryTimeout: must be at least 1ms"},
 		{ROUTE ", fault: {delay: {percentage: {value: 1}}}",
 		 "fault.delay.fixedDelay: missing"},
@@ -294,13 +293,33 @@ static void what_is_wrong_with_an_entry_is_named(void **state)
 	}
 }
 
+static void what_serves_without_a_field_is_served_with_a_warning(void **state)
+{
+	static const char *const rows[][2] = {
+		{"  hosts: [a]\n  tcp: [{}]\n",
+		 "warning: VirtualService/s: spec.tcp: not supported: "},
+		{"  hosts: [a]\n  tls: [{}]\n  http: [{" ROUTE "}]\n",
+		 "warning: VirtualService/s: spec.tls: not supported: "},
+		{"  hosts: [a]\n  http: [{" ROUTE ", retries: {attempts: 3, backoff: 1s}}]\n",
+		 "retries.backoff: not supported: retries wait"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct reading reading = read_spec(rows[i][0]);
+
+		assert_said(&reading.diagnostics, rows[i][1]);
+		assert_false(reading.service.faulty);
+		done(&reading);
+	}
+}
+
 static void what_is_wrong_with_the_spec_is_named(void **state)
 {
 	static const char *const rows[][2] = {
 		{"  http: [{" ROUTE "}]\n", "a.yaml:5:3: VirtualService/s: spec.hosts: missing"},
 		{"  hosts: [a]\n", "spec.http: missing"},
-		{"  hosts: [a]\n  tcp: [{}]\n", "spec.tcp: not supported: only HTTP is routed"},
-		{"  hosts: [a]\n  tls: [{}]\n", "spec.tls: not supported: only HTTP is routed"},
+		{"  hosts: [a]\n  tcp: [{}]\n  http: {}\n", "spec.http: must be a list"},
 		{"  hosts: [a]\n  exportTo: [.]\n", "spec.exportTo[0]: not supported"},
 		{"  hosts: ['a.*']\n", "spec.hosts[0]: \"a.*\" is no host"},
 		{"  hosts: a\n", "spec.hosts: must be a list, not a single value"},
@@ -331,6 +350,7 @@ int main(void)
 		cmocka_unit_test(redirects_and_direct_responses_are_read),
 		cmocka_unit_test(the_only_destination_takes_everything),
 		cmocka_unit_test(what_is_wrong_with_an_entry_is_named),
+		cmocka_unit_test(what_serves_without_a_field_is_served_with_a_warning),
 		cmocka_unit_test(what_is_wrong_with_the_spec_is_named),
 	};
 
