@@ -46,16 +46,23 @@ int address_parse_with_port(const char *text, uint8_t ret_address[16], uint16_t 
 	return 0;
 }
 
-static char *print_octet(uint8_t octet, char *text)
-{
-	unsigned tens = octet / 10U, hundreds = octet / 100U;
+static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+			    "25262728293031323334353637383940414243444546474849"
+			    "50515253545556575859606162636465666768697071727374"
+			    "75767778798081828384858687888990919293949596979899";
 
-	if (octet >= 100)
-		*text++ = (char)('0' + hundreds);
-	if (octet >= 10)
-		*text++ = (char)('0' + tens - 10 * hundreds);
-	*text++ = (char)('0' + octet - 10 * tens);
-	return text;
+static char *print_octet(unsigned octet, char *text)
+{
+	if (octet < 10) {
+		*text = (char)('0' + octet);
+		return text + 1;
+	}
+	if (octet >= 100) {
+		*text++ = (char)('0' + octet / 100);
+		octet %= 100;
+	}
+	memcpy(text, pairs + 2 * (size_t)octet, 2);
+	return text + 2;
 }
 
 /* inet_ntop(3) goes through sprintf(3), and this stands on the way of every request. */

@@ -9,9 +9,10 @@ int parse_unsigned(struct span text, uint64_t maximum, uint64_t *ret_value)
 		return -1;
 	for (size_t i = 0; i < text.length; i++) {
 		unsigned digit = (unsigned char)text.data[i] - (unsigned)'0';
-		if (digit > 9 || value > (UINT64_MAX - digit) / 10)
+
+		if (digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, digit, &value))
 			return -1;
-		value = value * 10 + digit;
 	}
 	if (value > maximum)
 		return -1;

@@ -2,6 +2,7 @@
 #include "http/syntax.h"
 
 #include "base/number.h"
+#include "base/word.h"
 #include "http/values.h"
 
 const struct http_limits http_default_limits = {
@@ -182,19 +183,50 @@ static const struct known_field known_fields[64] = {
 	KNOWN_FIELD('c', 'e', "cookie", HTTP_FIELD_COOKIE),
 };
 
-static inline enum http_field_kind kind_of(struct span name, uint8_t hash)
+static inline const struct known_field *find_known(struct span name, uint8_t hash)
 {
 	const struct known_field *known = &known_fields[hash];
 
-	return known->name.length == name.length && name.length &&
-			       span_equal_ignore_case(name, known->name)
-		       ? known->kind
-		       : HTTP_FIELD_OTHER;
+	return known->name.length == name.length && name.length ? known : NULL;
 }
 
 enum http_field_kind http_field_kind(struct span name)
 {
-	return kind_of(name, http_name_hash(name));
+	const struct known_field *known = find_known(name, http_name_hash(name));
+
+	return known && span_equal_ignore_case(name, known->name) ? known->kind : HTTP_FIELD_OTHER;
+}
+
+static inline uint64_t word_token_lower(uint64_t word)
+{
+	return word | WORD_EACH_BYTE * 0x20;
+}
+
+/*
+ * The same for a name of token bytes alone. Of these only letters become letters by the bit of case, and
+ * only '-' becomes '-', which is all that known names have.
+ */
+static inline enum http_field_kind kind_of_token(struct span name, uint8_t hash)
+{
+	const struct known_field *known = find_known(name, hash);
+	const size_t word = sizeof(uint64_t), length = name.length;
+	const char *a = name.data, *b;
+
+	if (!known)
+		return HTTP_FIELD_OTHER;
+	b = known->name.data;
+	if (length < word)
+		return word_token_lower(word_read_part(a, length)) ==
+				       word_token_lower(word_read_part(b, length))
+			       ? known->kind
+			       : HTTP_FIELD_OTHER;
+	for (size_t at = 0; at < length - word; at += word) {
+		if (word_token_lower(word_read(a + at)) != word_read(b + at))
+			return HTTP_FIELD_OTHER;
+	}
+	return word_token_lower(word_read(a + length - word)) == word_read(b + length - word)
+		       ? known->kind
+		       : HTTP_FIELD_OTHER;
 }
 
 /* Gives where a name ends; most are of letters, digits and '-' alone. */
@@ -217,7 +249,7 @@ static inline const char *read_name(const char *name, const char *end, struct ht
 		return NULL;
 	field->name = (struct span){name, (size_t)(colon - name)};
 	field->hash = http_name_hash(field->name);
-	field->kind = kind_of(field->name, field->hash);
+	field->kind = kind_of_token(field->name, field->hash);
 	/* Nearly always it is one space. */
 	if (end - colon > 2 && colon[1] == ' ' && (unsigned char)colon[2] > ' ')
 		return colon + 2;

@@ -219,7 +219,7 @@ static inline enum http_parse http_read_line_end(struct http_reader *reader,
 {
 	const char *at = reader->at;
 
-	if (reader->end - at < 2 || at[0] != '\r' || at[1] != '\n')
+	if (reader->end - at < 2 || memcmp(at, "\r\n", 2) != 0)
 		return http_read_other_line_end(reader, ret_refusal);
 	reader->at = at + 2;
 	return HTTP_PARSE_COMPLETE;

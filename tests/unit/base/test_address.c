@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -22,6 +23,20 @@ static void addresses_print_as_they_are_read(void **state)
 		assert_int_equal(address_parse(texts[i], address), 0);
 		address_print(address, text);
 		assert_string_equal(text, texts[i]);
+	}
+}
+
+static void every_octet_prints_as_its_number(void **state)
+{
+	(void)state;
+	for (int octet = 0; octet < 256; octet++) {
+		const uint8_t address[16] = {[10] = 0xff, 0xff, (uint8_t)octet,
+					     0,		  9,	(uint8_t)octet};
+		char text[ADDRESS_TEXT_BYTES], expected[ADDRESS_TEXT_BYTES];
+
+		snprintf(expected, sizeof(expected), "%d.0.9.%d", octet, octet);
+		assert_int_equal(address_print(address, text), strlen(expected));
+		assert_string_equal(text, expected);
 	}
 }
 
@@ -94,6 +109,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_print_as_they_are_read),
+		cmocka_unit_test(every_octet_prints_as_its_number),
 		cmocka_unit_test(what_is_no_address_is_refused),
 		cmocka_unit_test(an_address_may_have_a_port),
 		cmocka_unit_test(both_families_have_an_address_for_any),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -448,6 +449,48 @@ static void no_limit_goes_beyond_the_compiled_bound(void **state)
 	assert_int_equal(refusal.status, 431);
 }
 
+/* The one field between Host and the end, as parsing sees it; -1: the head is refused. */
+static int parsed_kind(const char *name)
+{
+	struct http_request_head head;
+	struct http_refusal refusal;
+	char text[256];
+
+	int length =
+		snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\n%s: 1\r\n\r\n", name);
+	return http_request_parse(text, (size_t)length, 0, &http_default_limits, &head, &refusal) ==
+				       HTTP_PARSE_COMPLETE &&
+			       head.field_count == 2
+		       ? (int)head.fields[1].kind
+		       : -1;
+}
+
+static void a_name_with_any_other_byte_is_another_field(void **state)
+{
+	static const char *const names[] = {"connection", "keep-alive", "proxy-connection",
+					    "te",	  "trailer",	"upgrade",
+					    "expect",	  "cookie"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char name[32];
+
+		for (size_t at = 0; names[i][at]; at++) {
+			for (unsigned byte = 1; byte < 256; byte++) {
+				strcpy(name, names[i]);
+				name[at] = (char)byte;
+				int kind = parsed_kind(name);
+				if (kind >= 0)
+					assert_int_equal(kind, http_field_kind(span_of(name)));
+			}
+			strcpy(name, names[i]);
+			name[at] = (char)toupper(name[at]);
+			assert_int_equal(parsed_kind(name), http_field_kind(span_of(names[i])));
+		}
+		assert_int_not_equal(parsed_kind(names[i]), HTTP_FIELD_OTHER);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -462,6 +505,7 @@ int main(void)
 		cmocka_unit_test(the_strictness_option_takes_bare_line_feeds),
 		cmocka_unit_test(each_limit_has_its_status),
 		cmocka_unit_test(no_limit_goes_beyond_the_compiled_bound),
+		cmocka_unit_test(a_name_with_any_other_byte_is_another_field),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,8 @@ static void unlink_timer(struct timer_wheel *wheel, struct timer *timer)
 	timer->previous_next = NULL;
 	if (!wheel->slots[slot])
 		wheel->occupied[slot / 64] &= ~(1ULL << (slot % 64));
+	if (!wheel->occupied[slot / 64])
+		wheel->occupied_words &= ~(1ULL << (slot / 64));
 }
 
 static void link_timer(struct timer_wheel *wheel, struct timer *timer, uint64_t tick)
@@ -33,6 +35,7 @@ static void link_timer(struct timer_wheel *wheel, struct timer *timer, uint64_t 
 		timer->next->previous_next = &timer->next;
 	wheel->slots[slot] = timer;
 	wheel->occupied[slot / 64] |= 1ULL << (slot % 64);
+	wheel->occupied_words |= 1ULL << (slot / 64);
 }
 
 /* The tick in which a deadline is due: rounded up, so that nothing expires early. */
@@ -101,20 +104,33 @@ void timer_wheel_run(struct timer_wheel *wheel, uint64_t now_ms, timer_expired e
 	}
 }
 
+/* How many ticks behind the wheel's the next slot that has a timer comes by; 0: none has. */
+static size_t ticks_to_timer(const struct timer_wheel *wheel)
+{
+	size_t first = (wheel->tick + 1) % TIMER_SLOTS, word = first / 64;
+	uint64_t slots = wheel->occupied[word] & ~0ULL << (first % 64);
+
+	if (!slots) {
+		/* The words behind it, then those before it, itself included. */
+		uint64_t words = wheel->occupied_words & ~1ULL << word;
+
+		if (!words)
+			words = wheel->occupied_words;
+		if (!words)
+			return 0;
+		word = (size_t)__builtin_ctzll(words);
+		slots = wheel->occupied[word];
+	}
+	size_t slot = word * 64 + (size_t)__builtin_ctzll(slots);
+	return (slot - first) % TIMER_SLOTS + 1;
+}
+
 int timer_wheel_sleep(const struct timer_wheel *wheel, uint64_t now_ms)
 {
-	for (size_t i = 1; i <= TIMER_SLOTS; i++) {
-		size_t slot = (wheel->tick + i) % TIMER_SLOTS;
+	size_t ticks = ticks_to_timer(wheel);
+	uint64_t due = (wheel->tick + ticks) * TIMER_TICK_MS;
 
-		if (slot % 64 == 0 && i + 63 <= TIMER_SLOTS && !wheel->occupied[slot / 64]) {
-			i += 63;
-			continue;
-		}
-		if (wheel->occupied[slot / 64] & 1ULL << (slot % 64)) {
-			uint64_t due = (wheel->tick + i) * TIMER_TICK_MS;
-
-			return due > now_ms ? (int)(due - now_ms) : 0;
-		}
-	}
-	return -1;
+	if (!ticks)
+		return -1;
+	return due > now_ms ? (int)(due - now_ms) : 0;
 }

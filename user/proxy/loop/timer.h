@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TIMER_SLOTS 2048 /* a power of two */
+#define TIMER_SLOTS 2048 /* a power of two, 64 * 64 at most */
 #define TIMER_TICK_MS 8
 #define TIMER_NEVER UINT64_MAX
 
@@ -19,7 +19,8 @@ struct timer {
 };
 
 struct timer_wheel {
-	uint64_t tick; /* all before it were looked at */
+	uint64_t tick;		 /* all before it were looked at */
+	uint64_t occupied_words; /* a bit for each word of `occupied` that has one */
 	uint64_t occupied[TIMER_SLOTS / 64];
 	struct timer *slots[TIMER_SLOTS];
 };

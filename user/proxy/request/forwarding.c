@@ -3,9 +3,11 @@
 
 #include <endian.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/address.h"
-#include "base/word.h"
 #include "mesh/apply.h"
 
 static const struct span forwarded_for_name = {"X-Forwarded-For", 15};
@@ -13,10 +15,19 @@ static const struct span forwarded_proto_name = {"X-Forwarded-Proto", 17};
 static const struct span request_id_name = {"X-Request-Id", 12};
 static const struct span via_name = {"Via", 3};
 
-static bool replaces(const struct mesh_header_operations *operations, struct span name)
+static bool has_replacements(const struct mesh_header_operations *operations)
 {
-	return operations->set_count | operations->remove_count &&
-	       mesh_operations_replace(operations, name);
+	return operations->set_count | operations->remove_count;
+}
+
+/* True: some field is as a route, or its destination, has set or removed it (is_routes). */
+static bool has_routes_fields(const struct request *request)
+{
+	const struct route_result *result = &request->route;
+
+	return result->route &&
+	       (has_replacements(&result->route->request_headers) ||
+		(result->destination && has_replacements(&result->destination->request_headers)));
 }
 
 /* What a route, or its destination, has set or removed stays as they want it. */
@@ -24,9 +35,9 @@ static bool is_routes(const struct request *request, struct span name)
 {
 	const struct route_result *result = &request->route;
 
-	return result->route &&
-	       (replaces(&result->route->request_headers, name) ||
-		(result->destination && replaces(&result->destination->request_headers, name)));
+	return mesh_operations_replace(&result->route->request_headers, name) ||
+	       (result->destination &&
+		mesh_operations_replace(&result->destination->request_headers, name));
 }
 
 /* Several fields are one list (RFC 9110 5.3): many applications only look at the first. */
@@ -46,6 +57,7 @@ static void append_received(struct request *request)
 	}
 }
 
+#define FORWARDED_FOR "X-Forwarded-For: "
 #define FORWARDED_PROTO_LINE "X-Forwarded-Proto: http\r\n"
 #define REQUEST_ID_LINE "X-Request-Id: ........-....-4...-....-............\r\n"
 /* By the version of the request as it came (RFC 9110 7.6.3). */
@@ -62,21 +74,31 @@ static char *put(char *at, const char *text, size_t length)
 
 #define PUT_LITERAL(at, text) put(at, text, sizeof(text) - 1)
 
-/* Sixteen digits: each half of the number is spread over eight bytes. */
-static void write_hex(uint64_t number, char text[16])
+/* Sixteen digits of each number. */
+#ifdef __SSE2__
+static void write_hex(uint64_t high, uint64_t low, char text[32])
 {
-	for (size_t half = 0; half < 2; half++) {
-		uint64_t digits = half ? number & 0xffffffff : number >> 32;
+	const __m128i nibble = _mm_set1_epi8(0x0f), ten = _mm_set1_epi8('a' - '0' - 10);
+	__m128i bytes = _mm_set_epi64x((int64_t)htobe64(low), (int64_t)htobe64(high));
+	__m128i first = _mm_and_si128(_mm_srli_epi64(bytes, 4), nibble);
+	__m128i second = _mm_and_si128(bytes, nibble);
+	__m128i halves[2] = {_mm_unpacklo_epi8(first, second), _mm_unpackhi_epi8(first, second)};
 
-		digits = (digits | digits << 16) & UINT64_C(0x0000ffff0000ffff);
-		digits = (digits | digits << 8) & UINT64_C(0x00ff00ff00ff00ff);
-		digits = (digits | digits << 4) & (WORD_EACH_BYTE * 0x0f);
-		/* Above 9 it is a letter: six more carry into the next bit from ten on. */
-		uint64_t letters = (digits + WORD_EACH_BYTE * 6) >> 4 & WORD_EACH_BYTE;
-		digits = htobe64(digits + WORD_EACH_BYTE * '0' + letters * ('a' - '0' - 10));
-		memcpy(text + 8 * half, &digits, sizeof(digits));
+	for (size_t half = 0; half < 2; half++) {
+		__m128i letters = _mm_cmpgt_epi8(halves[half], _mm_set1_epi8(9));
+		__m128i digits = _mm_add_epi8(halves[half], _mm_set1_epi8('0'));
+
+		_mm_storeu_si128((__m128i *)(text + 16 * half),
+				 _mm_add_epi8(digits, _mm_and_si128(letters, ten)));
 	}
 }
+#else
+static void write_hex(uint64_t high, uint64_t low, char text[32])
+{
+	for (size_t i = 0; i < 32; i++)
+		text[i] = "0123456789abcdef"[(i < 16 ? high : low) >> (60 - 4 * (i % 16)) & 15];
+}
+#endif
 
 /*
  * The form of a random UUID (RFC 9562 5.4): no client can work out what id another's request gets.
@@ -90,8 +112,7 @@ static char *put_request_id(char *at, struct request *request)
 
 	if (!(high | low))
 		return at;
-	write_hex(high, digits);
-	write_hex((low & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63, digits + 16);
+	write_hex(high, (low & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63, digits);
 	at = PUT_LITERAL(at, REQUEST_ID_LINE);
 	memcpy(id, digits, 8);
 	memcpy(id + 9, digits + 8, 4);
@@ -100,17 +121,6 @@ static char *put_request_id(char *at, struct request *request)
 	memcpy(id + 24, digits + 20, 12);
 	request->id = (struct span){id, (size_t)(at - id) - 2};
 	return at;
-}
-
-/* Begins the list of addresses; the client's comes behind it. False: it is the route's. */
-static bool begin_addresses(struct request *request)
-{
-	if (is_routes(request, forwarded_for_name))
-		return false;
-	buffer_append(&request->values, "X-Forwarded-For: ", 17);
-	if (http_names_may_hold(request->head.names, forwarded_for_name))
-		append_received(request);
-	return true;
 }
 
 static char *put_via(char *at, const struct request *request)
@@ -123,30 +133,35 @@ int forwarding_add_fields(struct request *request)
 {
 	struct http_edit *edit = &request->edit;
 	struct buffer *values = &request->values;
+	const bool asks_route = has_routes_fields(request);
 	size_t start = values->length, count = 0;
 	struct span present;
-	bool has_addresses = begin_addresses(request);
-	char *tail = buffer_reserve(values, TAIL_BYTES), *at = tail;
 
-	if (!tail)
-		return -1;
-	if (has_addresses) {
-		at += address_print(request->connection->remote_address, at);
-		at = PUT_LITERAL(at, "\r\n");
+	if (!asks_route || !is_routes(request, forwarded_for_name)) {
+		buffer_append(values, FORWARDED_FOR, sizeof(FORWARDED_FOR) - 1);
+		if (http_names_may_hold(request->head.names, forwarded_for_name))
+			append_received(request);
 		count++;
 	}
+	char *tail = buffer_reserve(values, TAIL_BYTES), *at = tail;
+	if (!tail)
+		return -1;
+	if (count) {
+		at += address_print(request->connection->remote_address, at);
+		at = PUT_LITERAL(at, "\r\n");
+	}
 	if (!http_edit_get(edit, forwarded_proto_name, &present) &&
-	    !is_routes(request, forwarded_proto_name)) {
+	    (!asks_route || !is_routes(request, forwarded_proto_name))) {
 		at = PUT_LITERAL(at, FORWARDED_PROTO_LINE);
 		count++;
 	}
 	if (!http_edit_get(edit, request_id_name, &request->id) &&
-	    !is_routes(request, request_id_name)) {
+	    (!asks_route || !is_routes(request, request_id_name))) {
 		char *end = put_request_id(at, request);
 		count += end > at;
 		at = end;
 	}
-	if (!is_routes(request, via_name)) {
+	if (!asks_route || !is_routes(request, via_name)) {
 		at = put_via(at, request);
 		count++;
 	}

@@ -98,12 +98,52 @@ static void a_long_sleep_loses_no_timer(void **state)
 	free(wheel);
 }
 
+static int slow_sleep(const struct timer_wheel *wheel)
+{
+	for (uint64_t i = 1; i <= TIMER_SLOTS; i++) {
+		uint64_t due = (wheel->tick + i) * TIMER_TICK_MS;
+
+		if (wheel->slots[(wheel->tick + i) % TIMER_SLOTS])
+			return due > now ? (int)(due - now) : 0;
+	}
+	return -1;
+}
+
+static void the_sleep_ends_with_the_next_slot_that_has_a_timer(void **state)
+{
+	struct timer_wheel *wheel = malloc(sizeof(*wheel));
+	struct recorded timers[3] = {0};
+	unsigned seed = 11;
+
+	(void)state;
+	now = 1000003;
+	timer_wheel_start(wheel, now);
+	for (size_t round = 0; round < 20000; round++) {
+		struct timer *timer = &timers[(unsigned)rand_r(&seed) % 3].timer;
+
+		switch (rand_r(&seed) % 3) {
+		case 0:
+			timer_remove(wheel, timer);
+			break;
+		case 1:
+			now += (unsigned)rand_r(&seed) % 4000;
+			timer_wheel_run(wheel, now, record, NULL);
+			break;
+		default:
+			timer_set(wheel, timer, now + (unsigned)rand_r(&seed) % 40000);
+		}
+		assert_int_equal(timer_wheel_sleep(wheel, now), slow_sleep(wheel));
+	}
+	free(wheel);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(timers_expire_once_never_early_and_at_most_two_ticks_late),
 		cmocka_unit_test(a_deadline_can_move_both_ways_and_go_away),
 		cmocka_unit_test(a_long_sleep_loses_no_timer),
+		cmocka_unit_test(the_sleep_ends_with_the_next_slot_that_has_a_timer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -326,6 +326,33 @@ static void forwarding_fields_are_added(void **state)
 	assert_null(strstr(stage->written, "X-Request-Id: "));
 }
 
+/* RFC 9562 5.4: version 4, variant 10, and all digits come in all other places. */
+static void a_request_id_is_a_random_uuid(void **state)
+{
+	struct stage *stage = *state;
+	unsigned seen[36] = {0};
+
+	for (size_t round = 0; round < 1000; round++) {
+		run(stage, MESH_LISTENER_GATEWAY, NULL, "");
+		const char *id = strstr(stage->written, "X-Request-Id: ") + 14;
+
+		for (size_t i = 0; i < 36; i++) {
+			bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+			const char *digit = strchr("0123456789abcdef", id[i]);
+
+			assert_true(dash ? id[i] == '-' : digit != NULL);
+			seen[i] |= dash ? 0 : 1U << (digit - "0123456789abcdef");
+		}
+		assert_int_equal(id[36], '\r');
+	}
+	for (size_t i = 0; i < 36; i++) {
+		unsigned all = i == 14 ? 1U << 4 : i == 19 ? 0xf00 : 0xffff;
+
+		if (seen[i])
+			assert_int_equal(seen[i], all);
+	}
+}
+
 static void forwarding_fields_of_the_route_stay_as_it_wants_them(void **state)
 {
 	struct stage *stage = *state;
@@ -377,6 +404,7 @@ int main(void)
 		CLAIM(baggage_that_would_break_the_head_is_dropped),
 		CLAIM(a_member_that_leaves_no_room_for_tags_goes),
 		CLAIM(forwarding_fields_are_added),
+		CLAIM(a_request_id_is_a_random_uuid),
 		CLAIM(forwarding_fields_of_the_route_stay_as_it_wants_them),
 		CLAIM(a_head_without_room_for_the_tags_is_refused),
 	};
