@@ -158,22 +158,35 @@ uint32_t builder_positive_duration_ms(const struct builder *builder, const struc
 	return builder_duration_ms(builder, mapping, parent, field);
 }
 
-void builder_check_export(const struct builder *builder, const struct node *mapping,
-			  const struct path *parent)
+struct export_manifest builder_export(const struct builder *builder, const struct node *mapping,
+				      const struct path *parent, const char *own_namespace)
+{
+	struct export_manifest export = {0};
+	const char **namespaces = NULL;
+	size_t kept = 0;
+
+	builder_texts(builder, mapping, parent, "exportTo", &export.namespaces, &export.count);
+	namespaces = (const char **)export.namespaces;
+	export.is_limited = export.count > 0;
+	for (size_t i = 0; i < export.count; i++) {
+		if (strcmp(namespaces[i], "*") == 0)
+			return (struct export_manifest){0};
+		if (strcmp(namespaces[i], "~") != 0)
+			namespaces[kept++] =
+				strcmp(namespaces[i], ".") == 0 ? own_namespace : namespaces[i];
+	}
+	export.count = kept;
+	return export;
+}
+
+void builder_warn_of_export(const struct builder *builder, const struct node *mapping,
+			    const struct path *parent)
 {
 	struct path path = path_field(parent, "exportTo");
-	struct node *list =
-		reader_child(&builder->reader, mapping, parent, "exportTo", NODE_SEQUENCE);
 
-	for (size_t i = 0; list && i < list->count; i++) {
-		struct path item = path_item(&path, i);
-		struct span text = reader_item_text(&builder->reader, list->items[i], &item);
-
-		if (text.data && !span_equal(text, span_of("*")))
-			reader_error(
-				&builder->reader, list->items[i], &item,
-				"not supported: every namespace sees it; write \"*\" or nothing");
-	}
+	if (builder_export(builder, mapping, parent, "").is_limited)
+		reader_warning(&builder->reader, node_get(mapping, "exportTo"), &path,
+			       "not supported: it holds for callers of all namespaces");
 }
 
 struct node *builder_required_child(const struct builder *builder, const struct node *mapping,

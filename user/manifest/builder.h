@@ -49,9 +49,12 @@ uint32_t builder_duration_ms(const struct builder *builder, const struct node *m
 /* A duration that must be more than 0 where it is given. */
 uint32_t builder_positive_duration_ms(const struct builder *builder, const struct node *mapping,
 				      const struct path *parent, const char *field);
-/* exportTo: everybody ("*") is all that there is; anything else is an error. */
-void builder_check_export(const struct builder *builder, const struct node *mapping,
-			  const struct path *parent);
+/* exportTo: "." is `own_namespace`, "~" none. */
+struct export_manifest builder_export(const struct builder *builder, const struct node *mapping,
+				      const struct path *parent, const char *own_namespace);
+/* The same where all namespaces see the resource for all that: a warning says so. */
+void builder_warn_of_export(const struct builder *builder, const struct node *mapping,
+			    const struct path *parent);
 /* Errors where `field` is absent; gives the child otherwise. */
 struct node *builder_required_child(const struct builder *builder, const struct node *mapping,
 				    const struct path *parent, const char *field,

@@ -124,14 +124,14 @@ static void read_spec(const struct builder *builder, const struct node *document
 	const char *host = builder_required_text(builder, spec, &path, "host");
 	if (host) {
 		manifest->host = builder_host(builder, node_get(spec, "host"), span_of(host),
-					      &host_path, false);
+					      &host_path, true);
 		manifest->host_place = builder_place(builder, node_get(spec, "host"));
 	}
 	manifest->has_policy = !node_is_null(node_get(spec, "trafficPolicy"));
 	read_policy(builder, spec, &path, &manifest->policy);
 	read_subsets(builder, spec, &path, manifest);
 	read_annotations(builder, document, manifest);
-	builder_check_export(builder, spec, &path);
+	builder_warn_of_export(builder, spec, &path);
 }
 
 int destination_rule_read(const struct node *document, struct diagnostics *diagnostics,

@@ -268,7 +268,7 @@ static const char *why_not_changeable(struct span name)
 {
 	switch (http_field_kind(name)) {
 	case HTTP_FIELD_HOST:
-		return "use rewrite.authority for the authority";
+		return "the authority of requests can be set, in place of the one received";
 	case HTTP_FIELD_OTHER:
 	case HTTP_FIELD_EXPECT:
 	case HTTP_FIELD_COOKIE:
@@ -305,9 +305,25 @@ static bool has_variable(const char *text)
 	return false;
 }
 
+/* Host, or :authority, where requests' may be set (ret_authority is not NULL). True if it was that. */
+static bool read_set_authority(const struct builder *builder, const struct node *key,
+			       const struct path *path, const char *value,
+			       const char **ret_authority)
+{
+	if (!ret_authority || !(span_equal_ignore_case(key->text, span_of("Host")) ||
+				span_equal_ignore_case(key->text, span_of(":authority"))))
+		return false;
+	if (value && !http_is_authority(span_of(value)))
+		reader_error(&builder->reader, key, path, "\"%s\" is no authority", value);
+	else
+		*ret_authority = value;
+	return true;
+}
+
 static void read_header_values(const struct builder *builder, const struct node *mapping,
 			       const struct path *parent, const char *field,
-			       const struct header_manifest **ret_headers, size_t *ret_count)
+			       const struct header_manifest **ret_headers, size_t *ret_count,
+			       const char **ret_authority)
 {
 	struct path path = path_field(parent, field);
 	struct node *node = reader_child(&builder->reader, mapping, parent, field, NODE_MAPPING);
@@ -321,6 +337,8 @@ static void read_header_values(const struct builder *builder, const struct node 
 		struct path item = path_field(&path, node->keys[i]->text.data);
 		const char *value = builder_text(builder, node, &path, item.field);
 
+		if (read_set_authority(builder, node->keys[i], &item, value, ret_authority))
+			continue;
 		if (!is_changeable(builder, node->keys[i], &item, node->keys[i]->text) || !value)
 			continue;
 		if (!http_is_field_value(span_of(value)) || has_variable(value)) {
@@ -352,8 +370,10 @@ static void read_operations(const struct builder *builder, const struct node *ma
 	if (!node)
 		return;
 	reader_check_fields(&builder->reader, node, &path, fields, ARRAY_LENGTH(fields));
-	read_header_values(builder, node, &path, "set", &operations->set, &operations->set_count);
-	read_header_values(builder, node, &path, "add", &operations->add, &operations->add_count);
+	read_header_values(builder, node, &path, "set", &operations->set, &operations->set_count,
+			   strcmp(field, "request") == 0 ? &operations->authority : NULL);
+	read_header_values(builder, node, &path, "add", &operations->add, &operations->add_count,
+			   NULL);
 	builder_texts(builder, node, &path, "remove", &operations->remove,
 		      &operations->remove_count);
 	for (size_t i = 0; i < operations->remove_count; i++)

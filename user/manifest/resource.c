@@ -212,3 +212,12 @@ void resource_free(struct resource *resource)
 	free((char *)resource->place.file);
 	*resource = (struct resource){0};
 }
+
+bool export_includes(const struct export_manifest *export_to, const char *namespace)
+{
+	for (size_t i = 0; namespace && i < export_to->count; i++) {
+		if (strcmp(export_to->namespaces[i], namespace) == 0)
+			return true;
+	}
+	return !export_to->is_limited;
+}

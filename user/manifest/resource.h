@@ -13,6 +13,13 @@ struct labels {
 	size_t count;
 };
 
+/* exportTo: the namespaces that see a resource; without is_limited all do. */
+struct export_manifest {
+	bool is_limited;
+	const char *const *namespaces;
+	size_t count;
+};
+
 struct resource {
 	char *api_version;
 	char *kind;
@@ -36,3 +43,5 @@ char *resource_title(const struct resource *resource);
 int resource_read(const struct node *document, struct diagnostics *diagnostics,
 		  struct resource *ret_resource);
 void resource_free(struct resource *resource);
+/* True if resources of this namespace see it; NULL: of one that is not known. */
+bool export_includes(const struct export_manifest *export_to, const char *namespace);

@@ -491,7 +491,7 @@ static void read_entry_spec(const struct builder *builder, const struct node *do
 	read_endpoints(builder, spec, &path, manifest);
 	read_workload_selector(builder, spec, &path, manifest);
 	check_resolution(builder, spec, &path, manifest);
-	builder_check_export(builder, spec, &path);
+	builder_warn_of_export(builder, spec, &path);
 }
 
 static int read_either(const struct node *document, struct diagnostics *diagnostics, bool is_entry,

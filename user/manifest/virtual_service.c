@@ -97,7 +97,7 @@ static void read_spec(const struct builder *builder, const struct node *document
 	read_hosts(builder, spec, &path, manifest);
 	read_gateways(builder, spec, &path, manifest);
 	read_http(builder, spec, &path, manifest);
-	builder_check_export(builder, spec, &path);
+	manifest->export_to = builder_export(builder, spec, &path, manifest->resource.namespace);
 }
 
 int virtual_service_read(const struct node *document, struct diagnostics *diagnostics,

@@ -64,6 +64,7 @@ struct header_operations_manifest {
 	size_t add_count;
 	const char *const *remove;
 	size_t remove_count;
+	const char *authority; /* set of Host or :authority, of requests; or NULL */
 };
 
 struct headers_manifest {
@@ -147,6 +148,7 @@ struct virtual_service_manifest {
 	size_t host_count;
 	const struct placed_text *gateways; /* mesh, NAME or NAMESPACE/NAME */
 	size_t gateway_count;		    /* 0: mesh */
+	struct export_manifest export_to;
 	const struct http_route_manifest *http;
 	size_t http_count;
 };

@@ -256,11 +256,12 @@ static void add_subsets(const struct compiled_resource *resource, struct subset_
 			name_table_get(&compiler->subsets, scope, span_of(subset->name));
 
 		if (known) {
-			compile_error(resource, subset->place, &item,
-				      "the subset \"%s\" of this host is already that of "
-				      "DestinationRule/%s (%s:%u)",
-				      subset->name, known->rule->resource.name,
-				      known->subset->place.file, known->subset->place.line);
+			/* Within one rule it is an error (manifest/destination_rule.c). */
+			compile_warning(resource, subset->place, &item,
+					"the subset \"%s\" of this host is already that of "
+					"DestinationRule/%s (%s:%u), which counts",
+					subset->name, known->rule->resource.name,
+					known->subset->place.file, known->subset->place.line);
 			continue;
 		}
 		struct found_subset *found = compile_array(compiler, 1, sizeof(*found));
@@ -281,7 +282,7 @@ static void add_rule(const struct compiled_resource *resource,
 	struct mesh_host *host = name_table_get(&compiler->mesh->hosts, 0, span_of(name));
 	struct subset_rules *rules = name_table_get(&compiler->rules, 0, span_of(name));
 
-	if (!host && !name_table_get(&compiler->left_out, 0, span_of(name)))
+	if (!host && *name != '*' && !name_table_get(&compiler->left_out, 0, span_of(name)))
 		compile_warning(resource, rule->host_place, &host_path,
 				"no Service or ServiceEntry has the host %s", name);
 	if (!rules) {
@@ -293,13 +294,13 @@ static void add_rule(const struct compiled_resource *resource,
 	if (host)
 		host->rules = rules;
 	if (rule->has_policy && rules->with_policy)
-		compile_error(
-			resource, rule->resource.place, &policy_path,
-			"the host %s already has a trafficPolicy in DestinationRule/%s (%s:%u)",
-			name, rules->with_policy->resource.name,
-			rules->with_policy->resource.place.file,
-			rules->with_policy->resource.place.line);
-	if (rule->has_policy)
+		compile_warning(resource, rule->resource.place, &policy_path,
+				"the host %s already has a trafficPolicy in DestinationRule/%s "
+				"(%s:%u), which counts",
+				name, rules->with_policy->resource.name,
+				rules->with_policy->resource.place.file,
+				rules->with_policy->resource.place.line);
+	else if (rule->has_policy)
 		rules->with_policy = rule;
 	add_subsets(resource, rules, rule);
 }
@@ -311,6 +312,79 @@ static void add_host(struct compiler *compiler, const struct service_manifest *s
 		compile_put(compiler, &compiler->left_out, 0, span_of(name), (void *)service);
 	else
 		compile_add_host(compiler, service, name);
+}
+
+/*
+ * Whose rules count first. In Istio those of another namespace hold for its callers alone, and the
+ * root namespace's where there are no others.
+ */
+enum rule_origin {
+	RULE_OF_SERVICES_NAMESPACE,
+	RULE_OF_OTHER_NAMESPACE,
+	RULE_OF_ROOT_NAMESPACE,
+	RULE_ORIGINS,
+};
+
+static enum rule_origin origin_of(struct compiler *compiler,
+				  const struct destination_rule_manifest *rule)
+{
+	const char *name = compile_host_name(compiler, rule->host, rule->resource.namespace);
+	const struct mesh_host *host = name_table_get(&compiler->mesh->hosts, 0, span_of(name));
+
+	if (!host || strcmp(host->service->resource.namespace, rule->resource.namespace) == 0)
+		return RULE_OF_SERVICES_NAMESPACE;
+	return strcmp(rule->resource.namespace, "istio-system") ? RULE_OF_OTHER_NAMESPACE
+								: RULE_OF_ROOT_NAMESPACE;
+}
+
+static void add_rules(struct compiler *compiler, enum rule_origin origin)
+{
+	const struct manifest_set *set = compiler->manifests;
+
+	for (size_t i = 0; i < set->destination_rule_count; i++) {
+		const struct destination_rule_manifest *rule = &set->destination_rules[i];
+
+		if (!rule->host || origin_of(compiler, rule) != origin)
+			continue;
+		char *title = resource_title(&rule->resource);
+		struct compiled_resource resource = {compiler, &rule->resource, title};
+
+		if (origin == RULE_OF_OTHER_NAMESPACE)
+			compile_warning(&resource, rule->host_place, NULL,
+					"holds for callers of all namespaces, not of %s alone",
+					rule->resource.namespace);
+		add_rule(&resource, rule);
+		compiler->has_wildcard_rules |= *rule->host == '*';
+		free(title);
+	}
+}
+
+/* The DestinationRules of the longest wildcard that holds the host; or NULL. */
+static struct subset_rules *find_wildcard_rules(const struct compiler *compiler, const char *host)
+{
+	struct subset_rules *found = NULL;
+	struct buffer name = {0};
+
+	for (const char *dot = strchr(host, '.'); dot && !found; dot = strchr(dot + 1, '.')) {
+		buffer_clear(&name);
+		buffer_printf(&name, "*%s", dot);
+		if (!name.failed)
+			found = name_table_get(&compiler->rules, 0, buffer_span(&name));
+	}
+	buffer_free(&name);
+	return found ? found : name_table_get(&compiler->rules, 0, span_of("*"));
+}
+
+/* As in Istio, a host with a rule of its own takes nothing of a wildcard's. */
+static void take_wildcard_rules(struct compiler *compiler, const struct service_manifest *service)
+{
+	for (size_t i = 0; i < service->host_count && compiler->has_wildcard_rules; i++) {
+		struct mesh_host *host =
+			name_table_get(&compiler->mesh->hosts, 0, span_of(service->hosts[i]));
+
+		if (host && !host->rules)
+			host->rules = find_wildcard_rules(compiler, host->name);
+	}
 }
 
 void compile_hosts(struct compiler *compiler)
@@ -328,13 +402,8 @@ void compile_hosts(struct compiler *compiler)
 		for (size_t j = 0; j < service->endpoint_count; j++)
 			index_address(compiler, &service->endpoints[j]);
 	}
-	for (size_t i = 0; i < set->destination_rule_count; i++) {
-		const struct destination_rule_manifest *rule = &set->destination_rules[i];
-		char *title = resource_title(&rule->resource);
-		struct compiled_resource resource = {compiler, &rule->resource, title};
-
-		if (rule->host)
-			add_rule(&resource, rule);
-		free(title);
-	}
+	for (enum rule_origin origin = 0; origin < RULE_ORIGINS; origin++)
+		add_rules(compiler, origin);
+	for (size_t i = 0; i < set->service_count; i++)
+		take_wildcard_rules(compiler, &set->services[i]);
 }

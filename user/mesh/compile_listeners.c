@@ -289,8 +289,15 @@ static void bind_hosts_to_gateway(const struct compiled_resource *resource,
 				  const struct source_place place, const struct path *path)
 {
 	const struct virtual_service_manifest *manifest = service->manifest;
+	const struct resource *owner = &gateway->manifest->resource;
 	bool is_bound = false;
 
+	if (!export_includes(&manifest->export_to, owner->namespace)) {
+		compile_warning(resource, place, path,
+				"no effect at Gateway/%s: exportTo leaves its namespace %s out",
+				owner->name, owner->namespace);
+		return;
+	}
 	for (size_t i = 0; i < manifest->host_count; i++) {
 		const char *host = manifest->hosts[i].text;
 		const char *full =
@@ -303,7 +310,7 @@ static void bind_hosts_to_gateway(const struct compiled_resource *resource,
 	if (!is_bound)
 		compile_warning(resource, place, path,
 				"no server of Gateway/%s takes a host of this VirtualService",
-				gateway->manifest->resource.name);
+				owner->name);
 }
 
 static void bind_hosts_to_mesh(const struct compiled_resource *resource,

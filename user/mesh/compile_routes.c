@@ -325,6 +325,7 @@ static void compile_operations(struct compiler *compiler,
 
 	for (size_t i = 0; remove && i < manifest->remove_count; i++)
 		remove[i] = span_of(manifest->remove[i]);
+	operations->authority = span_of(manifest->authority);
 	operations->remove = remove;
 	operations->remove_count = manifest->remove_count;
 	operations->set = compile_values(compiler, manifest->set, manifest->set_count);
@@ -497,21 +498,37 @@ static void compile_rewrite(const struct rule_context *context,
 			      why);
 }
 
+/* Where not every namespace sees the VirtualService, also "every request" is a condition. */
+static void compile_matches(const struct rule_context *context,
+			    const struct http_route_manifest *manifest, struct mesh_rule *rule)
+{
+	const struct export_manifest *export_to = &context->manifest->export_to;
+	size_t count = manifest->match_count;
+	struct path path = path_field(context->path, "match");
+
+	if (count == 0 && export_to->is_limited)
+		count = 1;
+	struct http_match *matches =
+		compile_array(context->resource->compiler, count, sizeof(*matches));
+	for (size_t i = 0; matches && i < count; i++) {
+		struct path item = path_item(&path, i);
+
+		if (i < manifest->match_count)
+			compile_match(context, &item, &manifest->matches[i], &matches[i]);
+		if (export_to->is_limited)
+			matches[i].export_to = export_to;
+	}
+	rule->matches = matches;
+	rule->match_count = matches ? count : 0;
+}
+
 static void compile_rule(const struct rule_context *context,
 			 const struct http_route_manifest *manifest, const char *service_name,
 			 struct mesh_rule *rule)
 {
 	struct compiler *compiler = context->resource->compiler;
-	struct path path = path_field(context->path, "match");
-	struct http_match *matches =
-		compile_array(compiler, manifest->match_count, sizeof(*matches));
 
-	for (size_t i = 0; matches && i < manifest->match_count; i++) {
-		struct path item = path_item(&path, i);
-		compile_match(context, &item, &manifest->matches[i], &matches[i]);
-	}
-	rule->matches = matches;
-	rule->match_count = matches ? manifest->match_count : 0;
+	compile_matches(context, manifest, rule);
 	rule->route.virtual_service = service_name;
 	rule->route.name = manifest->name;
 	compile_answers(manifest, &rule->route);

@@ -56,7 +56,8 @@ struct compiler {
 	const struct compiled_service *https_redirect; /* or NULL: tag-only */
 	struct name_table header_slots; /* lower-case name -> slot + 1, as a pointer */
 	size_t header_slot_count;
-	bool out_of_memory; /* said once, at the end */
+	bool has_wildcard_rules; /* some DestinationRule's host is one */
+	bool out_of_memory;	 /* said once, at the end */
 };
 
 /* A resource while it is compiled, for errors that name it. */

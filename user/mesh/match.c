@@ -144,6 +144,14 @@ static bool source_holds(const struct http_match *match, const struct route_quer
 	return query->source_labels && labels_select(match->source_labels, query->source_labels);
 }
 
+/* Explain's requests come in by no listener: the VirtualService is given. */
+static bool is_visible(const struct http_match *match, const struct route_query *query,
+		       size_t gateway)
+{
+	return !match->export_to || gateway != GATEWAY_MESH || !query->listener ||
+	       export_includes(match->export_to, query->source_namespace);
+}
+
 static bool way_in_holds(const struct http_match *match, const struct route_query *query,
 			 size_t gateway)
 {
@@ -159,7 +167,8 @@ static bool way_in_holds(const struct http_match *match, const struct route_quer
 bool http_match_is_for_caller(const struct http_match *match, const struct route_query *query,
 			      size_t gateway)
 {
-	return way_in_holds(match, query, gateway) && source_holds(match, query);
+	return way_in_holds(match, query, gateway) && source_holds(match, query) &&
+	       is_visible(match, query, gateway);
 }
 
 /* Cheap conditions first. Where one does not hold, it does not matter what another could not say. */
@@ -196,5 +205,6 @@ bool http_match_is_catch_all(const struct http_match *match)
 	       match->method.kind == STRING_MATCH_NONE &&
 	       match->authority.kind == STRING_MATCH_NONE && !match->header_count &&
 	       !match->without_header_count && !match->query_param_count && !match->port &&
-	       !match->source_labels && !match->source_namespace && !match->gateway_count;
+	       !match->source_labels && !match->source_namespace && !match->gateway_count &&
+	       !match->export_to;
 }

@@ -45,6 +45,8 @@ struct http_match {
 	uint16_t port; /* 0: any */
 	const struct labels *source_labels;
 	const char *source_namespace; /* or NULL */
+	/* Of calls from app to app: who sees the VirtualService; NULL: all do. */
+	const struct export_manifest *export_to;
 	const size_t *gateways;
 	size_t gateway_count; /* 0: all of the VirtualService */
 };

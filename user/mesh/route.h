@@ -19,6 +19,7 @@ struct mesh_header_operations {
 	size_t add_count;
 	const struct span *remove;
 	size_t remove_count;
+	struct span authority; /* of requests: in place of the one received; data == NULL: none */
 };
 
 /* A share of all requests, in millionths. */

@@ -99,6 +99,11 @@ spec:
       request: {set: {x-set: new}, add: {x-add: more}, remove: [x-gone]}
       response: {set: {x-answer: set}, remove: [x-drop]}
     route: [{destination: {host: one, subset: v1}, headers: {request: {set: {x-destination: v1}}}}]
+  - {match: [{uri: {prefix: /host-set}}], headers: {request: {set: {Host: route.test}}}, route: [{destination: {host: two}}]}
+  - match: [{uri: {prefix: /host-of-destination}}]
+    rewrite: {authority: rewrite.test}
+    headers: {request: {set: {":authority": route.test}}}
+    route: [{destination: {host: two}, headers: {request: {set: {host: "destination.test:81"}}}}]
   - {match: [{uri: {prefix: /slow-route}}], timeout: 300ms, rewrite: {uri: /slow}, route: [{destination: {host: two}}]}
   - {match: [{uri: {prefix: /retry}}], retries: {attempts: 3, retryOn: "503,reset"}, route: [{destination: {host: both}}]}
   - {match: [{uri: {prefix: /never}}], retries: {attempts: 0}, route: [{destination: {host: two}}]}
@@ -222,6 +227,12 @@ def rewrites_and_header_operations_reach_the_next_hop_and_the_client():
     assert {("host", "inner.test"), ("x-set", "new"), ("x-add", "first"), ("x-add", "more"), ("x-destination", "v1")} <= fields
     assert "x-gone" not in names and names.count("x-set") == 1 and names.count("host") == 1
     assert answer.get("x-answer") == "set" and answer.get("x-drop") is None
+
+
+def a_host_that_is_set_is_what_the_upstream_sees():
+    for target, host in (("/host-set", "route.test"), ("/host-of-destination", "destination.test:81")):
+        hosts = [value for key, value in ask(target).json["fields"] if key.lower() in ("host", ":authority")]
+        assert hosts == [host], (target, hosts)
 
 
 def a_regular_expression_rewrites_the_path_or_is_given_up():
@@ -565,6 +576,7 @@ if __name__ == "__main__":
     for claim in (a_redirect_says_where, a_direct_response_is_the_routes_own,
                   an_old_client_is_told_that_an_answer_of_ours_is_the_last,
                   rewrites_and_header_operations_reach_the_next_hop_and_the_client,
+                  a_host_that_is_set_is_what_the_upstream_sees,
                   a_regular_expression_rewrites_the_path_or_is_given_up, a_routes_timeout_is_504,
                   retries_follow_the_policy, each_try_has_its_timeout, faults_abort_and_delay,
                   a_faults_delay_takes_nothing_of_the_timeout, faults_need_no_endpoint,

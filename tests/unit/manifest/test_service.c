@@ -194,10 +194,6 @@ static void what_is_wrong_is_named(void **state)
 		 ENTRY("resolution: STATIC, endpoints: [{address: 10.0.0.1}],"
 		       "workloadSelector: {labels: {a: b}}"),
 		 "endpoints and workloadSelector cannot both stand here"},
-		{read_entry,
-		 ENTRY("resolution: STATIC, exportTo: [other],"
-		       "endpoints: [{address: 10.0.0.1}]"),
-		 "spec.exportTo[0]: not supported"},
 		{read_entry, ENTRY("resolution: STATIC, endpoints: [~]"),
 		 "spec.endpoints[0]: must be a mapping"},
 		{read_workload_entry, "spec: {labels: {a: b}}\n", "spec.address: missing"},

@@ -41,6 +41,10 @@ static const struct row rows[] = {
 	{"source-labels-fallthrough", "10.96.0.1", 80, "10.1.0.9", IN_MESH("a"), "a.default|v2|80"},
 	{"source-labels-fallthrough", "10.96.0.1", 80, "10.1.0.3", IN_MESH("a"), "a.default|-|80"},
 	{"source-labels-fallthrough", "10.96.0.1", 80, NULL, IN_MESH("a"), "a.default|-|80"},
+	{"vs-export-to-own-namespace", "10.96.0.1", 80, "10.1.0.10", IN_MESH("a.default"),
+	 "b.default|-|80"},
+	{"vs-export-to-own-namespace", "10.96.0.1", 80, "10.1.0.9", IN_MESH("a"), "a.default|-|80"},
+	{"vs-export-to-own-namespace", "10.96.0.1", 80, NULL, IN_MESH("a"), "a.default|-|80"},
 	{"without-headers-regex-empty", NULL, 8080, NULL, IN_MESH("x"), "c.default|-|80"},
 };
 
@@ -120,10 +124,25 @@ static void each_means_what_it_means_in_istio(void **state)
 	}
 }
 
+static void a_wildcard_rule_is_of_hosts_without_their_own(void **state)
+{
+	struct fixture fixture;
+	struct request request;
+
+	(void)state;
+	open_file(&fixture, "dr-wildcard-host");
+	request_route(&request, fixture.mesh, gateway_at(fixture.mesh, 8080), IN_MESH("x"));
+	assert_string_equal(without_domain(where(&request.result)), "a.default|-|80");
+	assert_true(request.result.cluster->policy.outlier_detection);
+	assert_int_equal(request.result.cluster->policy.consecutive_5xx, 3);
+	fixture_stop(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_means_what_it_means_in_istio),
+		cmocka_unit_test(a_wildcard_rule_is_of_hosts_without_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

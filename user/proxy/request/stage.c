@@ -235,6 +235,20 @@ struct request_verdict request_tag_and_route(struct request *request,
 	return route_verdict(request);
 }
 
+/* As in Istio, the destination's comes before the rewrite's, and that before the route's. */
+static void rewrite_authority(const struct route_result *result, struct http_edit *edit)
+{
+	const struct mesh_destination *destination = result->destination;
+	struct span authority = result->route->rewrite.authority;
+
+	if (destination && destination->request_headers.authority.data)
+		authority = destination->request_headers.authority;
+	else if (!authority.data)
+		authority = result->route->request_headers.authority;
+	if (authority.data)
+		http_edit_set_authority(edit, authority);
+}
+
 /* The route's rewrite and what it does to header fields, then its destination's. */
 static struct request_verdict apply_route(struct request *request)
 {
@@ -257,8 +271,7 @@ static struct request_verdict apply_route(struct request *request)
 			return no_memory;
 		edit->target = buffer_span(&request->target);
 	}
-	if (route->rewrite.authority.data)
-		http_edit_set_authority(edit, route->rewrite.authority);
+	rewrite_authority(result, edit);
 	if (mesh_apply_headers(&route->request_headers, edit) ||
 	    (result->destination &&
 	     mesh_apply_headers(&result->destination->request_headers, edit)))
