@@ -187,6 +187,65 @@ static bool run_reloads(void *context)
 	return held;
 }
 
+/*
+ * Requests with as many tags as there are rules. `rules`: so many, and the size is how many resources
+ * say that tags travel; 0: the size is the rules, and one resource says so.
+ */
+struct tags_shape {
+	enum mesh_listener_kind kind;
+	size_t rules;
+};
+
+/* The text is the caller's. */
+static char *tags_manifests(size_t rules, size_t propagations)
+{
+	struct buffer text = {0};
+	const char *separator = strstr(manifests, "---\n");
+	const char *edge =
+		strstr(manifests, "---\napiVersion: networking.istio.io/v1\nkind: Gateway");
+
+	buffer_append_span(&text, (struct span){manifests, (size_t)(strstr(manifests, "    - {") -
+								    manifests)});
+	for (size_t i = 0; i < rules; i++)
+		buffer_printf(&text,
+			      "    - {header: x-user-id, modulo: 100, tagHeader: appver-%d,"
+			      " policies: [{range: 100, tagValue: v%d}]}\n",
+			      (int)i, (int)i);
+	if (propagations)
+		buffer_append_span(&text, (struct span){separator, (size_t)(edge - separator)});
+	buffer_append_text(&text, edge);
+	return buffer_text(&text) ? text.data : NULL;
+}
+
+static void *prepare_tags(const struct growth_curve *curve, size_t size)
+{
+	const struct tags_shape *shape = curve->shape;
+	size_t rules = shape->rules ? shape->rules : size;
+	struct head_work *work = calloc(1, sizeof(*work));
+	char *text = tags_manifests(rules, shape->rules ? size : 1);
+
+	work->stage = stage_start(text);
+	free(text);
+	work->kind = shape->kind;
+	buffer_append_text(&work->head, "GET / HTTP/1.1\r\nHost: app\r\n");
+	if (shape->kind == MESH_LISTENER_GATEWAY)
+		buffer_append_text(&work->head, "x-user-id: 1\r\n\r\n");
+	else
+		buffer_append_text(&work->head, "baggage: ");
+	for (size_t i = 0; i < rules && shape->kind != MESH_LISTENER_GATEWAY; i++)
+		buffer_printf(&work->head, "%sappver-%d=v%d", i ? "," : "", (int)i, (int)i);
+	if (shape->kind != MESH_LISTENER_GATEWAY)
+		buffer_append_text(&work->head, "\r\n\r\n");
+	return work;
+}
+
+#define TAGS(title, kind, count, from, to, of_order, times)                                       \
+	{                                                                                         \
+		.name = title, .prepare = prepare_tags, .run = run_head, .release = release_head, \
+		.small = (from), .large = (to), .order = of_order, .at_most = (times),            \
+		.shape = &(const struct tags_shape){kind, count},                                 \
+	}
+
 #define GET "GET / HTTP/1.1\r\nHost: app\r\n"
 #define HEAD(title, count, before, unit, behind)                                                  \
 	{                                                                                         \
@@ -244,6 +303,11 @@ static const struct growth_curve curves[] = {
 	     "\r\n\r\n"),
 	HEAD("parts of a value that a regular expression looks at", 5000,
 	     GET "User-Agent: ", "bot-c", "\r\n\r\n"),
+	TAGS("gateway: tags that travel", MESH_LISTENER_GATEWAY, 0, 16, 64, GROWTH_LINEAR, 0),
+	TAGS("gateway: letting 64 tags travel", MESH_LISTENER_GATEWAY, 64, 0, 1, GROWTH_FLAT, 1.5),
+	TAGS("hop: tags in the baggage", MESH_LISTENER_SERVICE, 0, 16, 64, GROWTH_LINEAR, 0),
+	TAGS("hop: taking 64 tags from the baggage", MESH_LISTENER_SERVICE, 64, 0, 1, GROWTH_FLAT,
+	     1.0),
 	{
 		.name = "reloads that change no rule",
 		.prepare = prepare_reloads,

@@ -19,7 +19,7 @@ static bool is_baggage_value(struct span value)
 	return true;
 }
 
-static int parse_member(struct span whole, struct baggage_member *member)
+int baggage_parse(struct span whole, struct baggage_member *member)
 {
 	struct span pair, key, value;
 
@@ -32,18 +32,23 @@ static int parse_member(struct span whole, struct baggage_member *member)
 	return http_is_token(member->key) && is_baggage_value(member->value) ? 1 : -1;
 }
 
+bool baggage_next_whole(struct span *rest, struct span *ret_whole)
+{
+	/* Empty list elements are no members (RFC 9110 5.6.1.2). */
+	do {
+		if (rest->length == 0)
+			return false;
+		span_cut(*rest, ',', ret_whole, rest);
+		*ret_whole = span_trim(*ret_whole);
+	} while (ret_whole->length == 0);
+	return true;
+}
+
 int baggage_next(struct span *rest, struct baggage_member *ret_member)
 {
 	struct span whole;
 
-	/* Empty list elements are no members (RFC 9110 5.6.1.2). */
-	do {
-		if (rest->length == 0)
-			return 0;
-		span_cut(*rest, ',', &whole, rest);
-		whole = span_trim(whole);
-	} while (whole.length == 0);
-	return parse_member(whole, ret_member);
+	return baggage_next_whole(rest, &whole) ? baggage_parse(whole, ret_member) : 0;
 }
 
 bool baggage_is_strict(const struct baggage_member *member)

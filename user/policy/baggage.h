@@ -25,6 +25,10 @@ struct baggage_member {
  */
 int baggage_next(struct span *rest, struct baggage_member *ret_member);
 
+/* The same in two steps: the next member as it stands, trimmed (false: end), and its parts (1 or -1). */
+bool baggage_next_whole(struct span *rest, struct span *ret_whole);
+int baggage_parse(struct span whole, struct baggage_member *ret_member);
+
 /*
  * True if the member that baggage_next gave is one by the specification's grammar (3.2.2) to its
  * end: what it has behind its value are properties, each a token, or a token and a value.

@@ -105,12 +105,14 @@ void propagation_know_rules(struct propagation *propagation, const struct tag_ru
 	}
 }
 
-uint64_t propagation_rules(const struct propagation *propagation, const struct labels *labels)
+uint64_t propagation_rules(const struct propagation *propagation, const struct labels *labels,
+			   unsigned ways)
 {
 	uint64_t rules = 0;
 
 	for (size_t i = 0; i < propagation->count; i++) {
-		if (propagation->rules[i] && selects(&propagation->manifests[i], labels))
+		if (propagation->rules[i] && propagation->manifests[i].ways & ways &&
+		    selects(&propagation->manifests[i], labels))
 			rules |= propagation->rules[i];
 	}
 	return rules;

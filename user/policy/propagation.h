@@ -15,7 +15,9 @@ void propagation_free(struct propagation *propagation);
 /* Before it is shared: with which rules' tag headers propagation_rules is to be asked. */
 void propagation_know_rules(struct propagation *propagation, const struct tag_rules *rules);
 /* The rules, a bit each, whose tag headers travel to a workload with `labels` (as below). */
-uint64_t propagation_rules(const struct propagation *propagation, const struct labels *labels);
+/* Of these those with tag headers that travel by one of `ways` (PROPAGATION_WAY bits) at least. */
+uint64_t propagation_rules(const struct propagation *propagation, const struct labels *labels,
+			   unsigned ways);
 
 /*
  * The ways (PROPAGATION_WAY bits) by which a header of this name travels to and from a workload

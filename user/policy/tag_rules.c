@@ -58,6 +58,24 @@ struct span tag_rules_member(const struct tag_rules *rules, size_t rule, uint8_t
 	return rules->members[rule][policy];
 }
 
+bool tag_rules_find_member(const struct tag_rules *rules, struct span member, size_t *ret_rule,
+			   uint8_t *ret_policy)
+{
+	for (size_t slot = tag_member_hash(member); rules->member_slots[slot];
+	     slot = (slot + 1) % TAG_MEMBER_SLOTS) {
+		size_t number = rules->member_slots[slot] - 1U;
+		size_t rule = number / LANETAG_MAX_POLICIES;
+		uint8_t policy = (uint8_t)(number % LANETAG_MAX_POLICIES);
+
+		if (!span_equal(rules->members[rule][policy], member))
+			continue;
+		*ret_rule = rule;
+		*ret_policy = policy;
+		return true;
+	}
+	return false;
+}
+
 const struct tag_rule_manifest *tag_rules_manifest(const struct tag_rules *rules, size_t rule)
 {
 	return rules->manifests[rule];

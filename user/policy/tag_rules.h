@@ -111,6 +111,13 @@ void tag_rules_decide_id(const struct tag_rules *rules, struct span id,
 			 struct tag_decision *ret_decision);
 
 /*
+ * The rule and the first policy of which tag_rules_member is this member, byte for byte; false: there is
+ * none, or its header is one that never travels.
+ */
+bool tag_rules_find_member(const struct tag_rules *rules, struct span member, size_t *ret_rule,
+			   uint8_t *ret_policy);
+
+/*
  * True if `name` is a tag header of any rule in any spelling that a server might take for it: any
  * case, and any bytes for those that are neither letters nor digits. Such fields from clients are
  * removed.

@@ -207,6 +207,33 @@ static void write_members(const struct compiler *compiler)
 	}
 }
 
+/* What frames or names the host never travels, nor does what baggage itself is called. */
+static bool is_never_restored(struct span header)
+{
+	return http_field_kind(header) != HTTP_FIELD_OTHER ||
+	       span_equal_ignore_case(header, span_of("baggage"));
+}
+
+static void index_members(struct tag_rules *rules)
+{
+	size_t other;
+	uint8_t same;
+
+	for (size_t i = 0; i < rules->ruleset.rule_count; i++) {
+		for (uint8_t j = 0; j < rules->ruleset.rules[i].policy_count; j++) {
+			struct span member = rules->members[i][j];
+			size_t slot = tag_member_hash(member);
+
+			if (is_never_restored(rules->headers[i]) ||
+			    tag_rules_find_member(rules, member, &other, &same))
+				continue;
+			while (rules->member_slots[slot])
+				slot = (slot + 1) % TAG_MEMBER_SLOTS;
+			rules->member_slots[slot] = (uint16_t)(i * LANETAG_MAX_POLICIES + j + 1);
+		}
+	}
+}
+
 static int compare_ids(const void *a, const void *b)
 {
 	const struct listed_id *left = a, *right = b;
@@ -354,6 +381,7 @@ int tag_rules_compile(const struct manifest_set *manifests, uint32_t generation,
 		tag_rules_free(rules);
 		return -1;
 	}
+	index_members(rules);
 	lanetag_ruleset_index(&rules->ruleset);
 	rules->sources_key = lanetag_xxh64(
 		(const __u8 *)rules->ruleset.sources,

@@ -72,16 +72,66 @@ static bool restore_member(struct request *request, const struct baggage_member 
 	return true;
 }
 
-/* The members that are tags of our rules: before all others, so that they have room. */
+/*
+ * A member just as an agent writes it for a tag of the rules in force: nothing of it has to be parsed.
+ * False: it is none, or its tag does not travel this way (`travelling`: those that do). *ret_all becomes
+ * false where the tag is not added, since it has a field already or there is no room.
+ */
+static bool restore_own(struct request *request, uint64_t travelling, struct span whole,
+			bool *ret_all)
+{
+	const struct tag_rules *rules = request->configuration->tag_rules;
+	struct http_edit *edit = &request->edit;
+	uint8_t policy;
+	size_t rule;
+
+	if (!tag_rules_find_member(rules, whole, &rule, &policy) || !(travelling >> rule & 1))
+		return false;
+	if (request->restored >> rule & 1)
+		return true;
+	struct span name = tag_rules_header(rules, rule);
+	struct span value = tag_rules_value(rules, rule, policy);
+	size_t before = edit->added_count;
+
+	/* Where all that was added are tags of other rules, none of them has this name. */
+	if (before == request->own_tag_count && before + PLACES_FOR_OTHERS < HTTP_EDIT_MAX_ADDED &&
+	    !http_names_may_hold(request->head.names, name)) {
+		http_edit_add(edit, name, value);
+		statistics_count(&request->statistics->tags_restored);
+	} else {
+		add_field(request, name, value, 0);
+	}
+	if (edit->added_count > before) {
+		request->own_tags[request->own_tag_count++] =
+			(struct own_tag){(uint8_t)rule, policy};
+		request->restored |= UINT64_C(1) << rule;
+	} else {
+		*ret_all = false;
+	}
+	return true;
+}
+
+/*
+ * The members that are tags of our rules: before all others, so that they have room. *ret_all: there
+ * are no others, and these were all added as rules give them.
+ */
 static enum correlation_outcome restore_tags(struct request *request, enum propagation_way way,
-					     struct span baggage)
+					     struct span baggage, bool *ret_all)
 {
 	enum correlation_outcome outcome = CORRELATION_NOTHING;
+	uint64_t travelling = propagation_rules(request->configuration->propagation,
+						request->source_labels, PROPAGATION_WAY(way));
 	struct baggage_member member;
-	int result;
+	struct span whole;
 
-	while ((result = baggage_next(&baggage, &member))) {
-		if (result < 0)
+	*ret_all = true;
+	while (baggage_next_whole(&baggage, &whole)) {
+		if (restore_own(request, travelling, whole, ret_all)) {
+			outcome = CORRELATION_DECIDED;
+			continue;
+		}
+		*ret_all = false;
+		if (baggage_parse(whole, &member) < 0)
 			statistics_count(&request->statistics->baggage_malformed);
 		else if (request_owns_tag(request, member.key) &&
 			 travels(request, way, member.key) && restore_member(request, &member, 0))
@@ -115,14 +165,20 @@ static enum correlation_outcome by_baggage(struct request *request)
 {
 	const struct http_request_head *head = &request->head;
 	enum correlation_outcome outcome = CORRELATION_NOTHING;
+	bool all_are_tags = true, all;
 
 	if (!http_names_may_hold(head->names, request_baggage_name))
 		return outcome;
 	for (size_t i = 0; i < head->field_count; i++) {
-		if (request_is_baggage(&head->fields[i]))
-			outcome = larger(outcome, restore_tags(request, PROPAGATION_BAGGAGE,
-							       head->fields[i].value));
+		if (!request_is_baggage(&head->fields[i]))
+			continue;
+		outcome = larger(outcome, restore_tags(request, PROPAGATION_BAGGAGE,
+						       head->fields[i].value, &all));
+		all_are_tags = all_are_tags && all;
 	}
+	request->baggage_restored = all_are_tags;
+	if (all_are_tags)
+		return outcome;
 	/* A further way may have the tags. */
 	size_t kept = outcome == CORRELATION_DECIDED ? 0 : tag_rules_count(request->rules);
 	for (size_t i = 0; i < head->field_count; i++) {
@@ -179,7 +235,8 @@ static enum correlation_outcome take_cause(struct request *request, enum propaga
 	/* There is room: see reserve_values in request.c. */
 	buffer_append(&request->values, tags->text, tags->length);
 	struct span baggage = {request->values.data + start, tags->length};
-	restore_tags(request, way, baggage);
+	bool all;
+	restore_tags(request, way, baggage, &all);
 	restore_others(request, way, baggage, 0);
 	return CORRELATION_DECIDED;
 }

@@ -3,13 +3,16 @@
 #include "policy/baggage.h"
 #include "proxy/request/request.h"
 
+#define QUESTIONS_WITHOUT_INDEX 4
 #define SLOTS 512 /* a power of two, more than twice as many as members */
 
 /* The names that have a member already; found by hash, so that many names cost what they are. */
 struct names {
 	size_t count;
 	struct span names[BAGGAGE_MAX_MEMBERS];
-	bool is_indexed;      /* from the first question on: most requests ask none */
+	uint8_t hashes[BAGGAGE_MAX_MEMBERS]; /* http_name_hash: enough for a few questions */
+	unsigned questions;
+	bool is_indexed;
 	uint8_t slots[SLOTS]; /* an index in names, from 1 on; 0: free */
 };
 
@@ -23,6 +26,7 @@ struct writer {
 	size_t count; /* members */
 	size_t lost;  /* members that had no room */
 	struct names own;
+	uint64_t written; /* rules of the request's own tags */
 	/* Fields that propagate and are no tags, in order. */
 	size_t other_count;
 	const struct http_field *others[HTTP_MAX_FIELDS + HTTP_EDIT_MAX_ADDED];
@@ -57,16 +61,30 @@ static void index_names(struct names *names)
 	names->is_indexed = true;
 }
 
+static bool has_name_unindexed(const struct names *names, struct span name)
+{
+	uint8_t hash = http_name_hash(name);
+
+	for (size_t i = 0; i < names->count; i++) {
+		if (names->hashes[i] == hash && span_equal_ignore_case(names->names[i], name))
+			return true;
+	}
+	return false;
+}
+
 static bool has_name(struct names *names, struct span name)
 {
+	if (!names->is_indexed && names->questions++ < QUESTIONS_WITHOUT_INDEX)
+		return has_name_unindexed(names, name);
 	if (!names->is_indexed)
 		index_names(names);
 	return names->slots[slot_of(names, name)];
 }
 
 /* There is no member of this name yet. */
-static void add_name(struct names *names, struct span name)
+static void add_name(struct names *names, struct span name, uint8_t hash)
 {
+	names->hashes[names->count] = hash;
 	names->names[names->count++] = name;
 	if (names->is_indexed)
 		names->slots[slot_of(names, name)] = (uint8_t)names->count;
@@ -134,7 +152,7 @@ static void write_field(struct writer *writer, const struct http_field *field, b
 		return;
 	}
 	writer->count++;
-	add_name(&writer->own, field->name);
+	add_name(&writer->own, field->name, field->hash);
 }
 
 /* Tags are written at once, other fields that propagate are kept for later. */
@@ -154,39 +172,44 @@ static void take_field(struct writer *writer, const struct http_field *field)
 }
 
 /* A tag as a rule gave it, which nothing has changed since: its member is known. */
-static bool is_injected(const struct request *request, size_t rule, const struct http_field *field)
+static bool is_own(const struct request *request, const struct own_tag *tag,
+		   const struct http_field *field)
 {
-	uint8_t policy = request->decision.rules[rule].policy;
+	const struct tag_rules *rules = request->configuration->tag_rules;
 
-	return field->name.data == tag_rules_header(request->rules, rule).data &&
-	       field->value.data == tag_rules_value(request->rules, rule, policy).data;
+	return field->value.data == tag_rules_value(rules, tag->rule, tag->policy).data &&
+	       field->name.data == tag_rules_header(rules, tag->rule).data;
 }
 
-/* Tags stand among the added fields in the order of their rules. */
+/* Own tags are among the added fields in their order, less those that were removed. */
 static void take_added(struct writer *writer)
 {
 	const struct request *request = writer->request;
 	const struct configuration *configuration = request->configuration;
-	const struct tag_rules *rules = request->rules;
-	bool in_force = rules == configuration->tag_rules;
-	size_t count = in_force ? tag_rules_count(rules) : 0, rule = 0;
+	const struct own_tag *tag = request->own_tags, *end = tag + request->own_tag_count;
 	uint64_t travelling =
-		count ? propagation_rules(configuration->propagation, writer->destination) : 0;
+		tag < end ? propagation_rules(configuration->propagation, writer->destination, ~0U)
+			  : 0;
 
 	for (size_t i = 0; i < request->edit.added_count; i++) {
 		const struct http_field *field = &request->edit.added[i];
+		const struct own_tag *found = tag;
 
-		while (rule < count && request->decision.rules[rule].policy == LANETAG_POLICY_NONE)
-			rule++;
-		if (rule == count || !is_injected(request, rule, field)) {
+		while (found < end && !is_own(request, found, field))
+			found++;
+		if (found == end) {
 			take_field(writer, field);
 			continue;
 		}
-		uint8_t policy = request->decision.rules[rule].policy;
-		if (travelling >> rule & 1 &&
-		    write_member(writer, tag_rules_member(rules, rule, policy), true))
-			add_name(&writer->own, field->name);
-		rule++;
+		tag = found + 1;
+		if (travelling >> found->rule & 1 &&
+		    write_member(
+			    writer,
+			    tag_rules_member(configuration->tag_rules, found->rule, found->policy),
+			    true)) {
+			add_name(&writer->own, field->name, field->hash);
+			writer->written |= UINT64_C(1) << found->rule;
+		}
 	}
 }
 
@@ -224,8 +247,10 @@ static void write_others_members(struct writer *writer)
 	struct request *request = writer->request;
 	const struct http_edit *edit = &request->edit;
 	const uint8_t hash = http_name_hash(request_baggage_name);
+	/* Each of its members is a tag that was restored, and is written anew by now. */
+	bool is_written = request->baggage_restored && !(request->restored & ~writer->written);
 
-	for (size_t i = 0; i < request->head.field_count; i++) {
+	for (size_t i = 0; i < request->head.field_count && !is_written; i++) {
 		if (request_is_baggage(&request->head.fields[i]) && !http_edit_is_removed(edit, i))
 			write_others(writer, request->head.fields[i].value);
 	}
@@ -255,7 +280,9 @@ void request_propagate(struct request *request, const struct labels *destination
 	writer.out = out;
 	writer.start = out->length;
 	writer.count = writer.lost = writer.other_count = 0;
+	writer.written = 0;
 	writer.own.count = 0;
+	writer.own.questions = 0;
 	writer.own.is_indexed = false;
 	write_own_members(&writer);
 	if (writer.count == 0) {

@@ -30,6 +30,16 @@ struct request {
 
 	/* Worked out */
 	struct http_edit edit;
+	/*
+	 * Tags as rules in force give them that were added to `edit`, in this order. Steps behind may have
+	 * removed or replaced some of the fields.
+	 */
+	struct own_tag {
+		uint8_t rule, policy;
+	} own_tags[LANETAG_MAX_RULES];
+	size_t own_tag_count;
+	uint64_t restored;     /* rules of own_tags that a hop took from the request's baggage */
+	bool baggage_restored; /* ... and all members are such tags */
 	struct tag_decision decision; /* gateways, or where an id is known */
 	bool mark_agreed;
 	enum propagation_way propagated_by; /* on hops; PROPAGATION_WAYS: nothing did */

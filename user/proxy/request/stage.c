@@ -92,7 +92,9 @@ struct request_verdict request_inject_tags(struct request *request)
 {
 	const struct tag_rules *rules = request->rules;
 	size_t count = tag_rules_count(rules);
+	bool in_force = rules == request->configuration->tag_rules;
 
+	request->own_tag_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		uint8_t policy = request->decision.rules[i].policy;
 
@@ -101,6 +103,9 @@ struct request_verdict request_inject_tags(struct request *request)
 		if (http_edit_add(&request->edit, tag_rules_header(rules, i),
 				  tag_rules_value(rules, i, policy)))
 			return too_many_fields;
+		if (in_force)
+			request->own_tags[request->own_tag_count++] =
+				(struct own_tag){(uint8_t)i, policy};
 	}
 	return all_is_well;
 }
@@ -202,6 +207,9 @@ struct request_verdict request_tag_and_route(struct request *request,
 	request->source_labels = NULL;
 	request->source_namespace = NULL;
 	request->mark_agreed = false;
+	request->own_tag_count = 0;
+	request->restored = 0;
+	request->baggage_restored = false;
 	request->propagated_by = PROPAGATION_WAYS;
 	request->id = (struct span){NULL, 0};
 	request->route = (struct route_result){.action = ROUTE_NO_HOST};

@@ -68,13 +68,12 @@ static const struct mesh_listener *listener_of(const struct stage *stage,
 	return NULL;
 }
 
-/* Sends a whole head through the stage; the result stands in stage->written. */
+/* Sends a whole head through the stage; the result is in stage->written, counts are added. */
 static struct request_verdict stage_send(struct stage *stage, enum mesh_listener_kind kind,
 					 const struct lanetag_mark *mark, struct span head)
 {
 	struct http_refusal refusal;
 
-	memset(&stage->statistics, 0, sizeof(stage->statistics));
 	stage->request.listener = listener_of(stage, kind);
 	if (http_request_parse(head.data, head.length, 0, &http_default_limits,
 			       &stage->request.head, &refusal) != HTTP_PARSE_COMPLETE)
@@ -101,6 +100,7 @@ static struct request_verdict run(struct stage *stage, enum mesh_listener_kind k
 	int length = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: app\r\n%s\r\n", fields);
 
 	assert_true(length < (int)sizeof(text));
+	memset(&stage->statistics, 0, sizeof(stage->statistics));
 	return stage_send(stage, kind, mark, (struct span){text, (size_t)length});
 }
 

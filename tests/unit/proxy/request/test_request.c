@@ -326,6 +326,108 @@ static void forwarding_fields_are_added(void **state)
 	assert_null(strstr(stage->written, "X-Request-Id: "));
 }
 
+/* A member as it may come to a hop; `tag`: of which of the tags below, -1: of none. */
+struct hop_member {
+	const char *text, *value;
+	int tag;
+};
+
+static const char *const hop_tags[] = {"appver-a", "appver-c", "appver-x"};
+
+static const struct hop_member hop_members[] = {
+	{"appver-a=v2", "v2", 0},     {"appver-c=v3", "v3", 1},
+	{"appver-a=v9", "v9", 0},     {" APPVER-A=v2", "v2", 0},
+	{"appver-c=v3;p=1", "v3", 1}, {" appver-c=v3\t", "v3", 1},
+	{"appver-c=%763", "v3", 1},   {"k=v", NULL, -1},
+	{"appver-x=1", "1", 2},
+};
+
+/* What comes first of each tag counts: the rules' tags, then others that propagate, then the rest. */
+static void expect_hop(const size_t *picked, size_t count, const char *values[3],
+		       struct buffer *baggage)
+{
+	int order[3], tags = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct hop_member *member = &hop_members[picked[i]];
+
+		if (member->tag >= 0 && !values[member->tag]) {
+			values[member->tag] = member->value;
+			if (member->tag < 2)
+				order[tags++] = member->tag;
+		}
+	}
+	if (values[2])
+		order[tags++] = 2;
+	for (int i = 0; i < tags; i++)
+		buffer_printf(baggage, "%s%s=%s", i ? "," : "", hop_tags[order[i]],
+			      values[order[i]]);
+}
+
+static void a_hop_takes_the_first_of_each_tag_however_it_is_written(void **state)
+{
+	struct stage *stage = *state;
+	unsigned seed = 20261201;
+
+	for (size_t round = 0; round < 20000; round++) {
+		struct buffer fields = {0}, expected = {0}, line = {0};
+		const char *values[3] = {NULL};
+		size_t picked[6], count = 1 + (size_t)rand_r(&seed) % 6;
+
+		buffer_append_text(&fields, "baggage: ");
+		for (size_t i = 0; i < count; i++) {
+			picked[i] = (size_t)rand_r(&seed) %
+				    (sizeof(hop_members) / sizeof(hop_members[0]));
+			buffer_printf(&fields, "%s%s", i ? "," : "", hop_members[picked[i]].text);
+			if (i + 1 < count && rand_r(&seed) % 4 == 0)
+				buffer_append_text(&fields, ",\r\nbaggage: ");
+		}
+		buffer_append_text(&fields, "\r\n");
+		buffer_append_byte(&fields, '\0');
+		expect_hop(picked, count, values, &expected);
+		assert_int_equal(run(stage, MESH_LISTENER_SERVICE, NULL, fields.data).status, 0);
+		for (size_t i = 0; i < 3; i++) {
+			buffer_clear(&line);
+			buffer_printf(&line, "\r\n%s: %s\r\n", hop_tags[i],
+				      values[i] ? values[i] : "");
+			buffer_append_byte(&line, '\0');
+			const char *found = strcasestr(stage->written, line.data);
+			if (values[i] && (!found || strcasestr(found + 2, line.data)))
+				fail_msg("seed 20261201, round %zu: not once \"%s\" of\n%s%s",
+					 round, line.data, fields.data, stage->written);
+			buffer_clear(&line);
+			buffer_printf(&line, "\r\n%s:", hop_tags[i]);
+			buffer_append_byte(&line, '\0');
+			assert_true(!values[i] == !strcasestr(stage->written, line.data));
+		}
+		for (size_t i = 0; i < count; i++) {
+			if (hop_members[picked[i]].tag < 0)
+				buffer_printf(&expected, "%sk=v", expected.length ? "," : "");
+		}
+		buffer_append_byte(&expected, '\0');
+		/* Where no tag came, baggage goes on as it is. */
+		if ((values[0] || values[1] || values[2]) && !strstr(stage->written, expected.data))
+			fail_msg("seed 20261201, round %zu: no \"%s\" of\n%s%s", round,
+				 expected.data, fields.data, stage->written);
+		buffer_free(&fields);
+		buffer_free(&expected);
+		buffer_free(&line);
+	}
+}
+
+static void a_tag_that_has_no_field_of_its_own_stays_a_member(void **state)
+{
+	struct stage *stage = *state;
+
+	run(stage, MESH_LISTENER_SERVICE, NULL,
+	    "appver-a: own\r\nbaggage: appver-c=v3,appver-a=v2,k=v\r\n");
+	assert_has(stage, "appver-a: own\r\n");
+	assert_has(stage, "baggage: appver-a=own,appver-c=v3,k=v\r\n");
+	run(stage, MESH_LISTENER_SERVICE, NULL, "appver-a: own\r\nbaggage: appver-a=v2\r\n");
+	assert_has(stage, "baggage: appver-a=own\r\n");
+	assert_lacks(stage, "v2");
+}
+
 /* RFC 9562 5.4: version 4, variant 10, and all digits come in all other places. */
 static void a_request_id_is_a_random_uuid(void **state)
 {
@@ -405,6 +507,8 @@ int main(void)
 		CLAIM(a_member_that_leaves_no_room_for_tags_goes),
 		CLAIM(forwarding_fields_are_added),
 		CLAIM(a_request_id_is_a_random_uuid),
+		CLAIM(a_hop_takes_the_first_of_each_tag_however_it_is_written),
+		CLAIM(a_tag_that_has_no_field_of_its_own_stays_a_member),
 		CLAIM(forwarding_fields_of_the_route_stay_as_it_wants_them),
 		CLAIM(a_head_without_room_for_the_tags_is_refused),
 	};
