@@ -32,9 +32,13 @@ struct mesh_shape {
 	bool each_by_itself; /* a VirtualService for each route */
 };
 
+#define RELOADS 2
+
 struct mesh_work {
 	struct configuration *configuration;
 	struct worker *worker; /* of curves of endpoints */
+	struct lease *next[RELOADS];
+	size_t reloads;
 	char head_text[512];
 	struct http_request_head head;
 	struct http_edit edit;
@@ -125,6 +129,38 @@ static bool choose_endpoint(void *context)
 			      &hash) >= 0;
 }
 
+/* Two reloads: what the worker does of the second one before it looks at its sockets again. */
+static void *prepare_reload(const struct growth_curve *curve, size_t size)
+{
+	struct mesh_work *work = prepare(curve, size);
+
+	if (!work)
+		return NULL;
+	const struct mesh_cluster *cluster = mesh_cluster(work->configuration->mesh, 0);
+	for (size_t i = 0; i < size; i++) {
+		if (!lease_backend(&work->worker->upstreams, work->worker->upstreams.lease, cluster,
+				   i))
+			return NULL;
+	}
+	for (size_t i = 0; i < RELOADS; i++)
+		work->next[i] = lease_new(work->configuration);
+	return work;
+}
+
+static bool begin_reload(void *context)
+{
+	struct mesh_work *work = context;
+	struct upstreams *upstreams = &work->worker->upstreams;
+	struct lease *lease = work->next[work->reloads++];
+
+	if (!lease)
+		return false;
+	lease_leave(upstreams, upstreams->lease);
+	upstreams->lease = lease;
+	lease_move_step(upstreams);
+	return true;
+}
+
 static void release(void *context)
 {
 	struct mesh_work *work = context;
@@ -132,6 +168,8 @@ static void release(void *context)
 	if (work->worker) {
 		struct upstreams *upstreams = &work->worker->upstreams;
 
+		while (work->reloads < RELOADS)
+			lease_free(upstreams, work->next[work->reloads++]);
 		lease_leave(upstreams, upstreams->lease);
 		upstreams->lease = NULL;
 		while (lease_move_step(upstreams))
@@ -181,6 +219,18 @@ static const struct growth_curve curves[] = {
 	      "loadBalancer: {consistentHash: {httpHeaderName: x-user-id}}"),
 	CURVE("endpoints of which a share must be healthy", choose_endpoint, 5000, 1.5, NULL, NULL,
 	      "outlierDetection: {consecutive5xxErrors: 1, minHealthPercent: 50}"),
+	{
+		.name = "endpoints at a reload, until the worker's next turn",
+		.prepare = prepare_reload,
+		.run = begin_reload,
+		.release = release,
+		.small = 5000,
+		.large = 50000,
+		.order = GROWTH_FLAT,
+		.at_most = 1.5,
+		.shape = &(const struct mesh_shape){NULL, NULL,
+						    "loadBalancer: {simple: ROUND_ROBIN}"},
+	},
 };
 
 int main(int argc, char **argv)
