@@ -8,7 +8,7 @@
 # make test-distributions   build, unit and BPF tests on the other of Debian 12 and 13
 # make bench          lanetag beside HAProxy and nginx, also in a chain of applications: docs/benchmark.md
 # make bench-tagger   what the kernel program costs; bench-arrivals: the one at the pods
-# make bench-growth   how cost grows with work, in instructions
+# make bench-growth   how cost grows with work, in instructions, microseconds and bytes, beside HAProxy and nginx
 # make test-asan      unit tests and hostile suites under clang's ASan and UBSan
 # make test-tsan      the proxy with reloads, scrapes and takeovers under clang's TSan
 # make soak           ten minutes of traffic, reloads, dying endpoints and agents that take over
@@ -191,10 +191,11 @@ soak: setup
 	$(Q)$(MAKE) --no-print-directory build
 	$(Q)LANETAG_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) tests/e2e/test_proxy_soak.sh
 
-# How cost grows with work, in instructions: tests/growth/growth.h.
+# How cost grows with work: in instructions (tests/growth/growth.h), then in what they do not show (tests/growth/measure.py).
 .PHONY: bench-growth
-bench-growth: $(GROWTH)
+bench-growth: $(GROWTH) $(BUILD)/lanetag $(addprefix $(BUILD)/tests/bench/,load origin copier)
 	$(Q)for program in $(GROWTH); do python3 tests/growth/growth.py table $$program || exit 1; done
+	$(Q)LANETAG_BUILD=$(BUILD) tests/growth/measure.sh
 
 .PHONY: bench-arrivals
 bench-arrivals: $(BUILD)/tests/bench/bench_arrivals
