@@ -81,6 +81,10 @@ checks() {
   claim_equal "and as JSON what an agent makes of it" \
     "$("$lanetag" check -o json "$work/bad.yaml" 2>/dev/null | jq -c '[.valid, (.rejected | map([.kind, .name, .outcome]))]')" \
     '[false,[["WasmPlugin","hash-tagging","leftOut"]]]'
+  mkdir -p "$work/nothing"
+  "$lanetag" check "$work/nothing" "$step3" >"$work/out" 2>"$work/err"
+  claim_equal "check of a directory without a manifest fails, and names it" \
+    "$? $(grep -c "^$work/nothing: there is no manifest" "$work/err")" '1 1'
   claim_error "a field that nobody knows" 's/ range: 50.*/ ranje: 50/' '^bad.yaml:31:[0-9]+: .*ranje'
   claim_error "a range that can never match" \
     's/          - range: 50.*/          - range: 100\n            tagValue: v2\n&/' '^bad.yaml:3[0-9]:[0-9]+: .*can never match'

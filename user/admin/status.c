@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "manifest/unenforced.h"
 #include "version.h"
 
 static json_t *describe_lane(const struct admin_snapshot *snapshot, json_t *tag_value,
@@ -89,12 +90,29 @@ static json_t *describe_tables(const struct admin_snapshot *snapshot)
 			 "marks", describe_table(&snapshot->kernel_tables.marks));
 }
 
+/* Many more would say no more. */
+#define MAX_NOT_ENFORCED 50
+
+static json_t *describe_unenforced(const struct manifest_set *set)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < set->unenforced_count && i < MAX_NOT_ENFORCED; i++) {
+		const struct unenforced *one = &set->unenforced[i];
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s?}", "resource",
+						      one->title, "namespace", one->namespace,
+						      "lost", one->lost, "hosts", one->hosts));
+	}
+	return list;
+}
+
 void status_write(const struct admin_snapshot *snapshot, struct buffer *out)
 {
 	const struct proxy_statistics *statistics = &snapshot->statistics;
 	json_t *status = json_pack(
 		"{s:s, s:I, s:b, s:o, s:{s:I, s:I, s:I, s:b, s:s?, s:I, s:o}, s:{s:I, s:I, s:I}, "
-		"s:I, s:o, s:o}",
+		"s:I, s:o, s:o, s:o}",
 		"version", LANETAG_VERSION, "generation",
 		(json_int_t)snapshot->configuration->generation, "kernelTagger",
 		snapshot->kernel_active, "kernelTables", describe_tables(snapshot), "reloads",
@@ -107,7 +125,8 @@ void status_write(const struct admin_snapshot *snapshot, struct buffer *out)
 		(json_int_t)statistics->marks_agreed, "unused",
 		(json_int_t)statistics->marks_unused, "disagreements",
 		(json_int_t)statistics->disagreements, "requests", (json_int_t)statistics->requests,
-		"rules", describe_rules(snapshot), "destinations", describe_destinations(snapshot));
+		"rules", describe_rules(snapshot), "destinations", describe_destinations(snapshot),
+		"notEnforced", describe_unenforced(&snapshot->configuration->manifests));
 	char *text = status ? json_dumps(status, JSON_INDENT(2)) : NULL;
 
 	if (text)

@@ -186,20 +186,66 @@ static void print_costs(const struct salvage_result *costs)
 			rejections->unreadable);
 }
 
+static size_t count_resources(const struct manifest_set *set)
+{
+	size_t count = set->wasm_plugin_count + set->header_propagation_count + set->gateway_count +
+		       set->virtual_service_count + set->destination_rule_count +
+		       set->service_count + set->workload_count;
+
+	for (size_t i = 0; i < set->passed_over_count; i++)
+		count += set->passed_over[i].count;
+	return count;
+}
+
+static bool has_file(const struct manifest_set *set, const char *path)
+{
+	size_t length = strlen(path);
+
+	for (size_t i = 0; i < set->file_count; i++) {
+		if (strncmp(set->files[i].name, path, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Most likely the path is another than was meant. */
+static bool is_without_manifests(const struct configuration *configuration,
+				 const struct manifest_input *input,
+				 struct diagnostics *diagnostics)
+{
+	const struct manifest_set *set = &configuration->manifests;
+	bool is_none = count_resources(set) == 0, found = false;
+
+	for (size_t i = 0; i < input->path_count; i++) {
+		if (!is_none && has_file(set, input->paths[i]))
+			continue;
+		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR,
+				(struct source_place){.file = input->paths[i]}, NULL, NULL,
+				"there is no manifest");
+		found = true;
+	}
+	return found;
+}
+
 static int check(const struct manifest_input *input, const struct check_arguments *arguments)
 {
 	struct diagnostics diagnostics = {0};
 	struct salvage_result costs = {0};
 	struct configuration *configuration =
 		configuration_load_input(input, tag_only_of(&arguments->tag_only), 1, &diagnostics);
-	int status = configuration ? 0 : EXIT_NEGATIVE;
+	bool is_missing = configuration && is_without_manifests(configuration, input, &diagnostics);
 
+	if (is_missing) {
+		configuration_drop(configuration);
+		configuration = NULL;
+	}
+	int status = configuration ? 0 : EXIT_NEGATIVE;
 	if (configuration) {
 		warn_of_nested_canaries(configuration, &diagnostics);
 		diagnostics_sort(&diagnostics);
 	}
 	diagnostics_print(&diagnostics, stderr);
-	if (!configuration) {
+	if (!configuration && !is_missing) {
 		find_costs(input, arguments, &costs);
 		print_costs(&costs);
 	}

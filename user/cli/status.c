@@ -207,6 +207,22 @@ static void print_rejections(const json_t *rejected)
 	}
 }
 
+static void print_unenforced(const json_t *unenforced)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(unenforced, i, item)
+	{
+		const char *hosts = json_string_value(json_object_get(item, "hosts"));
+
+		printf("not enforced   %s in %s: %s: %s\n",
+		       json_string_value(json_object_get(item, "resource")),
+		       json_string_value(json_object_get(item, "namespace")),
+		       json_string_value(json_object_get(item, "lost")), hosts ? hosts : "?");
+	}
+}
+
 static void print_status(const json_t *status)
 {
 	const char *error =
@@ -222,6 +238,7 @@ static void print_status(const json_t *status)
 	if (error)
 		printf("last error     %s\n", error);
 	print_rejections(json_object_get(json_object_get(status, "reloads"), "rejected"));
+	print_unenforced(json_object_get(status, "notEnforced"));
 	print_tagger(status);
 	printf("decisions      %" JSON_INTEGER_FORMAT " confirmed by kernel, %" JSON_INTEGER_FORMAT
 	       " by agent alone, %" JSON_INTEGER_FORMAT " disagreements\n",

@@ -14,6 +14,7 @@ struct virtual_service_manifest;
 struct destination_rule_manifest;
 struct service_manifest;
 struct workload_manifest;
+struct unenforced;
 
 /* A kind that is not ours, passed over: counted and named. */
 struct passed_over_kind {
@@ -66,6 +67,8 @@ struct manifest_set {
 	size_t service_count;
 	struct workload_manifest *workloads; /* Pod, WorkloadEntry (a ServiceEntry has its own) */
 	size_t workload_count;
+	struct unenforced *unenforced; /* manifest/unenforced.h; counted as passed over, too */
+	size_t unenforced_count;
 	struct passed_over_kind *passed_over;
 	size_t passed_over_count;
 	struct manifest_file *files; /* owned, as are their texts */

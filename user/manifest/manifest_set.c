@@ -13,6 +13,7 @@
 #include "manifest/gateway.h"
 #include "manifest/header_propagation.h"
 #include "manifest/service.h"
+#include "manifest/unenforced.h"
 #include "manifest/virtual_service.h"
 #include "manifest/wasm_plugin.h"
 #include "manifest/workload.h"
@@ -132,6 +133,24 @@ static void warn_of_istio_kind(const struct node *document, const struct type *t
 			"this kind is not supported: it is passed over");
 }
 
+/* 0, or -ENOMEM. */
+static int note_unenforced(struct manifest_set *set, const struct node *document,
+			   const struct type *type, struct diagnostics *diagnostics)
+{
+	const char *lost = unenforced_kind(type->group, type->kind);
+
+	if (!lost) {
+		warn_of_istio_kind(document, type, diagnostics);
+		return 0;
+	}
+	struct unenforced *one = ARRAY_APPEND(set->unenforced, set->unenforced_count);
+	if (!one)
+		return -ENOMEM;
+	int error = unenforced_read(document, lost, one);
+	set->unenforced_count -= error != 0;
+	return error;
+}
+
 static int pass_over(struct manifest_set *set, struct span api_version, struct span kind)
 {
 	for (size_t i = 0; i < set->passed_over_count; i++) {
@@ -206,8 +225,8 @@ static int add_document(struct manifest_set *set, const struct node *document,
 	const struct our_kind *known = find_kind(&type);
 	if (known && (set->subjects & known->subject))
 		return add_known(set, known, &type, document, diagnostics);
-	if (set->subjects & MANIFEST_ROUTES)
-		warn_of_istio_kind(document, &type, diagnostics);
+	if (set->subjects & MANIFEST_ROUTES && note_unenforced(set, document, &type, diagnostics))
+		return -ENOMEM;
 	return pass_over(set, api_version->text, kind->text);
 }
 
@@ -411,6 +430,14 @@ static void check_duplicates(const struct manifest_set *set, struct diagnostics 
 	free(list.items);
 }
 
+/* What can be said once all is read. */
+static void check_whole(struct manifest_set *set, struct diagnostics *diagnostics)
+{
+	check_duplicates(set, diagnostics);
+	for (size_t i = 0; i < set->unenforced_count; i++)
+		unenforced_report(&set->unenforced[i], set, diagnostics);
+}
+
 static void read_path(struct manifest_set *set, const char *path, struct diagnostics *diagnostics)
 {
 	struct stat status;
@@ -433,7 +460,7 @@ void manifest_set_read_input(const struct manifest_input *input, unsigned subjec
 		add_file(set, object->name, (struct span){object->text, object->length},
 			 diagnostics);
 	}
-	check_duplicates(set, diagnostics);
+	check_whole(set, diagnostics);
 }
 
 void manifest_set_read(const char *const *paths, size_t path_count, unsigned subjects,
@@ -452,7 +479,7 @@ void manifest_set_read_files(const struct manifest_file *files, size_t file_coun
 	for (size_t i = 0; i < file_count; i++)
 		add_file(set, files[i].name, (struct span){files[i].text, files[i].length},
 			 diagnostics);
-	check_duplicates(set, diagnostics);
+	check_whole(set, diagnostics);
 }
 
 void manifest_files_free(struct manifest_file *files, size_t count)
@@ -486,6 +513,7 @@ void manifest_set_free_all_but_rules(struct manifest_set *set)
 	FREE_MANIFESTS(destination_rule_free, set->destination_rules, set->destination_rule_count);
 	FREE_MANIFESTS(service_free, set->services, set->service_count);
 	FREE_MANIFESTS(workload_free, set->workloads, set->workload_count);
+	FREE_MANIFESTS(unenforced_free, set->unenforced, set->unenforced_count);
 	for (size_t i = 0; i < set->passed_over_count; i++) {
 		free(set->passed_over[i].api_version);
 		free(set->passed_over[i].kind);

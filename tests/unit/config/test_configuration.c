@@ -102,7 +102,7 @@ static void with_routes_all_is_read(void **state)
 	assert_null(configuration_load(paths, 1, 1, &diagnostics));
 	fixture_remove_file(path);
 	assert_said(&diagnostics, "spec.http[0].delegate: not supported");
-	assert_said(&diagnostics, "Sidecar/a: this kind is not supported");
+	assert_said(&diagnostics, "Sidecar/a: not enforced");
 	diagnostics_free(&diagnostics);
 }
 

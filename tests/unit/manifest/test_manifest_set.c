@@ -148,8 +148,41 @@ static void an_istio_kind_that_is_not_ours_is_a_warning(void **state)
 	write_file(&reading, "a.yaml",
 		   "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\n");
 	read_all(&reading);
+	assert_said(
+		&reading.diagnostics,
+		"a.yaml:1:1: warning: Sidecar/s: not enforced, it limits no workload's ports and "
+		"hosts: no host of these manifests");
+	assert_int_equal(reading.diagnostics.error_count, 0);
+	stop(&reading);
+}
+
+static void what_is_not_enforced_is_said_with_the_hosts_that_lose_it(void **state)
+{
+	struct reading reading;
+
+	(void)state;
+	start(&reading);
+	write_file(&reading, "a.yaml",
+		   "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+		   "metadata: {name: p, namespace: shop}\n"
+		   "spec: {selector: {matchLabels: {app: a}}, rules: [{to: []}]}\n---\n"
+		   "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n"
+		   "metadata: {name: all, namespace: istio-system}\n---\n"
+		   "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i}\n"
+		   "spec: {rules: [{host: i.test}]}\n---\n"
+		   "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: shop}, "
+		   "spec: {selector: {app: a}}}\n---\n"
+		   "{apiVersion: v1, kind: Service, metadata: {name: b, namespace: shop}, "
+		   "spec: {selector: {app: b}}}\n");
+	read_all(&reading);
 	assert_said(&reading.diagnostics,
-		    "a.yaml:1:1: warning: Sidecar/s: this kind is not supported");
+		    "a.yaml:1:1: warning: AuthorizationPolicy/p: not enforced, "
+		    "no request is denied by it: a.shop.svc.cluster.local\n");
+	assert_said(&reading.diagnostics, "warning: PeerAuthentication/all: not enforced, calls by "
+					  "plain HTTP are taken: a.shop.svc.cluster.local, "
+					  "b.shop.svc.cluster.local\n");
+	assert_said(&reading.diagnostics,
+		    "warning: Ingress/i: not enforced, nothing listens for it: i.test\n");
 	assert_int_equal(reading.diagnostics.error_count, 0);
 	stop(&reading);
 }
@@ -233,6 +266,7 @@ int main(void)
 		cmocka_unit_test(an_unknown_version_of_our_kind_is_an_error),
 		cmocka_unit_test(other_kinds_are_passed_over_and_counted),
 		cmocka_unit_test(an_istio_kind_that_is_not_ours_is_a_warning),
+		cmocka_unit_test(what_is_not_enforced_is_said_with_the_hosts_that_lose_it),
 		cmocka_unit_test(the_items_of_a_list_are_documents),
 		cmocka_unit_test(what_stands_twice_is_named_with_both_places),
 		cmocka_unit_test(a_fault_in_one_file_leaves_the_others_readable),
