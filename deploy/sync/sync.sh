@@ -13,6 +13,7 @@ new=$directory/.cluster.yaml.new
 read -ra kinds <<<"${SYNC_KINDS:-services pods}"
 scope=${SYNC_NAMESPACE:+--namespace=$SYNC_NAMESPACE}
 mesh_kinds=(gateways.networking.istio.io virtualservices.networking.istio.io destinationrules.networking.istio.io
+  gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io referencegrants.gateway.networking.k8s.io
   wasmplugins.extensions.istio.io asmheaderpropagations.istio.alibabacloud.com)
 
 # The mesh's kinds that this cluster has.

@@ -227,4 +227,25 @@ asks_for_what_its_role_allows() {
   in_node curl -sf "$ORDERS/asked" | python3 tests/e2e/kubernetes/rights.py deploy/kubernetes/cluster-role.yaml
 }
 claim "the agent asks for what its ClusterRole allows, and for all of it" asks_for_what_its_role_allows
+
+# Its Gateway has the kind and the name of Istio's.
+cat >"$work/gateway-api.yaml" <<'END'
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gateway}
+spec: {gatewayClassName: istio, listeners: [{name: http, port: 8083, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: app-a}
+spec:
+  parentRefs: [{name: gateway}]
+  rules: [{backendRefs: [{name: app-a, port: 8000}]}]
+END
+put "$work/gateway-api.yaml"
+routes_by_http_route() { in_node curl -sf --max-time 2 -o /dev/null http://127.0.0.1:8083/; }
+claim "an HTTPRoute of the cluster routes" soon 10 routes_by_http_route
+in_node curl -sf "$ORDERS/objects" >"$work/objects.json"
+claim_equal "and is read as from a List of the same objects" \
+  "$(report_of --kubeconfig "$work/kubeconfig")" "$(report_of "$work/objects.json")"
 finish

@@ -9,6 +9,7 @@
 #include "manifest/destination_rule.h"
 #include "manifest/gateway.h"
 #include "manifest/header_propagation.h"
+#include "manifest/reference_grant.h"
 #include "manifest/service.h"
 #include "manifest/virtual_service.h"
 #include "manifest/wasm_plugin.h"
@@ -55,6 +56,8 @@ static struct kind_counts count_kinds(const struct manifest_set *set)
 		count_kind(&counts, set->services[i].resource.kind);
 	for (size_t i = 0; i < set->workload_count; i++)
 		count_kind(&counts, set->workloads[i].resource.kind);
+	for (size_t i = 0; i < set->reference_grant_count; i++)
+		count_kind(&counts, set->reference_grants[i].resource.kind);
 	return counts;
 }
 

@@ -48,6 +48,8 @@ static int compare_pieces(const void *left, const void *right)
 	int order = strcmp(a->kind, b->kind);
 
 	if (!order)
+		order = strcmp(a->group, b->group);
+	if (!order)
 		order = strcmp(a->namespace, b->namespace);
 	return order ? order : strcmp(a->name, b->name);
 }

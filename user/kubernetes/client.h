@@ -44,7 +44,7 @@ int kubernetes_read(struct kubernetes_client *client, struct manifest_file **ret
 
 /* How a kind is, of all namespaces together. */
 struct kubernetes_kind_report {
-	char plural[64];
+	char plural[128];
 	uint64_t age_s; /* since the API server last said how things are */
 	uint64_t objects;
 	uint64_t failed;  /* requests */

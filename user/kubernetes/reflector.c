@@ -35,13 +35,25 @@ static bool is_core(const struct reflector *reflector)
 	return !reflector->kind.group[0];
 }
 
+/* A kind before this one has its name in another group, as Istio's Gateway does. */
+static bool shares_name(const struct manifest_kind *kind)
+{
+	struct manifest_kind other;
+
+	for (size_t i = 0; manifest_kind_describe(i, &other); i++) {
+		if (strcmp(other.kind, kind->kind) == 0)
+			return strcmp(other.group, kind->group) != 0;
+	}
+	return false;
+}
+
 /* Kubernetes' rule for the names of kinds in paths. */
 static void name_plural(struct reflector *reflector)
 {
 	size_t length = strlen(reflector->kind.kind);
-	char *plural = reflector->plural;
+	char *plural = reflector->resource;
 
-	if (length + 3 > sizeof(reflector->plural))
+	if (length + 3 > sizeof(reflector->resource))
 		return;
 	for (size_t i = 0; i < length; i++)
 		plural[i] = ascii_lower(reflector->kind.kind[i]);
@@ -49,6 +61,11 @@ static void name_plural(struct reflector *reflector)
 		strcpy(plural + length - 1, "ies");
 	else
 		strcpy(plural + length, "s");
+	if (shares_name(&reflector->kind))
+		snprintf(reflector->plural, sizeof(reflector->plural), "%s.%.60s", plural,
+			 reflector->kind.group);
+	else
+		snprintf(reflector->plural, sizeof(reflector->plural), "%s", plural);
 }
 
 static int take_item(void *context, struct span text);
@@ -115,7 +132,7 @@ static void append_path(const struct reflector *reflector, struct buffer *target
 		return;
 	if (reflector->namespace)
 		buffer_printf(target, "/namespaces/%s", reflector->namespace);
-	buffer_printf(target, "/%s", reflector->plural);
+	buffer_printf(target, "/%s", reflector->resource);
 }
 
 static void append_list_query(const struct reflector *reflector, struct buffer *target)
@@ -433,7 +450,7 @@ static bool has_resource(const struct reflector *reflector, json_t *list)
 	{
 		const char *name = json_string_value(json_object_get(each, "name"));
 
-		if (name && strcmp(name, reflector->plural) == 0)
+		if (name && strcmp(name, reflector->resource) == 0)
 			return true;
 	}
 	return false;

@@ -34,7 +34,9 @@ struct reflector_answer {
 
 struct reflector {
 	struct manifest_kind kind;
-	char plural[64];
+	char resource[64]; /* in paths: the kind's plural */
+	/* The same for people and files; with its group where two kinds share it. */
+	char plural[128];
 	const char *field_selector; /* NULL: all objects */
 	const char *namespace;	    /* NULL: of all; the caller's */
 	unsigned watch_seconds;	    /* the least that a watch lasts; twice this is the most */

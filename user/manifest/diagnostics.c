@@ -7,6 +7,8 @@
 
 #include "base/array.h"
 
+#define MAX_REPEAT 64
+
 /*
  * Manifests are quoted in what is said: no byte of theirs may steer a terminal or end a log line.
  */
@@ -55,6 +57,32 @@ void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
 		.column = place.column,
 		.text = text.data,
 	};
+}
+
+static bool says_the_same(const struct diagnostic *one, const struct diagnostic *other)
+{
+	return one->severity == other->severity && one->line == other->line &&
+	       one->column == other->column && one->text && other->text &&
+	       strcmp(one->text, other->text) == 0;
+}
+
+void diagnostics_drop_repeated(struct diagnostics *diagnostics)
+{
+	if (!diagnostics->count)
+		return;
+	struct diagnostic *latest = &diagnostics->items[diagnostics->count - 1];
+	size_t first = diagnostics->count > MAX_REPEAT ? diagnostics->count - MAX_REPEAT : 0;
+
+	for (size_t i = first; i + 1 < diagnostics->count; i++) {
+		if (!says_the_same(&diagnostics->items[i], latest))
+			continue;
+		diagnostics->error_count -= latest->severity == DIAGNOSTIC_ERROR;
+		diagnostics->route_error_count -= latest->severity == DIAGNOSTIC_ROUTE_ERROR;
+		free(latest->file);
+		free(latest->text);
+		diagnostics->count--;
+		return;
+	}
 }
 
 void diagnostics_note_other(struct diagnostics *diagnostics, struct source_place other)

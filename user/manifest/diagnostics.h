@@ -47,6 +47,9 @@ void diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
 		     struct source_place place, const char *resource, const char *field,
 		     const char *format, ...) __attribute__((format(printf, 6, 7)));
 
+/* Takes the latest diagnostic back if one of the few before it says the same. */
+void diagnostics_drop_repeated(struct diagnostics *diagnostics);
+
 /* Notes for the latest diagnostic which resource it is in conflict with. */
 void diagnostics_note_other(struct diagnostics *diagnostics, struct source_place other);
 

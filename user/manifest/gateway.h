@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* Gateway (networking.istio.io): the ports where clients' requests come in, and for which hosts. */
+/* Gateway (networking.istio.io and gateway.networking.k8s.io): the ports where clients' requests come in, and for which hosts. */
 #include "base/arena.h"
 #include "manifest/resource.h"
 
@@ -12,6 +12,7 @@ struct gateway_host {
 
 struct gateway_server {
 	struct source_place place;
+	const char *section; /* the listener's name, of the Gateway API; or NULL */
 	uint16_t port;
 	uint8_t address[16]; /* bind; all zero: any */
 	const struct gateway_host *hosts;
@@ -23,6 +24,7 @@ struct gateway_server {
 struct gateway_manifest {
 	struct resource resource;
 	struct arena arena;
+	bool is_gateway_api;
 	struct gateway_server *servers; /* those that could be read */
 	size_t server_count;
 };
@@ -30,4 +32,7 @@ struct gateway_manifest {
 /* -1: not even its metadata could be read. Errors in its fields stand in `diagnostics` alone. */
 int gateway_read(const struct node *document, struct diagnostics *diagnostics,
 		 struct gateway_manifest *ret_manifest);
+/* The same of the Gateway API's. */
+int gateway_api_gateway_read(const struct node *document, struct diagnostics *diagnostics,
+			     struct gateway_manifest *ret_manifest);
 void gateway_free(struct gateway_manifest *manifest);

@@ -278,8 +278,8 @@ static const char *why_not_changeable(struct span name)
 	}
 }
 
-static bool is_changeable(const struct builder *builder, const struct node *node,
-			  const struct path *path, struct span name)
+bool http_header_is_changeable(const struct builder *builder, const struct node *node,
+			       const struct path *path, struct span name)
 {
 	if (!http_is_token(name)) {
 		reader_error(&builder->reader, node, path, "is no header name");
@@ -339,7 +339,9 @@ static void read_header_values(const struct builder *builder, const struct node 
 
 		if (read_set_authority(builder, node->keys[i], &item, value, ret_authority))
 			continue;
-		if (!is_changeable(builder, node->keys[i], &item, node->keys[i]->text) || !value)
+		if (!http_header_is_changeable(builder, node->keys[i], &item,
+					       node->keys[i]->text) ||
+		    !value)
 			continue;
 		if (!http_is_field_value(span_of(value)) || has_variable(value)) {
 			reader_error(&builder->reader, node->items[i], &item, "%s",
@@ -377,8 +379,8 @@ static void read_operations(const struct builder *builder, const struct node *ma
 	builder_texts(builder, node, &path, "remove", &operations->remove,
 		      &operations->remove_count);
 	for (size_t i = 0; i < operations->remove_count; i++)
-		is_changeable(builder, node_get(node, "remove"), &remove_path,
-			      span_of(operations->remove[i]));
+		http_header_is_changeable(builder, node_get(node, "remove"), &remove_path,
+					  span_of(operations->remove[i]));
 }
 
 void http_headers_read(const struct builder *builder, const struct node *mapping,

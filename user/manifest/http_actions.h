@@ -21,6 +21,9 @@ void http_fault_read(const struct builder *builder, const struct node *node,
 /* `headers` of an entry or of one of its destinations. */
 void http_headers_read(const struct builder *builder, const struct node *mapping,
 		       const struct path *parent, struct headers_manifest *headers);
+/* False (named): the connection or the agent alone may set a header of this name. */
+bool http_header_is_changeable(const struct builder *builder, const struct node *node,
+			       const struct path *path, struct span name);
 /* {value: PER CENT}, or `absent`. */
 uint32_t http_percentage_read(const struct builder *builder, const struct node *mapping,
 			      const struct path *parent, const char *field, uint32_t absent);

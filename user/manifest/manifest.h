@@ -15,6 +15,7 @@ struct destination_rule_manifest;
 struct service_manifest;
 struct workload_manifest;
 struct unenforced;
+struct reference_grant_manifest;
 
 /* A kind that is not ours, passed over: counted and named. */
 struct passed_over_kind {
@@ -35,9 +36,10 @@ void manifest_files_free(struct manifest_file *files, size_t count);
 /* What kinds are about, as bits. */
 enum manifest_subject {
 	MANIFEST_TAGS = 1 << 0,	    /* WasmPlugin, ASMHeaderPropagation */
-	MANIFEST_GATEWAYS = 1 << 1, /* Gateway */
-	MANIFEST_ROUTES = 1 << 2,   /* VirtualService, DestinationRule */
-	MANIFEST_HOSTS = 1 << 3,    /* Service, ServiceEntry, Pod, WorkloadEntry */
+	MANIFEST_GATEWAYS = 1 << 1, /* Gateway, Istio's and the Gateway API's */
+	/* VirtualService, DestinationRule; HTTPRoute, ReferenceGrant */
+	MANIFEST_ROUTES = 1 << 2,
+	MANIFEST_HOSTS = 1 << 3, /* Service, ServiceEntry, Pod, WorkloadEntry */
 	MANIFEST_ALL = (1 << 4) - 1,
 };
 
@@ -59,7 +61,7 @@ struct manifest_set {
 	size_t header_propagation_count;
 	struct gateway_manifest *gateways;
 	size_t gateway_count;
-	struct virtual_service_manifest *virtual_services;
+	struct virtual_service_manifest *virtual_services; /* and HTTPRoutes */
 	size_t virtual_service_count;
 	struct destination_rule_manifest *destination_rules;
 	size_t destination_rule_count;
@@ -69,6 +71,8 @@ struct manifest_set {
 	size_t workload_count;
 	struct unenforced *unenforced; /* manifest/unenforced.h; counted as passed over, too */
 	size_t unenforced_count;
+	struct reference_grant_manifest *reference_grants;
+	size_t reference_grant_count;
 	struct passed_over_kind *passed_over;
 	size_t passed_over_count;
 	struct manifest_file *files; /* owned, as are their texts */

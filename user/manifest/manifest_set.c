@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "manifest/api_route.h"
 #include "manifest/destination_rule.h"
 #include "manifest/directory.h"
 #include "manifest/gateway.h"
 #include "manifest/header_propagation.h"
+#include "manifest/reference_grant.h"
 #include "manifest/service.h"
 #include "manifest/unenforced.h"
 #include "manifest/virtual_service.h"
@@ -41,6 +43,9 @@ ADD_MANIFEST(add_wasm_plugin, wasm_plugin_read, wasm_plugins, wasm_plugin_count)
 ADD_MANIFEST(add_header_propagation, header_propagation_read, header_propagations,
 	     header_propagation_count)
 ADD_MANIFEST(add_gateway, gateway_read, gateways, gateway_count)
+ADD_MANIFEST(add_api_gateway, gateway_api_gateway_read, gateways, gateway_count)
+ADD_MANIFEST(add_api_route, api_route_read, virtual_services, virtual_service_count)
+ADD_MANIFEST(add_reference_grant, reference_grant_read, reference_grants, reference_grant_count)
 ADD_MANIFEST(add_virtual_service, virtual_service_read, virtual_services, virtual_service_count)
 ADD_MANIFEST(add_destination_rule, destination_rule_read, destination_rules, destination_rule_count)
 ADD_MANIFEST(add_service, service_read, services, service_count)
@@ -51,6 +56,7 @@ ADD_MANIFEST(add_workload_entry, workload_entry_read, workloads, workload_count)
 /* Istio's versions are the same to us. */
 static const char *const istio_versions[] = {"v1alpha3", "v1beta1", "v1", NULL};
 static const char *const extension_versions[] = {"v1alpha1", "v1beta1", "v1", NULL};
+static const char *const api_versions[] = {"v1alpha2", "v1beta1", "v1", NULL};
 static const char *const core_versions[] = {"v1", NULL};
 
 static const struct our_kind {
@@ -72,6 +78,9 @@ static const struct our_kind {
 	{"networking.istio.io", "ServiceEntry", istio_versions, MANIFEST_HOSTS, add_service_entry},
 	{"networking.istio.io", "WorkloadEntry", istio_versions, MANIFEST_HOSTS,
 	 add_workload_entry},
+	{GATEWAY_API_GROUP, "Gateway", api_versions, MANIFEST_GATEWAYS, add_api_gateway},
+	{GATEWAY_API_GROUP, "HTTPRoute", api_versions, MANIFEST_ROUTES, add_api_route},
+	{GATEWAY_API_GROUP, "ReferenceGrant", api_versions, MANIFEST_ROUTES, add_reference_grant},
 	{"", "Service", core_versions, MANIFEST_HOSTS, add_service},
 	{"", "Pod", core_versions, MANIFEST_HOSTS, add_pod},
 };
@@ -123,7 +132,10 @@ static void warn_of_istio_kind(const struct node *document, const struct type *t
 	const struct node *name = node_get(node_get(document, "metadata"), "name");
 	char title[400];
 
-	if (!span_ends_with_ignore_case(type->group, span_of(".istio.io")) &&
+	bool is_of_api = span_equal(type->group, span_of(GATEWAY_API_GROUP)) &&
+			 !span_equal(type->kind, span_of("GatewayClass"));
+
+	if (!is_of_api && !span_ends_with_ignore_case(type->group, span_of(".istio.io")) &&
 	    !span_ends_with_ignore_case(type->group, span_of("istio.alibabacloud.com")))
 		return;
 	snprintf(title, sizeof(title), "%.*s/%.*s", SPAN_ARGUMENTS(type->kind),
@@ -371,7 +383,11 @@ static int compare_resources(const void *left, const void *right)
 	const struct resource *a = *(const struct resource *const *)left;
 	const struct resource *b = *(const struct resource *const *)right;
 	int order = strcmp(a->kind, b->kind);
+	size_t group = strcspn(a->api_version, "/");
 
+	/* Two groups have a Gateway; versions are the same to us. */
+	if (!order)
+		order = strncmp(a->api_version, b->api_version, group + 1);
 	if (!order)
 		order = strcmp(a->namespace, b->namespace);
 	return order ? order : strcmp(a->name, b->name);
@@ -398,7 +414,7 @@ static void check_duplicates(const struct manifest_set *set, struct diagnostics 
 {
 	size_t count = set->wasm_plugin_count + set->header_propagation_count + set->gateway_count +
 		       set->virtual_service_count + set->destination_rule_count +
-		       set->service_count + set->workload_count;
+		       set->service_count + set->workload_count + set->reference_grant_count;
 	struct resource_list list = {.items = calloc(count + 1, sizeof(*list.items))};
 
 	if (!list.items) {
@@ -413,6 +429,7 @@ static void check_duplicates(const struct manifest_set *set, struct diagnostics 
 	COLLECT_RESOURCES(list, set->destination_rules, set->destination_rule_count);
 	COLLECT_RESOURCES(list, set->services, set->service_count);
 	COLLECT_RESOURCES(list, set->workloads, set->workload_count);
+	COLLECT_RESOURCES(list, set->reference_grants, set->reference_grant_count);
 	qsort(list.items, list.count, sizeof(*list.items), compare_resources_and_places);
 	for (size_t i = 1; i < list.count; i++) {
 		const struct resource *first = list.items[i - 1], *second = list.items[i];
@@ -514,6 +531,7 @@ void manifest_set_free_all_but_rules(struct manifest_set *set)
 	FREE_MANIFESTS(service_free, set->services, set->service_count);
 	FREE_MANIFESTS(workload_free, set->workloads, set->workload_count);
 	FREE_MANIFESTS(unenforced_free, set->unenforced, set->unenforced_count);
+	FREE_MANIFESTS(reference_grant_free, set->reference_grants, set->reference_grant_count);
 	for (size_t i = 0; i < set->passed_over_count; i++) {
 		free(set->passed_over[i].api_version);
 		free(set->passed_over[i].kind);

@@ -80,6 +80,18 @@ static char *text_of(const struct node *node, const char *otherwise)
 									: strdup(otherwise);
 }
 
+/* Of the API: two of them have a Gateway. */
+static char *group_of(const struct node *node)
+{
+	const struct node *version = node_get(node, "apiVersion");
+	struct span group, rest;
+
+	if (!version || version->kind != NODE_SCALAR ||
+	    !span_cut(version->text, '/', &group, &rest))
+		return strdup("");
+	return span_copy(group);
+}
+
 static int append_piece(struct manifest_pieces *pieces, const struct manifest_file *file,
 			const struct node *node, struct text_cursor *cursor)
 {
@@ -91,6 +103,7 @@ static int append_piece(struct manifest_pieces *pieces, const struct manifest_fi
 		return -ENOMEM;
 	*piece = (struct manifest_piece){
 		.file = file,
+		.group = group_of(node),
 		.kind = text_of(node_get(node, "kind"), ""),
 		.namespace = text_of(node_get(metadata, "namespace"), "default"),
 		.name = text_of(node_get(metadata, "name"), ""),
@@ -102,7 +115,7 @@ static int append_piece(struct manifest_pieces *pieces, const struct manifest_fi
 	size_t from = cursor_move(cursor, piece->line, piece->column);
 	size_t to = cursor_move(cursor, piece->end_line, piece->end_column);
 	piece->text = (struct span){file->text + from, to - from};
-	return piece->kind && piece->namespace && piece->name ? 0 : -ENOMEM;
+	return piece->group && piece->kind && piece->namespace && piece->name ? 0 : -ENOMEM;
 }
 
 void manifest_piece_print(const struct manifest_piece *piece, struct buffer *out)
@@ -138,6 +151,7 @@ static void free_from(struct manifest_pieces *pieces, size_t first)
 	while (pieces->count > first) {
 		struct manifest_piece *piece = &pieces->items[--pieces->count];
 
+		free(piece->group);
 		free(piece->kind);
 		free(piece->namespace);
 		free(piece->name);
@@ -213,7 +227,8 @@ bool manifest_pieces_same_resource(const struct manifest_piece *one,
 				   const struct manifest_piece *other)
 {
 	return *one->name && strcmp(one->name, other->name) == 0 &&
-	       strcmp(one->kind, other->kind) == 0 && strcmp(one->namespace, other->namespace) == 0;
+	       strcmp(one->kind, other->kind) == 0 && strcmp(one->group, other->group) == 0 &&
+	       strcmp(one->namespace, other->namespace) == 0;
 }
 
 bool manifest_piece_holds(const struct manifest_piece *piece, unsigned line, unsigned column)

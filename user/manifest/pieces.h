@@ -9,7 +9,7 @@
 struct manifest_piece {
 	const struct manifest_file *file;
 	/* Of the resource; "" where the text does not say. Owned. */
-	char *kind, *namespace, *name;
+	char *group, *kind, *namespace, *name;
 	struct span
 		text; /* in the file's; bytes that stand behind it in its last line are not part */
 	unsigned line, column;	       /* where it starts, from 1 */

@@ -54,6 +54,16 @@ void reader_error(const struct reader *reader, const struct node *node, const st
 	va_end(arguments);
 }
 
+void reader_route_error(const struct reader *reader, const struct node *node,
+			const struct path *path, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	reader_say(reader, DIAGNOSTIC_ROUTE_ERROR, node, path, format, arguments);
+	va_end(arguments);
+}
+
 void reader_warning(const struct reader *reader, const struct node *node, const struct path *path,
 		    const char *format, ...)
 {

@@ -37,6 +37,10 @@ void path_print(const struct path *path, struct buffer *out);
 
 void reader_error(const struct reader *reader, const struct node *node, const struct path *path,
 		  const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Costs a route alone (DIAGNOSTIC_ROUTE_ERROR). */
+void reader_route_error(const struct reader *reader, const struct node *node,
+			const struct path *path, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 void reader_warning(const struct reader *reader, const struct node *node, const struct path *path,
 		    const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -70,6 +70,65 @@ static bool print_virtual_service(const struct manifest_piece *piece, const stru
 	return is_printed;
 }
 
+/* A field of an HTTPRoute's parent, where it is there. */
+static bool print_field(const struct node *parent, const char *field, bool is_text,
+			struct buffer *out)
+{
+	const struct node *value = node_get(parent, field);
+	const char *quote = is_text ? "\"" : "";
+
+	if (!value || node_is_null(value))
+		return true;
+	if (value->kind != NODE_SCALAR || (value->text.length && !is_harmless(value->text)))
+		return false;
+	buffer_printf(out, "%s: %s%.*s%s, ", field, quote, SPAN_ARGUMENTS(value->text), quote);
+	return true;
+}
+
+static size_t print_parents(const struct node *list, struct buffer *out)
+{
+	static const char *const fields[] = {"group", "kind", "namespace", "name", "sectionName"};
+	size_t count = 0;
+
+	for (size_t i = 0; list && list->kind == NODE_SEQUENCE && i < list->count; i++) {
+		struct buffer parent = {0};
+		bool is_good = true;
+
+		for (size_t j = 0; j < ARRAY_LENGTH(fields); j++)
+			is_good &= print_field(list->items[i], fields[j], true, &parent);
+		is_good &= print_field(list->items[i], "port", false, &parent);
+		if (is_good && !parent.failed && node_get(list->items[i], "name")) {
+			buffer_printf(out, "%s{%.*s}", count ? ", " : "", (int)parent.length,
+				      parent.data);
+			count++;
+		}
+		buffer_free(&parent);
+	}
+	return count;
+}
+
+static bool print_http_route(const struct manifest_piece *piece, const struct node *spec,
+			     struct buffer *out)
+{
+	struct buffer hosts = {0}, parents = {0};
+	const struct node *hostnames = node_get(spec, "hostnames");
+	size_t host_count = print_texts(hostnames, &hosts);
+	bool is_printed = print_parents(node_get(spec, "parentRefs"), &parents) &&
+			  (host_count || !hostnames) && !hosts.failed && !parents.failed;
+
+	if (is_printed) {
+		print_header(piece, "gateway.networking.k8s.io/v1", out);
+		buffer_printf(out, "  parentRefs: [%.*s]\n", (int)parents.length, parents.data);
+		if (host_count)
+			buffer_printf(out, "  hostnames: [%.*s]\n", (int)hosts.length, hosts.data);
+		buffer_append_text(out, "  rules: [{filters: [{type: RequestRedirect, "
+					"requestRedirect: {statusCode: 302}}]}]\n");
+	}
+	buffer_free(&hosts);
+	buffer_free(&parents);
+	return is_printed;
+}
+
 /* A rule that tags no user, so that its tag header stays the agent's: clients' own are removed. */
 static bool print_rule(const struct node *rule, struct buffer *out)
 {
@@ -112,6 +171,7 @@ static const struct stub_kind {
 		      struct buffer *out);
 } stub_kinds[] = {
 	{"VirtualService", print_virtual_service},
+	{"HTTPRoute", print_http_route},
 	{"WasmPlugin", print_wasm_plugin},
 };
 

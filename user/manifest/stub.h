@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What is in the place of a resource that is wrong and never was good, where its mere absence would do
- * harm: the hosts of a VirtualService answer 503 where no other one has them; the tag headers of a
+ * harm: the hosts of a VirtualService or HTTPRoute answer 503 where no other one has them; the tag headers of a
  * WasmPlugin's rules are no client's to send, though no user gets them.
  */
 #include "manifest/pieces.h"

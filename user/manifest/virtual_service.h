@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
-/* VirtualService (networking.istio.io): which request goes where, as written. */
+/*
+ * VirtualService (networking.istio.io): which request goes where, as written. HTTPRoutes are read into the
+ * same (manifest/http_route_resource.h).
+ */
 #include "base/arena.h"
 #include "manifest/resource.h"
 
@@ -42,6 +45,7 @@ struct http_match_manifest {
 	const char *source_namespace; /* or NULL */
 	const char *const *gateways;
 	size_t gateway_count; /* 0: those of the VirtualService */
+	uint64_t precedence;  /* HTTPRoute: the higher is tried first; else 0 */
 };
 
 struct destination_manifest {
@@ -49,7 +53,10 @@ struct destination_manifest {
 	struct source_place subset_place;
 	const char *host; /* as written, lower case; NULL: it was wrong */
 	const char *subset;
-	uint16_t port; /* 0: not said */
+	uint16_t port;	       /* 0: not said */
+	const char *invalid;   /* HTTPRoute: why it is no backend, said already; or NULL */
+	const char *namespace; /* HTTPRoute: of the Service; or NULL */
+	const char *name;      /* HTTPRoute: of the Service; or NULL */
 };
 
 struct header_manifest {
@@ -85,12 +92,14 @@ struct rewrite_manifest {
 	/* uriRegexRewrite: both or neither, and then no `uri` */
 	const char *pattern, *substitution;
 	struct source_place pattern_place;
+	bool is_whole; /* `uri` replaces the whole path, whatever matched */
 };
 
 struct redirect_manifest {
 	const char *uri, *authority, *scheme; /* NULL: not said */
 	uint16_t port;
 	bool port_from_request;
+	bool keeps_rest; /* `uri` is in place of the matched prefix alone */
 	uint16_t status;
 };
 
@@ -116,6 +125,7 @@ struct mirror_manifest {
 struct http_route_manifest {
 	struct source_place place;
 	const char *name; /* or NULL */
+	size_t index;	  /* in the manifest's list */
 	const struct http_match_manifest *matches;
 	size_t match_count; /* 0: every request */
 	const struct route_destination_manifest *destinations;
@@ -139,6 +149,15 @@ struct placed_text {
 	const char *text;
 };
 
+/* What an HTTPRoute is attached to. */
+struct parent_manifest {
+	struct source_place place;
+	bool is_service; /* calls of this Service; false: a Gateway of the Gateway API */
+	const char *namespace, *name;
+	const char *section; /* the listener's name; NULL: any */
+	uint16_t port;	     /* 0: any */
+};
+
 struct virtual_service_manifest {
 	struct resource resource;
 	struct arena arena;
@@ -151,6 +170,10 @@ struct virtual_service_manifest {
 	struct export_manifest export_to;
 	const struct http_route_manifest *http;
 	size_t http_count;
+	bool is_http_route;  /* with `parents` in place of `gateways` */
+	const char *created; /* HTTPRoute: creationTimestamp, or NULL */
+	const struct parent_manifest *parents;
+	size_t parent_count;
 };
 
 /* -1: not even its metadata could be read. */

@@ -80,12 +80,13 @@ struct mesh_cluster_policy {
 struct mesh_ring;
 
 struct mesh_cluster {
-	size_t index;	     /* 0 .. mesh_cluster_count - 1 */
-	uint16_t series;     /* 1 .. MESH_SERIES, or 0 */
-	const char *host;    /* fully qualified: app-c.default.svc.cluster.local */
-	const char *subset;  /* or NULL */
-	uint16_t port;	     /* the service's */
-	const char *missing; /* what a route names and is not there: no endpoint; or NULL */
+	size_t index;		 /* 0 .. mesh_cluster_count - 1 */
+	uint16_t series;	 /* 1 .. MESH_SERIES, or 0 */
+	const char *host;	 /* fully qualified: app-c.default.svc.cluster.local */
+	const char *subset;	 /* or NULL */
+	uint16_t port;		 /* the service's */
+	const char *missing;	 /* what a route names and is not there: no endpoint; or NULL */
+	uint16_t missing_status; /* what such requests are answered with */
 	/* Of a destination without a port: by its host's ports. The one that was called is taken. */
 	const struct mesh_cluster *const *of_ports;
 	size_t of_port_count; /* else 0 */

@@ -16,6 +16,8 @@ static void say(const struct compiled_resource *resource, enum diagnostic_severi
 	const char *text = field.length ? buffer_text(&field) : NULL;
 	diagnostics_add(resource->compiler->diagnostics, severity, place, resource->title, text,
 			"%s", what);
+	/* A rule of an HTTPRoute is compiled once for each of its matches and narrow parents. */
+	diagnostics_drop_repeated(resource->compiler->diagnostics);
 	buffer_free(&field);
 }
 

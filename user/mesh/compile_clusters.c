@@ -218,10 +218,19 @@ const struct mesh_cluster *compile_missing_cluster(struct compiler *compiler,
 						   const struct mesh_host *host, const char *subset,
 						   const struct missing_destination *missing)
 {
+	const struct mesh_cluster wanted = {
+		.host = host->name,
+		.subset = subset,
+		.port = missing->port,
+		.missing = missing->what,
+		.missing_status = missing->status ? missing->status : 503,
+		.of_ports = missing->of_ports,
+		.of_port_count = missing->count,
+	};
 	struct buffer key = {0};
 
-	buffer_printf(&key, "%s|%u|%s|%s", host->name, missing->port, subset ? subset : "",
-		      missing->what);
+	buffer_printf(&key, "%s|%u|%s|%s", wanted.host, wanted.port, subset ? subset : "",
+		      wanted.missing);
 	if (key.failed) {
 		compiler->out_of_memory = true;
 		return NULL;
@@ -230,12 +239,10 @@ const struct mesh_cluster *compile_missing_cluster(struct compiler *compiler,
 	if (!cluster) {
 		cluster = add_cluster(compiler);
 		if (cluster) {
-			cluster->host = host->name;
-			cluster->subset = subset;
-			cluster->port = missing->port;
-			cluster->missing = missing->what;
-			cluster->of_ports = missing->of_ports;
-			cluster->of_port_count = missing->count;
+			size_t index = cluster->index;
+
+			*cluster = wanted;
+			cluster->index = index;
 			compile_put(compiler, &compiler->clusters, 0, buffer_span(&key), cluster);
 		}
 	}

@@ -147,7 +147,8 @@ static void compile_gateway(struct compiler *compiler, const struct gateway_mani
 		compile_array(compiler, manifest->server_count, sizeof(*gateway->servers));
 	for (size_t i = 0; gateway->servers && i < manifest->server_count; i++)
 		compile_server(&resource, &manifest->servers[i], gateway);
-	compile_put(compiler, &compiler->gateways, 0, buffer_span(&name), gateway);
+	compile_put(compiler, &compiler->gateways, compile_gateway_scope(manifest),
+		    buffer_span(&name), gateway);
 out:
 	buffer_free(&name);
 	free(title);
@@ -240,8 +241,7 @@ void compile_bind_host(struct compiler *compiler, uint64_t scope, const char *ho
 		(struct host_binding){service, gateway};
 }
 
-/* The narrower of two hosts if one holds the other, else NULL. */
-static const char *narrower_host(const char *one, const char *other)
+const char *compile_narrower_host(const char *one, const char *other)
 {
 	struct span a = span_of(one), b = span_of(other);
 
@@ -269,7 +269,7 @@ static bool bind_to_gateway(const struct compiled_resource *resource,
 
 		for (size_t j = 0; j < server->host_count; j++) {
 			const char *namespace = server->hosts[j].namespace;
-			const char *both = narrower_host(host, server->hosts[j].host);
+			const char *both = compile_narrower_host(host, server->hosts[j].host);
 
 			if (!both ||
 			    (namespace && strcmp(namespace, resource->resource->namespace) != 0))

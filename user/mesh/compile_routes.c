@@ -10,6 +10,7 @@ struct rule_context {
 	const struct compiled_resource *resource;
 	const struct virtual_service_manifest *manifest;
 	const struct path *path;
+	const struct parent_manifest *parent; /* HTTPRoute: compiled for this one alone; or NULL */
 };
 
 static void compile_text_match(const struct rule_context *context, const struct path *path,
@@ -160,6 +161,9 @@ static void compile_match(const struct rule_context *context, const struct path 
 	match->source_labels = manifest->source_labels.count ? &manifest->source_labels : NULL;
 	match->source_namespace = manifest->source_namespace;
 	compile_match_gateways(context, path, manifest, match);
+	match->precedence = manifest->precedence;
+	if (context->parent)
+		compile_narrow_match(context->manifest, context->parent, match);
 }
 
 static bool can_be_http(const struct service_port_manifest *port)
@@ -339,7 +343,8 @@ static void compile_destinations(const struct rule_context *context,
 				 struct mesh_route *route)
 {
 	struct compiler *compiler = context->resource->compiler;
-	struct path path = path_field(context->path, "route");
+	bool is_http_route = context->manifest->is_http_route;
+	struct path path = path_field(context->path, is_http_route ? "backendRefs" : "route");
 	struct mesh_destination *destinations =
 		compile_array(compiler, manifest->destination_count, sizeof(*destinations));
 
@@ -348,7 +353,10 @@ static void compile_destinations(const struct rule_context *context,
 		struct path item = path_item(&path, i), inner = path_field(&item, "destination");
 		struct mesh_destination *to = &destinations[route->destination_count];
 
-		to->cluster = compile_destination(context->resource, &inner, &from->destination);
+		to->cluster = is_http_route ? compile_backend(context->resource, &item,
+							      &from->destination)
+					    : compile_destination(context->resource, &inner,
+								  &from->destination);
 		if (!to->cluster)
 			continue;
 		to->weight = from->weight;
@@ -363,7 +371,8 @@ static void compile_destinations(const struct rule_context *context,
 static void compile_mirrors(const struct rule_context *context,
 			    const struct http_route_manifest *manifest, struct mesh_route *route)
 {
-	struct path path = path_field(context->path, "mirror");
+	bool is_http_route = context->manifest->is_http_route;
+	struct path path = path_field(context->path, is_http_route ? "filters" : "mirror");
 	struct mesh_mirror *mirrors = compile_array(context->resource->compiler,
 						    manifest->mirror_count, sizeof(*mirrors));
 
@@ -371,7 +380,10 @@ static void compile_mirrors(const struct rule_context *context,
 		const struct mirror_manifest *from = &manifest->mirrors[i];
 		struct mesh_mirror *to = &mirrors[route->mirror_count];
 
-		to->cluster = compile_destination(context->resource, &path, &from->destination);
+		to->cluster =
+			is_http_route
+				? compile_backend(context->resource, &path, &from->destination)
+				: compile_destination(context->resource, &path, &from->destination);
 		to->share = from->share;
 		route->mirror_count += to->cluster != NULL;
 	}
@@ -460,6 +472,7 @@ static void compile_answers(const struct http_route_manifest *manifest, struct m
 		.scheme = span_of(manifest->redirect.scheme),
 		.port = manifest->redirect.port,
 		.port_from_request = manifest->redirect.port_from_request,
+		.keeps_rest = manifest->redirect.keeps_rest,
 	};
 	route->direct_response =
 		(struct mesh_direct_response){manifest->direct_status, manifest->direct_body};
@@ -482,6 +495,7 @@ static void compile_rewrite(const struct rule_context *context,
 	*rewrite = (struct mesh_rewrite){
 		.has_path = manifest->uri || manifest->pattern,
 		.uri = span_of(manifest->uri),
+		.is_whole = manifest->is_whole,
 		.substitution = span_of(manifest->substitution),
 		.authority = span_of(manifest->authority),
 	};
@@ -587,35 +601,41 @@ static void warn_of_unreachable(const struct compiled_resource *resource,
 	}
 }
 
-static void compile_virtual_service(struct compiler *compiler,
-				    const struct virtual_service_manifest *manifest)
+void compile_routes_of(struct compiler *compiler, const struct virtual_service_manifest *manifest,
+		       const struct parent_manifest *parent)
 {
 	struct compiled_service *service =
 		&compiler->mesh->services[compiler->mesh->service_count++];
 	char *title = resource_title(&manifest->resource);
 	struct compiled_resource resource = {compiler, &manifest->resource, title};
-	struct path spec = path_field(NULL, "spec"), http = path_field(&spec, "http");
+	struct path spec = path_field(NULL, "spec");
+	struct path http = path_field(&spec, manifest->is_http_route ? "rules" : "http");
 	const char *name = full_name(compiler, &manifest->resource);
 
 	service->manifest = manifest;
 	service->rules = compile_array(compiler, manifest->http_count, sizeof(*service->rules));
 	service->rule_count = service->rules ? manifest->http_count : 0;
 	for (size_t i = 0; i < service->rule_count; i++) {
-		struct path item = path_item(&http, i);
-		struct rule_context context = {&resource, manifest, &item};
+		struct path item =
+			path_item(&http, manifest->is_http_route ? manifest->http[i].index : i);
+		struct rule_context context = {&resource, manifest, &item, parent};
 		compile_rule(&context, &manifest->http[i], name, &service->rules[i]);
 	}
 	if (manifest->is_rejected && service->rule_count)
 		service->rules[0].route.kind = MESH_ROUTE_REJECTED;
 	find_catch_all(service);
-	warn_of_unreachable(&resource, manifest);
-	compile_bind_hosts(&resource, service);
+	if (manifest->is_http_route) {
+		compile_bind_parents(&resource, service, parent);
+	} else {
+		warn_of_unreachable(&resource, manifest);
+		compile_bind_hosts(&resource, service);
+	}
 	free(title);
 }
 
 void compile_allocate_services(struct compiler *compiler)
 {
-	size_t count = compiler->manifests->virtual_service_count;
+	size_t count = compile_count_services(compiler->manifests);
 	struct mesh_rule *rule = compile_array(compiler, 1, sizeof(*rule));
 	struct compiled_service *services = compile_array(compiler, count + 1, sizeof(*services));
 
@@ -634,12 +654,14 @@ void compile_virtual_services(struct compiler *compiler)
 	struct mesh *mesh = compiler->mesh;
 
 	/* Rejected ones last: they get the hosts that no other one has. */
-	for (int rejected = 0; rejected <= 1; rejected++) {
-		for (size_t i = 0; mesh->services && i < set->virtual_service_count; i++) {
+	for (int rejected = 0; mesh->services && rejected <= 1; rejected++) {
+		compile_http_routes(compiler, rejected);
+		for (size_t i = 0; i < set->virtual_service_count; i++) {
 			const struct virtual_service_manifest *manifest = &set->virtual_services[i];
 
-			if (!manifest->faulty && manifest->is_rejected == rejected)
-				compile_virtual_service(compiler, manifest);
+			if (!manifest->faulty && !manifest->is_http_route &&
+			    manifest->is_rejected == rejected)
+				compile_routes_of(compiler, manifest, NULL);
 		}
 	}
 }

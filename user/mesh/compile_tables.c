@@ -50,6 +50,60 @@ static void append_rule(struct route_table *table, const struct mesh_rule *rule,
 	}
 }
 
+static bool is_http_route(const struct compiled_service *service)
+{
+	return service->manifest && service->manifest->is_http_route;
+}
+
+static uint64_t precedence_of(const struct route_entry *entry)
+{
+	return entry->match ? entry->match->precedence : 0;
+}
+
+/* qsort is not stable: equal ones keep their order by their number. */
+struct numbered_entry {
+	struct route_entry entry;
+	size_t number;
+};
+
+static int compare_entries(const void *left, const void *right)
+{
+	const struct numbered_entry *a = left, *b = right;
+	uint64_t one = precedence_of(&a->entry), other = precedence_of(&b->entry);
+
+	if (one != other)
+		return one > other ? -1 : 1;
+	return a->number < b->number ? -1 : a->number > b->number;
+}
+
+/* Rules of several HTTPRoutes count in the order of their precedence, whichever they are in. */
+static void sort_entries(struct compiler *compiler, struct route_entry *entries, size_t count)
+{
+	struct numbered_entry *numbered = calloc(count + 1, sizeof(*numbered));
+
+	if (!numbered) {
+		compiler->out_of_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		numbered[i] = (struct numbered_entry){entries[i], i};
+	qsort(numbered, count, sizeof(*numbered), compare_entries);
+	for (size_t i = 0; i < count; i++)
+		entries[i] = numbered[i].entry;
+	free(numbered);
+}
+
+/* What comes behind an HTTPRoute's rule that takes every request. */
+static void drop_hidden(struct route_table *table, const struct mesh_rule *catch_all)
+{
+	uint64_t lowest =
+		catch_all && catch_all->match_count ? catch_all->matches[0].precedence : 0;
+
+	while (table->entry_count && precedence_of(&table->entries[table->entry_count - 1]) &&
+	       precedence_of(&table->entries[table->entry_count - 1]) < lowest)
+		table->entry_count--;
+}
+
 static bool has_catch_all(const struct compiled_service *service)
 {
 	return service->catch_all < service->rule_count;
@@ -77,11 +131,18 @@ static struct route_table *new_table(struct compiler *compiler, const struct tab
 	if (!table || !entries)
 		return NULL;
 	table->entries = entries;
+	bool has_http_routes = false;
 	for (size_t i = 0; i < parts->count; i++) {
 		const struct compiled_service *service = parts->bindings[i].service;
 
+		has_http_routes |= is_http_route(service);
+
 		for (size_t j = 0; j < service->catch_all; j++)
 			append_rule(table, &service->rules[j], parts->bindings[i].gateway);
+	}
+	if (has_http_routes) {
+		sort_entries(compiler, entries, table->entry_count);
+		drop_hidden(table, last);
 	}
 	if (last)
 		append_rule(table, last, parts->catch_all->gateway);
@@ -125,6 +186,9 @@ static bool is_shared(const struct table_builder *builder, const struct host_bin
 {
 	size_t number = (size_t)(binding->service - builder->compiler->mesh->services);
 
+	/* HTTPRoutes of a host are put in order together. */
+	if (is_http_route(binding->service))
+		return false;
 	return builder->host_counts[number] > SHARED_HOSTS &&
 	       rules_match_count(binding->service) > SHARED_MATCHES;
 }
@@ -191,7 +255,7 @@ void compile_route_tables(struct compiler *compiler)
 	struct mesh *mesh = compiler->mesh;
 	struct table_builder builder = {.compiler = compiler};
 
-	builder.host_counts = calloc(compiler->manifests->virtual_service_count + 1,
+	builder.host_counts = calloc(compile_count_services(compiler->manifests) + 1,
 				     sizeof(*builder.host_counts));
 	if (!builder.host_counts) {
 		compiler->out_of_memory = true;

@@ -104,7 +104,8 @@ const struct mesh_cluster *compile_cluster(struct compiler *compiler, const stru
 
 struct missing_destination {
 	const char *what;
-	uint16_t port;				    /* or 0 */
+	uint16_t port;	 /* or 0 */
+	uint16_t status; /* of the answer; 0: 503. Those of others have other texts in `what` */
 	const struct mesh_cluster *const *of_ports; /* what is there all the same; or NULL */
 	size_t count;
 };
@@ -135,11 +136,36 @@ void compile_no_such_gateway(const struct compiled_resource *resource,
 			     const char *reference);
 void compile_bind_hosts(const struct compiled_resource *resource, struct compiled_service *service);
 void compile_service_listeners(struct compiler *compiler);
+/* The narrower of two hosts if one holds the other, else NULL. */
+const char *compile_narrower_host(const char *one, const char *other);
+
+/* compile_http_routes.c */
+/* Of compiler->gateways: a Gateway of each API may have the same name. */
+uint64_t compile_gateway_scope(const struct gateway_manifest *manifest);
+/* The Gateway of the Gateway API, or NULL. */
+const struct gateway_model *compile_find_api_gateway(const struct compiler *compiler,
+						     const struct parent_manifest *parent);
+/* At most so many compiled_services come of the set. */
+size_t compile_count_services(const struct manifest_set *set);
+/* HTTPRoutes that are (not) rejected, the oldest first. */
+void compile_http_routes(struct compiler *compiler, bool rejected);
+void compile_bind_parents(const struct compiled_resource *resource,
+			  struct compiled_service *service, const struct parent_manifest *only);
+/* What a parent that is a Service asks of every request besides. */
+void compile_narrow_match(const struct virtual_service_manifest *manifest,
+			  const struct parent_manifest *parent, struct http_match *match);
+/* Of an HTTPRoute, as compile_destination. */
+const struct mesh_cluster *compile_backend(const struct compiled_resource *resource,
+					   const struct path *path,
+					   const struct destination_manifest *manifest);
 
 /* compile_routes.c */
 /* Room for all, and what gateways' httpsRedirect answers. */
 void compile_allocate_services(struct compiler *compiler);
 void compile_virtual_services(struct compiler *compiler);
+/* Routes of one VirtualService or HTTPRoute; of that with `parent` for this one alone. */
+void compile_routes_of(struct compiler *compiler, const struct virtual_service_manifest *manifest,
+		       const struct parent_manifest *parent);
 /*
  * What is not there is said, and leads to a cluster without endpoints. NULL when memory is short.
  */

@@ -49,6 +49,7 @@ struct http_match {
 	const struct export_manifest *export_to;
 	const size_t *gateways;
 	size_t gateway_count; /* 0: all of the VirtualService */
+	uint64_t precedence;  /* of HTTPRoutes: the higher is tried first */
 };
 
 /* A request while it is matched: what was looked up already. */

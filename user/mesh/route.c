@@ -329,7 +329,8 @@ int mesh_write_target(const struct route_result *result, struct span target, str
 		return -1;
 	if (!rewrite->regex)
 		buffer_append_span(out, rewrite->uri);
-	if (!rewrite->regex && result->matched_prefix && result->matched_prefix < path.length)
+	if (!rewrite->regex && !rewrite->is_whole && result->matched_prefix &&
+	    result->matched_prefix < path.length)
 		buffer_append(out, path.data + result->matched_prefix,
 			      path.length - result->matched_prefix);
 	if (has_query) {
@@ -383,7 +384,11 @@ void mesh_write_location(const struct route_query *query, const struct route_res
 		buffer_append_text(out, "://");
 		write_location_authority(query, redirect, out);
 	}
-	buffer_append_span(out, redirect->uri.data ? redirect->uri : path_of(head));
+	struct span path = path_of(head);
+	buffer_append_span(out, redirect->uri.data ? redirect->uri : path);
+	if (redirect->keeps_rest && result->matched_prefix && result->matched_prefix < path.length)
+		buffer_append(out, path.data + result->matched_prefix,
+			      path.length - result->matched_prefix);
 	if (head->query.data &&
 	    !(redirect->uri.data && memchr(redirect->uri.data, '?', redirect->uri.length))) {
 		buffer_append_byte(out, '?');

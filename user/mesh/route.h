@@ -37,6 +37,7 @@ struct regex;
 struct mesh_rewrite {
 	bool has_path;
 	struct span uri; /* in place of the matched prefix, or of the whole path */
+	bool is_whole;	 /* `uri` is in place of the whole path in any case */
 	/* Or: what this matches of the path is replaced (regex_replace). */
 	const struct regex *regex;
 	struct span substitution;
@@ -50,6 +51,7 @@ struct mesh_redirect {
 	struct span scheme;	/* data == NULL: http */
 	uint16_t port;		/* 0: none is written */
 	bool port_from_request; /* derivePort: FROM_REQUEST_PORT */
+	bool keeps_rest;	/* `uri` is in place of the matched prefix alone */
 };
 
 struct mesh_direct_response {

@@ -75,6 +75,9 @@ static struct steering_target *target_of(const struct promotion *promotion,
 					 const struct virtual_service_manifest *service,
 					 const struct destination_manifest *to)
 {
+	/* An HTTPRoute leads to Services, not to subsets. */
+	if (service->is_http_route)
+		return NULL;
 	for (size_t i = 0; to->host && i < promotion->target_count; i++) {
 		if (same_host(to->host, service->resource.namespace, promotion->targets[i].host))
 			return &promotion->targets[i];

@@ -30,7 +30,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import yaml
 
 ISTIO = ["v1", "v1beta1", "v1alpha3"]
-KINDS = {  # plural: kind, group, versions
+KINDS = {  # plural (of a second kind with this name with its group): kind, group, versions
     "pods": ("Pod", "", ["v1"]),
     "services": ("Service", "", ["v1"]),
     "gateways": ("Gateway", "networking.istio.io", ISTIO),
@@ -38,10 +38,23 @@ KINDS = {  # plural: kind, group, versions
     "destinationrules": ("DestinationRule", "networking.istio.io", ISTIO),
     "serviceentries": ("ServiceEntry", "networking.istio.io", ISTIO),
     "workloadentries": ("WorkloadEntry", "networking.istio.io", ISTIO),
+    "gateways.gateway.networking.k8s.io": ("Gateway", "gateway.networking.k8s.io", ["v1", "v1beta1"]),
+    "httproutes": ("HTTPRoute", "gateway.networking.k8s.io", ["v1", "v1beta1"]),
+    "referencegrants": ("ReferenceGrant", "gateway.networking.k8s.io", ["v1beta1"]),
     "wasmplugins": ("WasmPlugin", "extensions.istio.io", ["v1alpha1"]),
     "asmheaderpropagations": ("ASMHeaderPropagation", "istio.alibabacloud.com", ["v1beta1"]),
 }
-PLURALS = {kind: plural for plural, (kind, _, _) in KINDS.items()}
+PLURALS = {(kind, group): plural for plural, (kind, group, _) in KINDS.items()}
+
+
+def plural_of(item):
+    """None: a kind that is not served."""
+    return PLURALS.get((item["kind"], item["apiVersion"].rpartition("/")[0]))
+
+
+def resource_of(plural):
+    """What the kind is called in paths."""
+    return plural.split(".")[0]
 
 
 class State:
@@ -59,7 +72,7 @@ class State:
         self.lists = {}  # pages that are still to come, by token
 
     def put(self, item):
-        plural = PLURALS[item["kind"]]
+        plural = plural_of(item)
         kind, group, versions = KINDS[plural]
         metadata = item.setdefault("metadata", {})
         name = (metadata.setdefault("namespace", "default"), metadata["name"])
@@ -77,7 +90,7 @@ class State:
             self.changed.notify_all()
 
     def delete(self, kind, namespace, name):
-        plural = PLURALS[kind]
+        plural = next(plural for plural, each in KINDS.items() if each[0] == kind)
         with self.changed:
             self.version += 1
             item = json.loads(json.dumps(self.objects[plural].pop((namespace, name))))
@@ -156,9 +169,10 @@ class Handler(BaseHTTPRequestHandler):
         namespace = None
         if len(rest) == 4 and rest[1] == "namespaces":
             namespace, rest = rest[2], [rest[0], rest[3]]
-        plural = rest[1] if len(rest) == 2 else None
-        if plural not in KINDS or KINDS[plural][1] != group or group in self.state.absent:
-            return self.status(403, "Forbidden", "%s is forbidden" % plural)
+        resource = rest[1] if len(rest) == 2 else None
+        plural = next((plural for plural, each in KINDS.items() if resource_of(plural) == resource and each[1] == group), None)
+        if not plural or group in self.state.absent:
+            return self.status(403, "Forbidden", "%s is forbidden" % resource)
         step = "watch" if query.get("watch") else "list"
         fault = self.state.take_fault(plural, step)
         if fault and self.fail(fault, plural, step, query, namespace):
@@ -177,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
             listed = [{"groupVersion": group + "/" + version, "version": version} for version in versions]
             return self.answer(200, json.dumps({"kind": "APIGroup", "apiVersion": "v1", "name": group, "versions": listed,
                                                 "preferredVersion": listed[0]}))
-        resources = [{"name": plural, "namespaced": True, "kind": each[0], "verbs": ["get", "list", "watch"]}
+        resources = [{"name": resource_of(plural), "namespaced": True, "kind": each[0], "verbs": ["get", "list", "watch"]}
                      for plural, each in kinds.items()]
         return self.answer(200, json.dumps({"kind": "APIResourceList", "groupVersion": group + "/" + rest[0],
                                             "resources": resources}))
@@ -312,7 +326,7 @@ class Control(BaseHTTPRequestHandler):
         if self.path == "/apply":
             for item in yaml.safe_load_all(body):
                 for each in item["items"] if item and item["kind"] == "List" else [item] if item else []:
-                    if each["kind"] in PLURALS:
+                    if plural_of(each):
                         state.put(each)
         elif self.path == "/recorded":
             text = open(body.strip(), "rb").read().split(b"\r\n\r\n", 1)
@@ -321,7 +335,7 @@ class Control(BaseHTTPRequestHandler):
                 data = b"".join(re.findall(rb"[0-9a-f]+\r\n(.*?)\r\n(?=[0-9a-f]+\r\n)", data, re.S))
             answer = json.loads(data)
             for item in answer["items"]:
-                state.put(dict(item, kind=answer["kind"][:-len("List")]))
+                state.put(dict(item, kind=answer["kind"][:-len("List")], apiVersion=answer["apiVersion"]))
         elif self.path == "/delete":
             state.delete(*words)
         elif self.path == "/fault":

@@ -180,6 +180,58 @@ metadata: {name: outlier}
 spec: {host: outlier, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3, interval: 1s, baseEjectionTime: 1s, maxEjectionPercent: 50}}}
 """
 
+# The same of the Gateway API, at a port of its own.
+API_PORT = 8083
+CONFIG += f"""---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: edge}}
+spec: {{gatewayClassName: istio, listeners: [{{name: http, port: {API_PORT}, protocol: HTTP}}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: edge}}
+spec:
+  parentRefs: [{{name: edge}}]
+  rules:
+  - matches: [{{path: {{value: /moved}}}}]
+    filters:
+    - {{type: URLRewrite, urlRewrite: {{hostname: inner.test, path: {{type: ReplacePrefixMatch, replacePrefixMatch: /here}}}}}}
+    - {{type: RequestHeaderModifier, requestHeaderModifier: {{set: [{{name: x-set, value: new}}], remove: [x-gone]}}}}
+    - {{type: ResponseHeaderModifier, responseHeaderModifier: {{add: [{{name: x-answer, value: added}}]}}}}
+    backendRefs: [{{name: two, port: 80}}]
+  - matches: [{{path: {{value: /gone}}}}]
+    filters: [{{type: RequestRedirect, requestRedirect: {{scheme: https, statusCode: 301}}}}]
+  - matches: [{{path: {{value: /nowhere}}}}]
+    backendRefs: [{{name: nowhere, port: 80}}]
+  - matches: [{{path: {{value: /none}}}}]
+  - matches: [{{path: {{value: /no-pods}}}}]
+    backendRefs: [{{name: no-pods, port: 80}}]
+  - matches: [{{path: {{value: /}}, headers: [{{name: appver-a, value: v2}}]}}]
+    backendRefs: [{{name: three, port: 80}}]
+  - backendRefs: [{{name: two, port: 80, weight: 1}}, {{name: three, port: 80, weight: 0}}]
+"""
+
+
+def ask_at_api_gateway(target, **arguments):
+    with Client(port=API_PORT) as client:
+        return client.ask(target, **arguments)
+
+
+def an_http_route_means_what_its_specification_says():
+    answer = ask_at_api_gateway("/moved/x?q=1", fields=["x-gone: 1"])
+    seen = json.loads(answer.body)
+    fields = {name.lower(): value for name, value in (seen["fields"].items() if isinstance(seen["fields"], dict) else seen["fields"])}
+    assert (answer.get("x-upstream"), seen["target"], answer.get("x-answer")) == ("two", "/here/x?q=1", "added"), answer.raw
+    assert fields["host"] == "inner.test" and fields["x-set"] == "new" and "x-gone" not in fields, fields
+    answer = ask_at_api_gateway("/gone/x?q=1")
+    assert answer.status == 301 and answer.get("location").startswith("https://") and answer.get("location").endswith("/gone/x?q=1"), answer.raw
+    assert f":{API_PORT}" not in answer.get("location"), answer.raw
+    for target, status in (("/nowhere", 500), ("/none", 500), ("/no-pods", 503), ("/nowhere-else", 200)):
+        assert ask_at_api_gateway(target).status == status, target
+    assert ask_at_api_gateway("/", fields=["appver-a: v2"]).get("x-upstream") == "three"
+    assert ask_at_api_gateway("/", fields=["appver-a: v1"]).get("x-upstream") == "two"
+
 
 def ask(target, **arguments):
     with Client() as client:
@@ -573,7 +625,7 @@ if __name__ == "__main__":
     os.environ["LANETAG_PROXY_COMMAND"] += " --access-log " + log_path
     proxy = Proxy(CONFIG, workers=1)
     tests = Tests()
-    for claim in (a_redirect_says_where, a_direct_response_is_the_routes_own,
+    for claim in (a_redirect_says_where, an_http_route_means_what_its_specification_says, a_direct_response_is_the_routes_own,
                   an_old_client_is_told_that_an_answer_of_ours_is_the_last,
                   rewrites_and_header_operations_reach_the_next_hop_and_the_client,
                   a_host_that_is_set_is_what_the_upstream_sees,

@@ -392,6 +392,77 @@ static const char *tagged(const struct agent_like *agent)
 	return text;
 }
 
+#define API_GATEWAY                                                                       \
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw}\n" \
+	"spec: {gatewayClassName: x, listeners: [{name: h, port: 8081, protocol: HTTP}]}\n---\n"
+#define API_ROUTE(name, rule)                                                                     \
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: " name "}\n" \
+	"spec: {parentRefs: [{name: gw}], hostnames: [" name ".test], rules: [" rule "]}\n---\n"
+
+#define API_APP(name)                                                                   \
+	API_ROUTE(name, "{matches: [{headers: [{name: tag-" name                        \
+			", value: v2}]}], backendRefs: [{name: " name                   \
+			", port: 80, weight: 3}, {name: none, port: 80, weight: 0}]}, " \
+			"{backendRefs: [{name: " name ", port: 80}]}")
+
+static const char *at_api_gateway(const struct agent_like *agent, const char *request)
+{
+	const struct mesh *mesh = agent->configuration->mesh;
+
+	return route_text(mesh, gateway_at(mesh, 8081), request);
+}
+
+static void a_wrong_http_route_costs_itself(void **state)
+{
+	struct agent_like agent;
+
+	(void)state;
+	start_agent(&agent);
+	write_yaml(&agent, "a.yaml",
+		   BASE API_GATEWAY API_ROUTE("alpha", "{matches: [{path: {value: x}}]}")
+			   API_ROUTE("bravo", "{backendRefs: [{name: alpha, port: 80}]}"));
+	assert_true(reload(&agent));
+	assert_string_equal(rejected(&agent), "HTTPRoute default/alpha leftOut");
+	assert_string_equal(at_api_gateway(&agent, TO_ALPHA), "rejected");
+	assert_string_equal(at_api_gateway(&agent, TO_BRAVO),
+			    "alpha.default.svc.cluster.local|-|80");
+	write_yaml(&agent, "a.yaml",
+		   BASE API_GATEWAY API_ROUTE("alpha", "{backendRefs: [{name: alpha, port: 80}]}")
+			   API_ROUTE("bravo", "{backendRefs: [{name: alpha, port: x}]}"));
+	assert_true(reload(&agent));
+	assert_string_equal(rejected(&agent), "HTTPRoute default/bravo lastGood");
+	assert_string_equal(at_api_gateway(&agent, TO_ALPHA),
+			    "alpha.default.svc.cluster.local|-|80");
+	assert_string_equal(at_api_gateway(&agent, TO_BRAVO),
+			    "alpha.default.svc.cluster.local|-|80");
+	stop_agent(&agent);
+}
+
+/* Istio's Gateway of that name is another resource. */
+static void a_wrong_gateway_of_the_gateway_api_costs_itself(void **state)
+{
+	struct agent_like agent;
+
+	(void)state;
+	start_agent(&agent);
+	write_yaml(&agent, "a.yaml",
+		   BASE API_GATEWAY API_ROUTE("bravo", "{backendRefs: [{name: alpha, port: 80}]}"));
+	assert_true(reload(&agent));
+	assert_string_equal(rejected(&agent), "");
+	write_yaml(
+		&agent, "a.yaml",
+		BASE
+		"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+		"metadata: {name: gw}\nspec: {listeners: [{name: h, port: zero}]}\n---\n" API_ROUTE(
+			"bravo", "{backendRefs: [{name: alpha, port: 80}]}"));
+	assert_true(reload(&agent));
+	assert_string_equal(rejected(&agent), "Gateway default/gw lastGood");
+	assert_string_equal(at_api_gateway(&agent, TO_BRAVO),
+			    "alpha.default.svc.cluster.local|-|80");
+	assert_string_equal(at_gateway(&agent, TO_ALPHA), "alpha.default.svc.cluster.local|v1|80");
+	stop_agent(&agent);
+}
+
 static void a_wrong_rule_tags_no_user(void **state)
 {
 	struct agent_like agent;
@@ -419,18 +490,21 @@ static const char *const set[] = {
 	SUBSETS("alpha"),
 	ROUTE("alpha", CANARY("alpha")),
 	RULE("alpha", "19"),
+	API_APP("alpha"),
 	SERVICE("bravo", "10.96.0.2"),
 	POD("bravo-1", "bravo", "v1", "10.1.2.1"),
 	POD("bravo-2", "bravo", "v2", "10.1.2.2"),
 	SUBSETS("bravo"),
 	ROUTE("bravo", CANARY("bravo")),
 	RULE("bravo", "39"),
+	API_APP("bravo"),
 	SERVICE("carol", "10.96.0.4"),
 	POD("carol-1", "carol", "v1", "10.1.4.1"),
 	POD("carol-2", "carol", "v2", "10.1.4.2"),
 	SUBSETS("carol"),
 	ROUTE("carol", CANARY("carol")),
 	RULE("carol", "59"),
+	API_APP("carol"),
 };
 static const char *const apps[] = {"alpha", "bravo", "carol"};
 #define APP_PARTS (ARRAY_LENGTH(set) / ARRAY_LENGTH(apps))
@@ -478,6 +552,8 @@ static void describe_routes(const struct agent_like *agent, const char *app, str
 			buffer_printf(out, " %u.%u:%u", endpoint->address[14],
 				      endpoint->address[15], endpoint->port);
 		}
+		buffer_append_byte(out, '\n');
+		buffer_append_text(out, at_api_gateway(agent, text));
 		buffer_append_byte(out, '\n');
 	}
 }
@@ -533,7 +609,7 @@ static void a_change_of_one_resource_costs_no_other(void **state)
 		start_agent(&agent);
 		for (size_t i = 0; i < ARRAY_LENGTH(set); i++)
 			buffer_append_text(&text, set[i]);
-		write_yaml(&agent, "a.yaml", GATEWAY);
+		write_yaml(&agent, "a.yaml", GATEWAY API_GATEWAY);
 		write_text(&agent, "b.yaml", buffer_span(&text));
 		assert_true(reload(&agent));
 		for (size_t i = 0; i < ARRAY_LENGTH(apps); i++)
@@ -574,6 +650,8 @@ int main(void)
 		cmocka_unit_test(of_two_that_conflict_the_one_in_force_stays),
 		cmocka_unit_test(items_of_a_list_cost_themselves),
 		cmocka_unit_test(a_wrong_rule_tags_no_user),
+		cmocka_unit_test(a_wrong_http_route_costs_itself),
+		cmocka_unit_test(a_wrong_gateway_of_the_gateway_api_costs_itself),
 		cmocka_unit_test(a_change_of_one_resource_costs_no_other),
 	};
 

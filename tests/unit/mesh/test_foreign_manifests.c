@@ -27,6 +27,8 @@ static const struct row rows[] = {
 	{"gateway-http-and-https", NULL, 8080, NULL, IN_MESH("x"), "b.default|-|80"},
 	{"gateway-https-redirect", NULL, 8080, NULL, GET("/a?b=c", "x.test"),
 	 "301 https://x.test/a?b=c"},
+	{"httproute", NULL, 8080, NULL, "GET / HTTP/1.1\r\nHost: x.test\r\nappver-a: v2\r\n\r\n",
+	 "c.default|-|80"},
 	{"match-gateways-fallthrough", "10.96.0.1", 80, "10.1.0.9", IN_MESH("a"), "a.default|-|80"},
 	{"match-gateways-fallthrough", NULL, 8080, NULL, IN_MESH("a.example"), "b.default|-|80"},
 	{"missing-gateway", NULL, 8080, NULL, IN_MESH("w.test"), "b.default|-|80"},

@@ -187,9 +187,10 @@ static struct request_verdict route_verdict(struct request *request)
 			request->route.action = ROUTE_FORWARD;
 			return all_is_well;
 		}
-		return (struct request_verdict){503, request->route.cluster->missing
-							     ? request->route.cluster->missing
-							     : "no endpoint for this destination"};
+		if (request->route.cluster->missing)
+			return (struct request_verdict){request->route.cluster->missing_status,
+							request->route.cluster->missing};
+		return (struct request_verdict){503, "no endpoint for this destination"};
 	case ROUTE_REJECTED:
 		statistics_count(&statistics->rejected);
 		return (struct request_verdict){503, "configuration rejected"};
