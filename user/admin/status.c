@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "manifest/unenforced.h"
+#include "manifest/wasm_plugin.h"
 #include "version.h"
 
 static json_t *describe_lane(const struct admin_snapshot *snapshot, json_t *tag_value,
@@ -38,8 +39,10 @@ static json_t *describe_rules(const struct admin_snapshot *snapshot)
 		}
 		json_array_append_new(lanes,
 				      describe_lane(snapshot, json_null(), rule->untagged_lane));
-		json_array_append_new(list, json_pack("{s:s%, s:o}", "tagHeader", header.data,
-						      header.length, "lanes", lanes));
+		json_array_append_new(list, json_pack("{s:s%, s:s?, s:o}", "tagHeader", header.data,
+						      header.length, "name",
+						      tag_rules_manifest(rules, i)->name, "lanes",
+						      lanes));
 	}
 	return list;
 }

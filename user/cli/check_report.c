@@ -126,8 +126,14 @@ static void print_rule(const struct tag_rules *rules, size_t index)
 {
 	const struct tag_rule_manifest *rule = tag_rules_manifest(rules, index);
 
-	printf("%s: %s of %s %% %" PRIu32 "\n", rule->tag_header, hash_kind_name(rule->hash),
-	       rule->source_name, rule->modulo);
+	printf("%s", rule->tag_header);
+	if (rule->name)
+		printf(" (%s)", rule->name);
+	printf(": %s of %s %% %" PRIu32, hash_kind_name(rule->hash), rule->source_name,
+	       rule->modulo);
+	for (size_t i = 0; i < rule->host_count; i++)
+		printf("%s%s", i ? ", " : ", of requests to ", rule->hosts[i]);
+	putchar('\n');
 	for (size_t i = 0; i < rule->policy_count; i++)
 		print_policy(rules, index, (uint8_t)i);
 	print_share("(untagged)", untagged_share(rules, index), rule->modulo);
@@ -269,15 +275,18 @@ static json_t *json_rule(const struct tag_rules *rules, size_t index)
 {
 	const struct tag_rule_manifest *rule = tag_rules_manifest(rules, index);
 	uint64_t untagged = untagged_share(rules, index);
-	json_t *policies = json_array();
+	json_t *policies = json_array(), *hosts = json_array();
 
 	for (size_t i = 0; i < rule->policy_count; i++)
 		json_array_append_new(policies, json_policy(rules, index, (uint8_t)i));
-	return json_pack("{s:s, s:s, s:s, s:I, s:o, s:{s:I, s:f}, s:I, s:I}", "tagHeader",
-			 rule->tag_header, tag_rules_source_kind(rules, index), rule->source_name,
-			 "hash", hash_kind_name(rule->hash), "modulo", (json_int_t)rule->modulo,
-			 "policies", policies, "untagged", "remainders", (json_int_t)untagged,
-			 "share", (double)untagged / rule->modulo, "included",
+	for (size_t i = 0; i < rule->host_count; i++)
+		json_array_append_new(hosts, json_string(rule->hosts[i]));
+	return json_pack("{s:s, s:s?, s:o, s:s, s:s, s:I, s:o, s:{s:I, s:f}, s:I, s:I}",
+			 "tagHeader", rule->tag_header, "name", rule->name, "hosts", hosts,
+			 tag_rules_source_kind(rules, index), rule->source_name, "hash",
+			 hash_kind_name(rule->hash), "modulo", (json_int_t)rule->modulo, "policies",
+			 policies, "untagged", "remainders", (json_int_t)untagged, "share",
+			 (double)untagged / rule->modulo, "included",
 			 (json_int_t)included_count(rule), "excluded",
 			 (json_int_t)rule->exclude_count);
 }

@@ -80,6 +80,14 @@ static void write_reason(const struct tag_rules *rules, size_t rule,
 	}
 }
 
+static void write_rule_notes(const struct tag_rule_manifest *manifest, struct buffer *out)
+{
+	if (manifest->name)
+		buffer_printf(out, " (%s)", manifest->name);
+	for (size_t i = 0; i < manifest->host_count; i++)
+		buffer_printf(out, "%s%s", i ? ", " : "; only of requests to ", manifest->hosts[i]);
+}
+
 static void write_rule_text(const struct tag_rules *rules, size_t rule,
 			    const struct tag_rule_decision *decision, struct buffer *out)
 {
@@ -99,6 +107,7 @@ static void write_rule_text(const struct tag_rules *rules, size_t rule,
 	} else {
 		buffer_append_text(out, "no id, not hashed");
 	}
+	write_rule_notes(manifest, out);
 	buffer_append_byte(out, '\n');
 }
 
@@ -182,6 +191,10 @@ static void write_words(struct explained_words *words, const struct tag_rules *r
 	buffer_append_byte(before, '{');
 	write_member("tagHeader", tag_rules_header(rules, rule), before);
 	buffer_append_byte(before, ',');
+	if (tag_rules_manifest(rules, rule)->name) {
+		write_member("name", span_of(tag_rules_manifest(rules, rule)->name), before);
+		buffer_append_byte(before, ',');
+	}
 	write_member(tag_rules_source_kind(rules, rule), tag_rules_source_name(rules, rule),
 		     before);
 	for (uint8_t i = 0; i <= TAG_NONE; i++) {

@@ -185,3 +185,18 @@ bool http_is_target(struct span text)
 
 	return text.length && http_skip_target(text.data, end) == end;
 }
+
+struct span http_authority_host(struct span authority)
+{
+	struct span host, port;
+
+	if (authority.length && authority.data[0] == '[') {
+		const char *end = memchr(authority.data, ']', authority.length);
+		size_t length = end ? (size_t)(end - authority.data) - 1 : 0;
+		return (struct span){authority.data + 1, length};
+	}
+	span_cut(authority, ':', &host, &port);
+	if (host.length && host.data[host.length - 1] == '.')
+		host.length--;
+	return host;
+}

@@ -57,3 +57,6 @@ bool http_is_field_value(struct span text);
 bool http_is_authority(struct span text);
 /* True if it may stand in a request target: visible ASCII without '#'. */
 bool http_is_target(struct span text);
+
+/* The host of an authority ("host", "host:port", "[v6]", "[v6]:port"), without the root's dot. */
+struct span http_authority_host(struct span authority);

@@ -389,10 +389,55 @@ static void read_id_lists(const struct builder *builder, const struct node *node
 	read_ids(builder, node, path, "exclude", &rule->excludes, &rule->exclude_count);
 }
 
+static void read_match_hosts(const struct builder *builder, const struct node *match,
+			     const struct path *path, const char **hosts,
+			     struct tag_rule_manifest *rule)
+{
+	struct path one_path = path_field(path, "host"), list_path = path_field(path, "hosts");
+	const struct node *one = node_get(match, "host");
+	struct node *list = reader_child(&builder->reader, match, path, "hosts", NODE_SEQUENCE);
+	const char *host = builder_text(builder, match, path, "host");
+
+	if (host)
+		hosts[rule->host_count++] =
+			builder_host(builder, one, span_of(host), &one_path, true);
+	for (size_t i = 0; list && i < list->count; i++) {
+		struct path item = path_item(&list_path, i);
+		struct span text = reader_item_text(&builder->reader, list->items[i], &item);
+
+		if (text.data)
+			hosts[rule->host_count++] =
+				builder_host(builder, list->items[i], text, &item, true);
+	}
+	if (rule->host_count == 0)
+		reader_error(&builder->reader, match, path, "needs host or hosts");
+}
+
+/* The vendor's "optional host matching". */
+static void read_match(const struct builder *builder, const struct node *node,
+		       const struct path *parent, struct tag_rule_manifest *rule)
+{
+	static const struct field_rule fields[] = {{"host", FIELD_READ}, {"hosts", FIELD_READ}};
+	struct path path = path_field(parent, "match");
+	struct node *match = reader_child(&builder->reader, node, parent, "match", NODE_MAPPING);
+	const struct node *list = node_get(match, "hosts");
+
+	if (!match ||
+	    !reader_check_fields(&builder->reader, match, &path, fields, ARRAY_LENGTH(fields)))
+		return;
+	const char **hosts =
+		builder_array(builder, match, (list ? list->count : 0) + 1, sizeof(*hosts));
+	rule->hosts = hosts;
+	if (hosts)
+		read_match_hosts(builder, match, &path, hosts, rule);
+}
+
 static void read_rule(const struct builder *builder, const struct node *node,
 		      const struct path *path, struct tag_rule_manifest *rule)
 {
 	static const struct field_rule fields[] = {
+		{"name", FIELD_READ},
+		{"match", FIELD_READ},
 		{"header", FIELD_READ},
 		{"cookie", FIELD_READ},
 		{"queryParam", FIELD_READ},
@@ -413,6 +458,8 @@ static void read_rule(const struct builder *builder, const struct node *node,
 	    node->kind != NODE_MAPPING)
 		return;
 	rule->place = builder_place(builder, node);
+	rule->name = builder_text(builder, node, path, "name");
+	read_match(builder, node, path, rule);
 	read_source(builder, node, path, rule);
 	read_hash(builder, node, path, rule);
 	read_salt(builder, node, path, rule);
@@ -425,7 +472,11 @@ static void read_rule(const struct builder *builder, const struct node *node,
 static void read_rules(const struct builder *builder, const struct node *config,
 		       const struct path *path, struct wasm_plugin_manifest *manifest)
 {
-	static const struct field_rule fields[] = {{"rules", FIELD_READ}};
+	static const struct field_rule fields[] = {
+		{"rules", FIELD_READ},
+		{"debug", FIELD_LOST,
+		 "the log has no more for it, explain says what each rule does"},
+	};
 	struct path rules_path = path_field(path, "rules");
 
 	reader_check_fields(&builder->reader, config, path, fields, ARRAY_LENGTH(fields));

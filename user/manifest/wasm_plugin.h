@@ -43,8 +43,12 @@ struct tag_rule_manifest {
 	enum lanetag_source_kind source_kind;
 	const char *source_name; /* as written */
 	uint32_t modulo;
+	const char *name; /* or NULL */
 	const char *tag_header;
 	struct source_place tag_header_place;
+	/* match: the hosts, in lower case, "*" or "*.suffix", that requests must be to; none: any. */
+	const char *const *hosts;
+	size_t host_count;
 	enum lanetag_hash_kind hash;
 	uint64_t seed;
 	const char *salt; /* "" for none */

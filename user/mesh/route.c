@@ -2,6 +2,7 @@
 #include "base/address.h"
 #include "base/number.h"
 #include "base/word.h"
+#include "http/values.h"
 #include "mesh/rule_index.h"
 
 /* An authority taken apart and in lower case. */
@@ -10,26 +11,10 @@ struct authority {
 	size_t length; /* of the host; 0: there is none */
 };
 
-/* The host of "host", "host:port", "[v6]" or "[v6]:port". */
-static struct span host_of(struct span authority)
-{
-	struct span host, port;
-
-	if (authority.length && authority.data[0] == '[') {
-		const char *end = memchr(authority.data, ']', authority.length);
-		size_t length = end ? (size_t)(end - authority.data) - 1 : 0;
-		return (struct span){authority.data + 1, length};
-	}
-	span_cut(authority, ':', &host, &port);
-	if (host.length && host.data[host.length - 1] == '.')
-		host.length--; /* the root's dot */
-	return host;
-}
-
 /* False if no host can be that long. */
 static bool read_authority(struct span text, struct authority *authority)
 {
-	struct span host = host_of(text);
+	struct span host = http_authority_host(text);
 	size_t at = 0;
 
 	if (host.length > HOST_MAX_BYTES)
@@ -352,7 +337,7 @@ static void write_location_authority(const struct route_query *query,
 
 	if (port || redirect->port_from_request || (other_scheme && !redirect->authority.data)) {
 		/* Another one takes its place; the one received would be wrong. */
-		struct span host = host_of(authority);
+		struct span host = http_authority_host(authority);
 		bool brackets = authority.length && authority.data[0] == '[';
 
 		buffer_printf(out, brackets ? "[%.*s]" : "%.*s", SPAN_ARGUMENTS(host));

@@ -342,3 +342,39 @@ void tag_rules_decide_id(const struct tag_rules *rules, struct span id,
 	}
 	decide(rules, ids, ret_decision);
 }
+
+static bool host_holds(const char *pattern, struct span host)
+{
+	struct span text = span_of(pattern);
+
+	if (text.data[0] != '*')
+		return span_equal_ignore_case(text, host);
+	return text.length == 1 ||
+	       (host.length >= text.length &&
+		span_ends_with_ignore_case(host, (struct span){text.data + 1, text.length - 1}));
+}
+
+static bool is_for_host(const struct tag_rule_manifest *rule, const struct span *host)
+{
+	for (size_t i = 0; host && i < rule->host_count; i++) {
+		if (host_holds(rule->hosts[i], *host))
+			return true;
+	}
+	return rule->host_count == 0;
+}
+
+uint64_t tag_rules_match_host(const struct tag_rules *rules, const struct span *authority,
+			      struct tag_decision *decision)
+{
+	struct span host = authority ? http_authority_host(*authority) : (struct span){0};
+	uint64_t others = 0;
+
+	for (size_t i = 0; rules->has_hosts && i < rules->ruleset.rule_count; i++) {
+		if (is_for_host(rules->manifests[i], authority ? &host : NULL))
+			continue;
+		decision->rules[i].policy = LANETAG_POLICY_NONE;
+		decision->rules[i].lane = rules->ruleset.rules[i].untagged_lane;
+		others |= UINT64_C(1) << i;
+	}
+	return others;
+}

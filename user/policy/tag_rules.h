@@ -95,6 +95,13 @@ void tag_rules_find_ids(const struct tag_rules *rules, const struct http_request
 			struct tag_ids *ret_ids);
 void tag_rules_decide_ids(const struct tag_rules *rules, const struct tag_ids *ids,
 			  struct tag_decision *ret_decision);
+/*
+ * Takes back the tags of rules for other hosts than this authority's (`match`); NULL: of all that are
+ * for certain hosts alone, where it is not known how a request came in. Gives bit n for such a rule n.
+ * The kernel decides without hosts.
+ */
+uint64_t tag_rules_match_host(const struct tag_rules *rules, const struct span *authority,
+			      struct tag_decision *decision);
 /* True: what tag_rules_find_ids finds by the one is what it finds by the other. */
 bool tag_rules_same_sources(const struct tag_rules *a, const struct tag_rules *b);
 /*

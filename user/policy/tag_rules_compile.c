@@ -330,6 +330,7 @@ static void compile_rule(const struct compiler *compiler, const struct tag_rule_
 	size_t index = ruleset->rule_count++;
 	ruleset->rules[index].draw = (__u8)find_draw(ruleset, manifest, source);
 	rules->manifests[index] = manifest;
+	rules->has_hosts |= manifest->host_count != 0;
 	rules->headers[index] = span_of(manifest->tag_header);
 	note_header(rules, rules->headers[index]);
 	compile_policies(compiler, manifest, index);

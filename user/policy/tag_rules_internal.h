@@ -38,6 +38,7 @@ struct tag_rules {
 	uint8_t source_hashes[LANETAG_MAX_SOURCES]; /* http_name_hash */
 	uint64_t source_keys[LANETAG_MAX_SOURCES];  /* of kind and name: tag_rules_id_keys */
 	uint64_t sources_key; /* equal for the same sources in the same order */
+	bool has_hosts;	      /* some rule is for requests to certain hosts alone */
 	uint32_t next_lane;   /* numbers from here on were never given out */
 };
 

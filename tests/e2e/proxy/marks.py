@@ -7,10 +7,19 @@ import time
 
 from harness import Client, Proxy, Tests, Upstream, chunked, metrics, one_app, pattern, reply, request_bytes, tag_rules
 
-RULES = tag_rules(("appver-a", "v2", 50))
+RULES = tag_rules(("appver-a", "v2", 50)) + """\
+    - name: of one host
+      header: x-user-id
+      modulo: 100
+      tagHeader: appver-h
+      match: {hosts: [only.test, "*.shop.test"]}
+      policies: [{range: 99, tagValue: v1}]
+"""
 
 
 def handle(request, sock):
+    if request.target == "/host":
+        return reply(sock, str(request.get("appver-h")).encode())
     body = request.body()
     return reply(sock, f"{request.get('appver-a')} {len(body)}".encode())
 
@@ -50,6 +59,18 @@ def the_marks_of_keep_alive_requests_are_found():
             assert client.ask("/", fields=[user]).status == 200
         kernel, agent, disagreements = [now - then for now, then in zip(decisions(), before)]
     assert (kernel, agent, disagreements) == (30, 0, 0), (kernel, agent, disagreements)
+
+
+def a_rule_of_one_host_tags_its_requests_alone_and_is_no_disagreement():
+    before = decisions()
+    hosts = (("only.test", b"v1"), ("ONLY.test:80", b"v1"), ("a.shop.test", b"v1"), ("shop.test", b"None"), ("app.test", b"None"))
+    with Client() as client:
+        for host, tag in hosts:
+            client.send(f"GET /host HTTP/1.1\r\nHost: {host}\r\nx-user-id: 0005\r\nappver-h: v1\r\n\r\n".encode())
+            assert client.response().body == tag, (host, tag)
+    time.sleep(0.1)
+    kernel, agent, disagreements = [now - then for now, then in zip(decisions(), before)]
+    assert (kernel, agent, disagreements) == (len(hosts), 0, 0), (kernel, agent, disagreements)
 
 
 def the_marks_of_pipelined_requests_are_found():
@@ -97,7 +118,8 @@ if __name__ == "__main__":
     os.environ["LANETAG_PROXY_COMMAND"] = f"{command} --pin-directory {pins} --control /tmp/lanetag-marks-{os.getpid()}.sock"
     proxy = Proxy(one_app() + RULES)
     tests = Tests()
-    for claim in (the_marks_of_keep_alive_requests_are_found, the_marks_of_pipelined_requests_are_found,
+    for claim in (the_marks_of_keep_alive_requests_are_found, a_rule_of_one_host_tags_its_requests_alone_and_is_no_disagreement,
+                  the_marks_of_pipelined_requests_are_found,
                   the_marks_behind_bodies_are_found, the_marks_behind_chunked_bodies_are_found,
                   the_marks_of_requests_cut_anywhere_are_found, behind_an_empty_line_the_agent_decides_and_then_the_kernel_again):
         tests.run(claim)

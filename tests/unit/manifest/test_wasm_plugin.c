@@ -324,6 +324,53 @@ static void mutated_plugins_never_crash(void **state)
 	}
 }
 
+static void a_name_and_hosts_are_read(void **state)
+{
+	static const char *const rows[][2] = {
+		{"match: {host: 1}", "match.host: must be a text"},
+		{"match: {}", "match: needs host or hosts"},
+		{"match: {path: /a}", "match.path: unknown field"},
+		{"match: {hosts: ['a.*']}", "match.hosts[0]: \"a.*\" is no host"},
+	};
+	struct diagnostics diagnostics = {0};
+	struct wasm_plugin_manifest plugin;
+	struct node **documents;
+
+	(void)state;
+	for (size_t i = 0; i <= ARRAY_LENGTH(rows); i++) {
+		const char *match = i < ARRAY_LENGTH(rows)
+					    ? rows[i][0]
+					    : "name: first, match: {host: A.test, hosts: ['*.b']}";
+		struct buffer text = {0};
+
+		buffer_printf(&text,
+			      "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\n"
+			      "metadata: {name: p}\nspec:\n  pluginConfig:\n    debug: true\n"
+			      "    rules:\n    - {header: x, modulo: 100, tagHeader: a-b, %s,\n"
+			      "       policies: [{range: 1, tagValue: v}]}\n",
+			      match);
+		size_t count =
+			nodes_read_memory("w.yaml", buffer_span(&text), &diagnostics, &documents);
+		assert_int_equal(count, 1);
+		assert_int_equal(wasm_plugin_read(documents[0], &diagnostics, &plugin), 0);
+		nodes_free(documents, count);
+		if (i < ARRAY_LENGTH(rows)) {
+			assert_said(&diagnostics, rows[i][1]);
+		} else {
+			assert_int_equal(diagnostics.error_count, 0);
+			assert_said(&diagnostics,
+				    "warning: WasmPlugin/p: spec.pluginConfig.debug: ");
+			assert_string_equal(plugin.rules[0].name, "first");
+			assert_int_equal(plugin.rules[0].host_count, 2);
+			assert_string_equal(plugin.rules[0].hosts[0], "a.test");
+			assert_string_equal(plugin.rules[0].hosts[1], "*.b");
+		}
+		wasm_plugin_free(&plugin);
+		diagnostics_free(&diagnostics);
+		buffer_free(&text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +381,7 @@ int main(void)
 		cmocka_unit_test(limits_are_named),
 		cmocka_unit_test(errors_of_one_rule_leave_the_others),
 		cmocka_unit_test(the_rest_of_spec_is_known_or_named),
+		cmocka_unit_test(a_name_and_hosts_are_read),
 		cmocka_unit_test(mutated_plugins_never_crash),
 	};
 

@@ -10,6 +10,7 @@
 
 #include "http/head.h"
 #include "manifest/manifest.h"
+#include "base/array.h"
 #include "manifest/wasm_plugin.h"
 #include "policy/tag_rules.h"
 
@@ -363,6 +364,43 @@ static void no_spelling_escapes_the_quick_look_at_names(void **state)
 	release(&fixture);
 }
 
+static void a_rule_of_certain_hosts_gives_no_tag_elsewhere(void **state)
+{
+	static const struct {
+		const char *authority;
+		bool is_tagged;
+	} rows[] = {
+		{"a.test", true},  {"A.test:80", true}, {"x.shop.test", true},
+		{"a.test.", true}, {"b.test", false},	{"shop.test", false},
+		{"", false},	   {"[::1]:80", false}, {"xa.test", false},
+	};
+	struct fixture fixture;
+	struct tag_decision decision;
+
+	(void)state;
+	assert_int_equal(
+		compile(&fixture,
+			"apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\n"
+			"metadata: {name: p}\nspec:\n  pluginConfig:\n    rules:\n"
+			"    - {header: x, modulo: 10, tagHeader: t-a, match: {hosts: [a.test, "
+			"'*.shop.test']},\n       policies: [{range: 9, tagValue: v}]}\n"
+			"    - {header: x, modulo: 10, tagHeader: t-b,\n"
+			"       policies: [{range: 9, tagValue: v}]}\n"),
+		0);
+	for (size_t i = 0; i <= ARRAY_LENGTH(rows); i++) {
+		struct span authority = span_of(i < ARRAY_LENGTH(rows) ? rows[i].authority : "");
+		bool is_tagged = i < ARRAY_LENGTH(rows) && rows[i].is_tagged;
+
+		tag_rules_decide_id(fixture.rules, span_of("user"), &decision);
+		uint64_t others = tag_rules_match_host(
+			fixture.rules, i < ARRAY_LENGTH(rows) ? &authority : NULL, &decision);
+		assert_int_equal(others, !is_tagged);
+		assert_int_equal(decision.rules[0].policy != LANETAG_POLICY_NONE, is_tagged);
+		assert_int_not_equal(decision.rules[1].policy, LANETAG_POLICY_NONE);
+	}
+	release(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +417,7 @@ int main(void)
 		cmocka_unit_test(lanes_keep_their_numbers_across_generations),
 		cmocka_unit_test(forged_spellings_of_tag_headers_are_ours),
 		cmocka_unit_test(no_spelling_escapes_the_quick_look_at_names),
+		cmocka_unit_test(a_rule_of_certain_hosts_gives_no_tag_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,9 @@ static void count_ids(struct request *request)
 	}
 }
 
-static void count_decisions(struct request *request, const struct lanetag_mark *mark)
+/* Rules of other hosts (bits of `others`) say nothing of the kernel, which does not look at them. */
+static void count_decisions(struct request *request, const struct lanetag_mark *mark,
+			    uint64_t others)
 {
 	const struct lanetag_ruleset *ruleset = tag_rules_ruleset(request->rules);
 	struct proxy_statistics *statistics = request->statistics;
@@ -59,6 +61,10 @@ static void count_decisions(struct request *request, const struct lanetag_mark *
 		uint8_t policy = request->decision.rules[i].policy;
 		uint32_t lane = request->decision.rules[i].lane % LANETAG_MAX_LANES;
 
+		if (others >> i & 1) {
+			statistics_count(&statistics->lane_mark_unused[lane]);
+			continue;
+		}
 		if (kernel_decided(mark, i, policy)) {
 			statistics_count(&statistics->lane_mark_agreed[lane]);
 			continue;
@@ -78,6 +84,7 @@ static void decide(struct request *request, const struct lanetag_mark *mark)
 	const struct tag_rules *rules = request->rules;
 
 	tag_rules_decide_ids(rules, &request->ids, &request->decision);
+	uint64_t others = tag_rules_match_host(rules, &request->head.authority, &request->decision);
 	if (mark && mark->generation != tag_rules_ruleset(rules)->generation) {
 		statistics_count(&request->statistics->marks_stale);
 		mark = NULL;
@@ -85,7 +92,7 @@ static void decide(struct request *request, const struct lanetag_mark *mark)
 	if (tag_rules_count(rules) == 0)
 		return;
 	count_ids(request);
-	count_decisions(request, mark);
+	count_decisions(request, mark, others);
 }
 
 struct request_verdict request_inject_tags(struct request *request)
@@ -226,6 +233,7 @@ struct request_verdict request_tag_and_route(struct request *request,
 	} else {
 		find_caller(request);
 		tag_rules_decide_ids(request->rules, &request->ids, &request->decision);
+		tag_rules_match_host(request->rules, NULL, &request->decision);
 		correlation_restore_tags(request);
 		verdict = all_is_well;
 	}
