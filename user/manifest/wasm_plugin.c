@@ -8,6 +8,8 @@
 #include "http/values.h"
 #include "manifest/builder.h"
 
+#define RULE_MAX_NAME 64
+
 static const char *const hash_names[] = {
 	[LANETAG_HASH_FNV1A32] = "fnv1a32",
 	[LANETAG_HASH_XXH32] = "xxh32",
@@ -344,7 +346,12 @@ static void read_ids(const struct builder *builder, const struct node *node,
 		struct span id = span_of((*ret_ids)[i]);
 		struct path item = path_item(&list_path, i);
 
-		if (id.length == 0 || !http_is_field_value(id) || span_trim(id).length != id.length)
+		if (memchr(id.data, '*', id.length))
+			reader_error(&builder->reader, i < list->count ? list->items[i] : list,
+				     &item,
+				     "patterns are not supported, each id must be written out");
+		else if (id.length == 0 || !http_is_field_value(id) ||
+			 span_trim(id).length != id.length)
 			reader_error(&builder->reader, i < list->count ? list->items[i] : list,
 				     &item, "no id that a field value could hold");
 	}
@@ -432,6 +439,18 @@ static void read_match(const struct builder *builder, const struct node *node,
 		read_match_hosts(builder, match, &path, hosts, rule);
 }
 
+static void read_name(const struct builder *builder, const struct node *node,
+		      const struct path *path, struct tag_rule_manifest *rule)
+{
+	struct path name_path = path_field(path, "name");
+
+	rule->name = builder_text(builder, node, path, "name");
+	if (rule->name && (!*rule->name || strlen(rule->name) > RULE_MAX_NAME ||
+			   !http_is_field_value(span_of(rule->name))))
+		reader_error(&builder->reader, node_get(node, "name"), &name_path,
+			     "must have 1 to %d bytes, and no control bytes", RULE_MAX_NAME);
+}
+
 static void read_rule(const struct builder *builder, const struct node *node,
 		      const struct path *path, struct tag_rule_manifest *rule)
 {
@@ -458,7 +477,7 @@ static void read_rule(const struct builder *builder, const struct node *node,
 	    node->kind != NODE_MAPPING)
 		return;
 	rule->place = builder_place(builder, node);
-	rule->name = builder_text(builder, node, path, "name");
+	read_name(builder, node, path, rule);
 	read_match(builder, node, path, rule);
 	read_source(builder, node, path, rule);
 	read_hash(builder, node, path, rule);

@@ -286,6 +286,32 @@ static void the_rest_of_spec_is_known_or_named(void **state)
 	done(&reading);
 }
 
+/* Names are printed. */
+static void a_name_is_short_and_without_control_bytes(void **state)
+{
+	struct reading reading = read_rule("name: \"a\\e\", " BASE ", " POLICIES);
+
+	(void)state;
+	assert_said(&reading.diagnostics, "rules[0].name: must have 1 to 64 bytes");
+	done(&reading);
+	reading = read_rule("name: '', " BASE ", " POLICIES);
+	assert_said(&reading.diagnostics, "rules[0].name: must have 1 to 64 bytes");
+	done(&reading);
+}
+
+static void a_pattern_is_no_id(void **state)
+{
+	struct reading reading =
+		read_rule(BASE ", " POLICIES ", include: [{tagValue: v, ids: ['*@a.test']}]");
+
+	(void)state;
+	assert_said(&reading.diagnostics, "include[0].ids[0]: patterns are not supported");
+	done(&reading);
+	reading = read_rule(BASE ", " POLICIES ", exclude: ['a*']");
+	assert_said(&reading.diagnostics, "exclude[0]: patterns are not supported");
+	done(&reading);
+}
+
 /* Whatever the bytes, reading ends, and what is wrong is said. */
 static void mutated_plugins_never_crash(void **state)
 {
@@ -382,6 +408,8 @@ int main(void)
 		cmocka_unit_test(errors_of_one_rule_leave_the_others),
 		cmocka_unit_test(the_rest_of_spec_is_known_or_named),
 		cmocka_unit_test(a_name_and_hosts_are_read),
+		cmocka_unit_test(a_name_is_short_and_without_control_bytes),
+		cmocka_unit_test(a_pattern_is_no_id),
 		cmocka_unit_test(mutated_plugins_never_crash),
 	};
 
