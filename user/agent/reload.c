@@ -162,6 +162,7 @@ static void load(struct agent *agent, uint32_t generation, const struct manifest
 		.tag_only = options->tag_only,
 		.in_force = in_force,
 		.in_force_count = in_force_count,
+		.previous = agent->configuration ? &agent->configuration->manifests : NULL,
 		.is_first = !agent->configuration,
 	};
 

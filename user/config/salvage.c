@@ -550,8 +550,14 @@ void salvage_load(const struct salvage_source *source, uint32_t generation,
 		  struct diagnostics *diagnostics, struct salvage_result *ret_result)
 {
 	struct salvage salvage = {.source = source};
-	const struct manifest_input input = {source->paths, source->path_count, source->objects,
-					     source->object_count};
+	const struct manifest_input input = {
+		.paths = source->paths,
+		.path_count = source->path_count,
+		.objects = source->objects,
+		.object_count = source->object_count,
+		.shares = true,
+		.previous = source->previous,
+	};
 
 	*ret_result = (struct salvage_result){0};
 	ret_result->configuration =

@@ -19,6 +19,8 @@ struct salvage_source {
 	/* In force until now: where last good versions are taken from. */
 	const struct manifest_file *in_force;
 	size_t in_force_count;
+	/* What they led to, or NULL: what has not changed since is not read again. */
+	const struct manifest_set *previous;
 	/* Without anything in force, a path that cannot be read is an error. */
 	bool is_first;
 };

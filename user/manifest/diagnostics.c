@@ -97,6 +97,17 @@ void diagnostics_note_other(struct diagnostics *diagnostics, struct source_place
 	item->other_column = other.column;
 }
 
+void diagnostics_add_copy(struct diagnostics *diagnostics, const struct diagnostic *item)
+{
+	const struct source_place place = {item->file, item->line, item->column};
+	const struct source_place other = {item->other_file, item->other_line, item->other_column};
+
+	diagnostics_add(diagnostics, item->severity, place, NULL, NULL, "%s",
+			item->text ? item->text : "out of memory");
+	if (other.line)
+		diagnostics_note_other(diagnostics, other);
+}
+
 void diagnostics_take(struct diagnostics *diagnostics, struct diagnostics *from)
 {
 	diagnostics->error_count += from->error_count;

@@ -53,6 +53,8 @@ void diagnostics_drop_repeated(struct diagnostics *diagnostics);
 /* Notes for the latest diagnostic which resource it is in conflict with. */
 void diagnostics_note_other(struct diagnostics *diagnostics, struct source_place other);
 
+/* Adds one that was made before. */
+void diagnostics_add_copy(struct diagnostics *diagnostics, const struct diagnostic *item);
 /* Moves all of `from` behind those that are there; `from` is empty then. */
 void diagnostics_take(struct diagnostics *diagnostics, struct diagnostics *from);
 

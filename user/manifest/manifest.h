@@ -54,6 +54,8 @@ struct manifest_kind {
 /* The kinds by index; false: there is none. */
 bool manifest_kind_describe(size_t index, struct manifest_kind *ret_kind);
 
+struct manifest_part;
+
 struct manifest_set {
 	struct wasm_plugin_manifest *wasm_plugins;
 	size_t wasm_plugin_count;
@@ -75,6 +77,11 @@ struct manifest_set {
 	size_t reference_grant_count;
 	struct passed_over_kind *passed_over;
 	size_t passed_over_count;
+	/* They own what the manifests above point to; shared with other sets. */
+	struct manifest_part **parts;
+	size_t part_count;
+	uint32_t *part_slots; /* index in parts + 1, by hash; 0: free */
+	size_t part_slot_count;
 	struct manifest_file *files; /* owned, as are their texts */
 	size_t file_count;
 	unsigned subjects; /* that were read */
@@ -101,10 +108,18 @@ struct manifest_input {
 	size_t path_count;
 	const struct manifest_file *objects;
 	size_t object_count;
+	/*
+	 * True: each document is read by itself, and shared with `previous` (which may be NULL) where that has
+	 * it in the same place of the same file.
+	 */
+	bool shares;
+	const struct manifest_set *previous;
 };
 
 void manifest_set_read_input(const struct manifest_input *input, unsigned subjects,
 			     struct diagnostics *diagnostics, struct manifest_set *set);
 void manifest_set_free(struct manifest_set *set);
+/* Of a set that is a part's own: the manifests and all that they point to. */
+void manifest_set_free_manifests(struct manifest_set *set);
 /* Leaves the wasm_plugins; the files that their places name are gone. */
 void manifest_set_free_all_but_rules(struct manifest_set *set);

@@ -13,6 +13,7 @@
 #include "manifest/directory.h"
 #include "manifest/gateway.h"
 #include "manifest/header_propagation.h"
+#include "manifest/part.h"
 #include "manifest/reference_grant.h"
 #include "manifest/service.h"
 #include "manifest/unenforced.h"
@@ -257,30 +258,210 @@ static int keep_file(struct manifest_set *set, const char *name, const struct sp
 	return file->name && (file->text || !text) ? 0 : -ENOMEM;
 }
 
-static void add_file(struct manifest_set *set, const char *name, struct span text,
-		     struct diagnostics *diagnostics)
+/* The part of the set that is this text at this place; NULL: there is none. */
+static struct manifest_part *find_part(const struct manifest_set *set, const char *file,
+				       unsigned line, struct span text)
+{
+	size_t count = set ? set->part_slot_count : 0;
+	uint64_t hash = count ? manifest_part_hash(file, line, text) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t slot = (hash + i) % count;
+
+		if (!set->part_slots[slot])
+			return NULL;
+		struct manifest_part *part = set->parts[set->part_slots[slot] - 1];
+		if (part->hash == hash && part->line == line && strcmp(part->file, file) == 0 &&
+		    span_equal((struct span){part->text, part->length}, text))
+			return part;
+	}
+	return NULL;
+}
+
+/* For find_part. Without memory there is no index, and the next set reads all. */
+static void index_parts(struct manifest_set *set)
+{
+	size_t count = 2 * set->part_count + 1;
+
+	set->part_slots = calloc(count, sizeof(*set->part_slots));
+	if (!set->part_slots)
+		return;
+	set->part_slot_count = count;
+	for (size_t i = 0; i < set->part_count; i++) {
+		size_t slot = set->parts[i]->hash % count;
+
+		while (set->part_slots[slot])
+			slot = (slot + 1) % count;
+		set->part_slots[slot] = (uint32_t)i + 1;
+	}
+}
+
+/* Reads a text into a part. True if all is well with it: warnings may be there. */
+static bool read_part(struct manifest_part *part)
 {
 	struct node **documents;
-	size_t count = nodes_read_memory(name, text, diagnostics, &documents);
-	int result = keep_file(set, name, &text);
+	size_t count =
+		nodes_read_from(part->file, part->line, (struct span){part->text, part->length},
+				&part->diagnostics, &documents);
+	bool is_whole = nodes_are_whole(documents);
+	int result = 0;
 
 	for (size_t i = 0; i < count && !result; i++)
-		result = add_document(set, documents[i], diagnostics);
+		result = add_document(&part->own, documents[i], &part->diagnostics);
+	if (result)
+		diagnostics_add(&part->diagnostics, DIAGNOSTIC_ERROR,
+				(struct source_place){.file = part->file}, NULL, NULL, "%s",
+				strerror(-result));
+	nodes_free(documents, count);
+	return is_whole && !result && !part->diagnostics.error_count;
+}
+
+struct part_list {
+	struct manifest_part **items;
+	size_t count;
+};
+
+static void free_list(struct part_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		manifest_part_drop(list->items[i]);
+	free(list->items);
+	*list = (struct part_list){0};
+}
+
+/* Takes over the caller's reference. False: memory is short. */
+static bool list_part(struct part_list *list, struct manifest_part *part)
+{
+	struct manifest_part **place = part ? ARRAY_APPEND(list->items, list->count) : NULL;
+
+	if (place)
+		*place = part;
+	else
+		manifest_part_drop(part);
+	return place;
+}
+
+/*
+ * A part for each document, those of `previous` where it has them. False where one cannot be read or has an error:
+ * what is then wrong with the file is for reading it as a whole to say.
+ */
+static bool list_documents(const struct manifest_set *set, const struct manifest_set *previous,
+			   const char *file, struct span text, struct part_list *list)
+{
+	struct span document;
+	unsigned line = 1;
+
+	while (manifest_next_document(&text, &document)) {
+		struct manifest_part *part = find_part(previous, file, line, document);
+		bool is_known = part;
+
+		part = part ? manifest_part_take(part)
+			    : manifest_part_new(file, line, document, set->subjects);
+		if (!list_part(list, part) || (!is_known && !read_part(part)))
+			return false;
+		line += (unsigned)manifest_text_line_feeds(document);
+	}
+	return true;
+}
+
+static bool list_whole(const struct manifest_set *set, const char *file, struct span text,
+		       struct part_list *list)
+{
+	struct manifest_part *part = manifest_part_new(file, 1, text, set->subjects);
+
+	if (!list_part(list, part))
+		return false;
+	read_part(part);
+	return true;
+}
+
+#define ADD_ALL(array, counter)                                                           \
+	for (size_t i = 0; i < own->counter; i++) {                                       \
+		__typeof__(set->array) manifest = ARRAY_APPEND(set->array, set->counter); \
+		if (!manifest)                                                            \
+			return -ENOMEM;                                                   \
+		*manifest = own->array[i];                                                \
+	}
+
+/* What a part has is the set's, too; the part owns what it points to. 0 or a negative errno. */
+static int add_manifests(struct manifest_set *set, const struct manifest_set *own)
+{
+	ADD_ALL(wasm_plugins, wasm_plugin_count)
+	ADD_ALL(header_propagations, header_propagation_count)
+	ADD_ALL(gateways, gateway_count)
+	ADD_ALL(virtual_services, virtual_service_count)
+	ADD_ALL(destination_rules, destination_rule_count)
+	ADD_ALL(services, service_count)
+	ADD_ALL(workloads, workload_count)
+	ADD_ALL(reference_grants, reference_grant_count)
+	for (size_t i = 0; i < own->unenforced_count; i++) {
+		const struct unenforced *from = &own->unenforced[i];
+		struct unenforced *one = ARRAY_APPEND(set->unenforced, set->unenforced_count);
+
+		if (!one)
+			return -ENOMEM;
+		*one = *from;
+		/* The set's own: what it lacks is found once all is read. */
+		one->hosts = from->hosts ? strdup(from->hosts) : NULL;
+	}
+	for (size_t i = 0; i < own->passed_over_count; i++) {
+		const struct passed_over_kind *kind = &own->passed_over[i];
+
+		for (size_t j = 0; j < kind->count; j++) {
+			int result =
+				pass_over(set, span_of(kind->api_version), span_of(kind->kind));
+			if (result)
+				return result;
+		}
+	}
+	return 0;
+}
+
+static int add_part(struct manifest_set *set, struct manifest_part *part,
+		    struct diagnostics *diagnostics)
+{
+	struct manifest_part **place = ARRAY_APPEND(set->parts, set->part_count);
+
+	if (!place)
+		return -ENOMEM;
+	*place = manifest_part_take(part);
+	for (size_t i = 0; i < part->diagnostics.count; i++)
+		diagnostics_add_copy(diagnostics, &part->diagnostics.items[i]);
+	return add_manifests(set, &part->own);
+}
+
+static void add_file(struct manifest_set *set, const struct manifest_input *input, const char *name,
+		     struct span text, struct diagnostics *diagnostics)
+{
+	const struct manifest_set *previous = input ? input->previous : NULL;
+	struct part_list list = {0};
+	int result = keep_file(set, name, &text);
+
+	if (previous && previous->subjects != set->subjects)
+		previous = NULL;
+	if (!input || !input->shares || !manifest_text_can_split(text) ||
+	    !list_documents(set, previous, name, text, &list)) {
+		free_list(&list);
+		if (!list_whole(set, name, text, &list))
+			result = -ENOMEM;
+	}
+	for (size_t i = 0; i < list.count && !result; i++)
+		result = add_part(set, list.items[i], diagnostics);
 	if (result)
 		diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct source_place){.file = name},
 				NULL, NULL, "%s", strerror(-result));
-	nodes_free(documents, count);
+	free_list(&list);
 }
 
-static void read_one_file(struct manifest_set *set, const char *file,
-			  struct diagnostics *diagnostics)
+static void read_one_file(struct manifest_set *set, const struct manifest_input *input,
+			  const char *file, struct diagnostics *diagnostics)
 {
 	struct buffer text = {0};
 
 	if (nodes_read_text(file, diagnostics, &text))
 		keep_file(set, file, NULL);
 	else
-		add_file(set, file, buffer_span(&text), diagnostics);
+		add_file(set, input, file, buffer_span(&text), diagnostics);
 	buffer_free(&text);
 }
 
@@ -349,8 +530,8 @@ static bool read_texts(const char *path, struct directory_texts *texts)
 	return !changed;
 }
 
-static void read_directory(struct manifest_set *set, const char *directory,
-			   struct diagnostics *diagnostics)
+static void read_directory(struct manifest_set *set, const struct manifest_input *input,
+			   const char *directory, struct diagnostics *diagnostics)
 {
 	static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
 	struct directory_texts texts;
@@ -365,7 +546,7 @@ static void read_directory(struct manifest_set *set, const char *directory,
 		const struct manifest_file *file = &texts.files[i];
 
 		if (file->text)
-			add_file(set, file->name, (struct span){file->text, file->length},
+			add_file(set, input, file->name, (struct span){file->text, file->length},
 				 diagnostics);
 		else
 			keep_file(set, file->name, NULL);
@@ -455,14 +636,15 @@ static void check_whole(struct manifest_set *set, struct diagnostics *diagnostic
 		unenforced_report(&set->unenforced[i], set, diagnostics);
 }
 
-static void read_path(struct manifest_set *set, const char *path, struct diagnostics *diagnostics)
+static void read_path(struct manifest_set *set, const struct manifest_input *input,
+		      const char *path, struct diagnostics *diagnostics)
 {
 	struct stat status;
 
 	if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-		read_directory(set, path, diagnostics);
+		read_directory(set, input, path, diagnostics);
 	else
-		read_one_file(set, path, diagnostics);
+		read_one_file(set, input, path, diagnostics);
 }
 
 void manifest_set_read_input(const struct manifest_input *input, unsigned subjects,
@@ -470,13 +652,15 @@ void manifest_set_read_input(const struct manifest_input *input, unsigned subjec
 {
 	*set = (struct manifest_set){.subjects = subjects};
 	for (size_t i = 0; i < input->path_count; i++)
-		read_path(set, input->paths[i], diagnostics);
+		read_path(set, input, input->paths[i], diagnostics);
 	for (size_t i = 0; i < input->object_count; i++) {
 		const struct manifest_file *object = &input->objects[i];
 
-		add_file(set, object->name, (struct span){object->text, object->length},
+		add_file(set, input, object->name, (struct span){object->text, object->length},
 			 diagnostics);
 	}
+	if (input->shares)
+		index_parts(set);
 	check_whole(set, diagnostics);
 }
 
@@ -494,7 +678,7 @@ void manifest_set_read_files(const struct manifest_file *files, size_t file_coun
 {
 	*set = (struct manifest_set){.subjects = subjects};
 	for (size_t i = 0; i < file_count; i++)
-		add_file(set, files[i].name, (struct span){files[i].text, files[i].length},
+		add_file(set, NULL, files[i].name, (struct span){files[i].text, files[i].length},
 			 diagnostics);
 	check_whole(set, diagnostics);
 }
@@ -515,14 +699,18 @@ void manifest_files_free(struct manifest_file *files, size_t count)
 		free(array);                         \
 	} while (0)
 
-void manifest_set_free_all_but_rules(struct manifest_set *set)
+static void free_passed_over(struct manifest_set *set)
 {
-	struct manifest_set rules = {
-		.wasm_plugins = set->wasm_plugins,
-		.wasm_plugin_count = set->wasm_plugin_count,
-		.subjects = set->subjects,
-	};
+	for (size_t i = 0; i < set->passed_over_count; i++) {
+		free(set->passed_over[i].api_version);
+		free(set->passed_over[i].kind);
+	}
+	free(set->passed_over);
+}
 
+void manifest_set_free_manifests(struct manifest_set *set)
+{
+	FREE_MANIFESTS(wasm_plugin_free, set->wasm_plugins, set->wasm_plugin_count);
 	FREE_MANIFESTS(header_propagation_free, set->header_propagations,
 		       set->header_propagation_count);
 	FREE_MANIFESTS(gateway_free, set->gateways, set->gateway_count);
@@ -532,18 +720,46 @@ void manifest_set_free_all_but_rules(struct manifest_set *set)
 	FREE_MANIFESTS(workload_free, set->workloads, set->workload_count);
 	FREE_MANIFESTS(unenforced_free, set->unenforced, set->unenforced_count);
 	FREE_MANIFESTS(reference_grant_free, set->reference_grants, set->reference_grant_count);
-	for (size_t i = 0; i < set->passed_over_count; i++) {
-		free(set->passed_over[i].api_version);
-		free(set->passed_over[i].kind);
-	}
-	free(set->passed_over);
+	free_passed_over(set);
+}
+
+void manifest_set_free_all_but_rules(struct manifest_set *set)
+{
+	struct manifest_set rules = {
+		.wasm_plugins = set->wasm_plugins,
+		.wasm_plugin_count = set->wasm_plugin_count,
+		.parts = set->parts,
+		.subjects = set->subjects,
+	};
+
+	free(set->header_propagations);
+	free(set->gateways);
+	free(set->virtual_services);
+	free(set->destination_rules);
+	free(set->services);
+	free(set->workloads);
+	for (size_t i = 0; i < set->unenforced_count; i++)
+		free(set->unenforced[i].hosts);
+	free(set->unenforced);
+	free(set->reference_grants);
+	free(set->part_slots);
+	free_passed_over(set);
 	manifest_files_free(set->files, set->file_count);
+	for (size_t i = 0; i < set->part_count; i++) {
+		if (set->parts[i]->own.wasm_plugin_count)
+			rules.parts[rules.part_count++] = set->parts[i];
+		else
+			manifest_part_drop(set->parts[i]);
+	}
 	*set = rules;
 }
 
 void manifest_set_free(struct manifest_set *set)
 {
 	manifest_set_free_all_but_rules(set);
-	FREE_MANIFESTS(wasm_plugin_free, set->wasm_plugins, set->wasm_plugin_count);
+	for (size_t i = 0; i < set->part_count; i++)
+		manifest_part_drop(set->parts[i]);
+	free(set->parts);
+	free(set->wasm_plugins);
 	*set = (struct manifest_set){0};
 }

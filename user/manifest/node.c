@@ -42,6 +42,7 @@ struct anchor {
 struct node_builder {
 	struct diagnostics *diagnostics;
 	const char *file;
+	unsigned first_line;
 	struct arena arena;
 	struct node **documents;
 	size_t document_count;
@@ -70,7 +71,7 @@ static struct source_place place_of_mark(const struct node_builder *builder, yam
 {
 	return (struct source_place){
 		.file = builder->file,
-		.line = (unsigned)mark.line + 1,
+		.line = (unsigned)mark.line + builder->first_line,
 		.column = (unsigned)mark.column + 1,
 	};
 }
@@ -337,7 +338,8 @@ static int builder_event(struct node_builder *builder, const yaml_event_t *event
 static struct source_place place_of_offset(const struct node_builder *builder, struct span text,
 					   size_t offset)
 {
-	struct source_place place = {.file = builder->file, .line = 1, .column = 1};
+	struct source_place place = {
+		.file = builder->file, .line = builder->first_line, .column = 1};
 
 	for (size_t i = 0; i < offset && i < text.length; i++) {
 		place.column++;
@@ -412,6 +414,12 @@ static size_t builder_finish(struct node_builder *builder, struct node ***ret_do
 size_t nodes_read_memory(const char *file, struct span text, struct diagnostics *diagnostics,
 			 struct node ***ret_documents)
 {
+	return nodes_read_from(file, 1, text, diagnostics, ret_documents);
+}
+
+size_t nodes_read_from(const char *file, unsigned line, struct span text,
+		       struct diagnostics *diagnostics, struct node ***ret_documents)
+{
 	struct node_builder *builder = calloc(1, sizeof(*builder));
 	size_t count = 0;
 
@@ -422,6 +430,7 @@ size_t nodes_read_memory(const char *file, struct span text, struct diagnostics 
 		return 0;
 	}
 	builder->diagnostics = diagnostics;
+	builder->first_line = line;
 	builder->file = arena_copy(&builder->arena, span_of(file));
 	if (builder->file) {
 		builder_run(builder, text);

@@ -40,6 +40,9 @@ size_t nodes_read_file(const char *file, struct diagnostics *diagnostics,
 		       struct node ***ret_documents);
 size_t nodes_read_memory(const char *file, struct span text, struct diagnostics *diagnostics,
 			 struct node ***ret_documents);
+/* The same of a part of the file that begins at the start of this line. */
+size_t nodes_read_from(const char *file, unsigned line, struct span text,
+		       struct diagnostics *diagnostics, struct node ***ret_documents);
 /* True if the text could be read to its end. */
 bool nodes_are_whole(struct node **documents);
 void nodes_free(struct node **documents, size_t count);
