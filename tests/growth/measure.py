@@ -15,7 +15,7 @@ from measuring import measure
 from parties import BUILD, COPIER, HAPROXY, LANETAG, NGINX, Origin, Party
 
 ROUNDS = int(os.environ.get("GROWTH_ROUNDS", "3"))
-ADMIN_PORT = 15020
+ADMIN_PORT = 8090  # below the range that clients take theirs from
 BENCH_RULES = 3  # in tests/bench/lanetag.yaml
 RULE = "    - {header: x-user-id, modulo: 100, tagHeader: appver-%d, policies: [%s]}\n"
 PLUGIN = """---
