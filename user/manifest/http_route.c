@@ -198,6 +198,21 @@ static void read_actions(const struct builder *builder, const struct node *node,
 	}
 }
 
+static void read_delegate(const struct builder *builder, const struct node *mapping,
+			  const struct path *parent, struct http_route_manifest *route)
+{
+	static const struct field_rule fields[] = {{"name", FIELD_READ}, {"namespace", FIELD_READ}};
+	struct path path = path_field(parent, "delegate");
+	struct node *node =
+		reader_child(&builder->reader, mapping, parent, "delegate", NODE_MAPPING);
+
+	if (!node)
+		return;
+	reader_check_fields(&builder->reader, node, &path, fields, ARRAY_LENGTH(fields));
+	route->delegate = builder_required_text(builder, node, &path, "name");
+	route->delegate_namespace = builder_text(builder, node, &path, "namespace");
+}
+
 static void check_combination(const struct builder *builder, const struct node *node,
 			      const struct path *path, const struct http_route_manifest *route)
 {
@@ -206,9 +221,11 @@ static void check_combination(const struct builder *builder, const struct node *
 	int ways = (forwards ? 1 : 0) + (route->has_redirect ? 1 : 0) +
 		   (route->has_direct_response ? 1 : 0);
 
-	if (ways != 1)
+	if (route->delegate && ways == 0)
+		return;
+	if (ways != 1 || route->delegate)
 		reader_error(&builder->reader, node, path,
-			     "needs exactly one of route, redirect, directResponse");
+			     "needs exactly one of route, redirect, directResponse, delegate");
 	else if (forwards && !route->destination_count)
 		reader_error(&builder->reader, node, path, "route needs a destination");
 	for (size_t i = 0; ways == 1 && !forwards && i < ARRAY_LENGTH(only_beside_route); i++) {
@@ -238,7 +255,7 @@ void http_route_read(const struct builder *builder, const struct node *node,
 		{"mirrors", FIELD_READ},
 		{"headers", FIELD_READ},
 		{"websocketUpgrade", FIELD_IGNORED}, /* of Istio's first version; always possible */
-		{"delegate", FIELD_UNSUPPORTED, "write the delegate's routes here"},
+		{"delegate", FIELD_READ},
 		{"corsPolicy", FIELD_UNSUPPORTED, "let the application answer CORS requests"},
 	};
 
@@ -254,6 +271,7 @@ void http_route_read(const struct builder *builder, const struct node *node,
 	read_destinations(builder, node, path, route);
 	read_actions(builder, node, path, route);
 	read_mirrors(builder, node, path, route);
+	read_delegate(builder, node, path, route);
 	route->timeout_ms = builder_duration_ms(builder, node, path, "timeout");
 	http_headers_read(builder, node, path, &route->headers);
 	check_combination(builder, node, path, route);

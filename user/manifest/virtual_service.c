@@ -12,7 +12,8 @@ static void read_hosts(const struct builder *builder, const struct node *spec,
 		       const struct path *parent, struct virtual_service_manifest *manifest)
 {
 	struct path path = path_field(parent, "hosts");
-	struct node *list = builder_required_child(builder, spec, parent, "hosts", NODE_SEQUENCE);
+	/* Without hosts it is there for others to delegate to. */
+	struct node *list = reader_child(&builder->reader, spec, parent, "hosts", NODE_SEQUENCE);
 
 	if (!list)
 		return;

@@ -126,6 +126,8 @@ struct http_route_manifest {
 	struct source_place place;
 	const char *name; /* or NULL */
 	size_t index;	  /* in the manifest's list */
+	/* Another VirtualService, whose entries are in the place of this one; else NULL. */
+	const char *delegate, *delegate_namespace;
 	const struct http_match_manifest *matches;
 	size_t match_count; /* 0: every request */
 	const struct route_destination_manifest *destinations;

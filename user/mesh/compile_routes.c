@@ -592,13 +592,66 @@ static void warn_of_unreachable(const struct compiled_resource *resource,
 	for (size_t i = 0; i + 1 < manifest->http_count; i++) {
 		struct path item = path_item(&http, i + 1);
 
-		if (manifest->http[i].match_count)
+		if (manifest->http[i].match_count || manifest->http[i].delegate)
 			continue;
 		compile_warning(resource, manifest->http[i + 1].place, &item,
 				"never reached: the entry in line %u takes every request",
 				manifest->http[i].place.line);
 		return;
 	}
+}
+
+static bool has_delegates(const struct virtual_service_manifest *manifest)
+{
+	size_t i = 0;
+
+	while (i < manifest->http_count && !manifest->http[i].delegate)
+		i++;
+	return i < manifest->http_count;
+}
+
+static void compile_own_rules(const struct compiled_resource *resource,
+			      const struct virtual_service_manifest *manifest,
+			      const struct parent_manifest *parent, const char *name,
+			      struct compiled_service *service)
+{
+	struct path spec = path_field(NULL, "spec");
+	struct path http = path_field(&spec, manifest->is_http_route ? "rules" : "http");
+
+	service->rules =
+		compile_array(resource->compiler, manifest->http_count, sizeof(*service->rules));
+	service->rule_count = service->rules ? manifest->http_count : 0;
+	for (size_t i = 0; i < service->rule_count; i++) {
+		struct path item =
+			path_item(&http, manifest->is_http_route ? manifest->http[i].index : i);
+		struct rule_context context = {resource, manifest, &item, parent};
+
+		compile_rule(&context, &manifest->http[i], name, &service->rules[i]);
+	}
+}
+
+/* Hosts are meant as the delegate's namespace means them; the gateways are the root's. */
+static void compile_delegated_rules(const struct compiled_resource *resource,
+				    const struct virtual_service_manifest *manifest,
+				    const char *name, struct compiled_service *service)
+{
+	struct compiler *compiler = resource->compiler;
+	struct path spec = path_field(NULL, "spec"), http = path_field(&spec, "http");
+	size_t count;
+	struct delegated_route *routes = compile_delegates(resource, manifest, &count);
+
+	service->rules = compile_array(compiler, count, sizeof(*service->rules));
+	service->rule_count = service->rules ? count : 0;
+	for (size_t i = 0; i < service->rule_count; i++) {
+		char *title = resource_title(&routes[i].owner->resource);
+		struct compiled_resource owner = {compiler, &routes[i].owner->resource, title};
+		struct path item = path_item(&http, routes[i].index);
+		struct rule_context context = {&owner, manifest, &item, NULL};
+
+		compile_rule(&context, &routes[i].route, name, &service->rules[i]);
+		free(title);
+	}
+	free(routes);
 }
 
 void compile_routes_of(struct compiler *compiler, const struct virtual_service_manifest *manifest,
@@ -608,19 +661,13 @@ void compile_routes_of(struct compiler *compiler, const struct virtual_service_m
 		&compiler->mesh->services[compiler->mesh->service_count++];
 	char *title = resource_title(&manifest->resource);
 	struct compiled_resource resource = {compiler, &manifest->resource, title};
-	struct path spec = path_field(NULL, "spec");
-	struct path http = path_field(&spec, manifest->is_http_route ? "rules" : "http");
 	const char *name = full_name(compiler, &manifest->resource);
 
 	service->manifest = manifest;
-	service->rules = compile_array(compiler, manifest->http_count, sizeof(*service->rules));
-	service->rule_count = service->rules ? manifest->http_count : 0;
-	for (size_t i = 0; i < service->rule_count; i++) {
-		struct path item =
-			path_item(&http, manifest->is_http_route ? manifest->http[i].index : i);
-		struct rule_context context = {&resource, manifest, &item, parent};
-		compile_rule(&context, &manifest->http[i], name, &service->rules[i]);
-	}
+	if (has_delegates(manifest))
+		compile_delegated_rules(&resource, manifest, name, service);
+	else
+		compile_own_rules(&resource, manifest, parent, name, service);
 	if (manifest->is_rejected && service->rule_count)
 		service->rules[0].route.kind = MESH_ROUTE_REJECTED;
 	find_catch_all(service);
@@ -659,7 +706,7 @@ void compile_virtual_services(struct compiler *compiler)
 		for (size_t i = 0; i < set->virtual_service_count; i++) {
 			const struct virtual_service_manifest *manifest = &set->virtual_services[i];
 
-			if (!manifest->faulty && !manifest->is_http_route &&
+			if (!manifest->faulty && !manifest->is_http_route && manifest->host_count &&
 			    manifest->is_rejected == rejected)
 				compile_routes_of(compiler, manifest, NULL);
 		}

@@ -159,6 +159,21 @@ const struct mesh_cluster *compile_backend(const struct compiled_resource *resou
 					   const struct path *path,
 					   const struct destination_manifest *manifest);
 
+/* An http[] entry, and the VirtualService that has it. */
+struct delegated_route {
+	struct http_route_manifest route;
+	const struct virtual_service_manifest *owner;
+	size_t index; /* of its http[] */
+};
+
+/*
+ * compile_delegates.c: the entries, those of delegates in the place of the ones that delegate. The
+ * caller frees the array; what it points to is the compiler's.
+ */
+struct delegated_route *compile_delegates(const struct compiled_resource *root,
+					  const struct virtual_service_manifest *manifest,
+					  size_t *ret_count);
+
 /* compile_routes.c */
 /* Room for all, and what gateways' httpsRedirect answers. */
 void compile_allocate_services(struct compiler *compiler);

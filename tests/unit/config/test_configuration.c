@@ -101,7 +101,7 @@ static void with_routes_all_is_read(void **state)
 	fixture_write_file(ROUTES, strlen(ROUTES), path);
 	assert_null(configuration_load(paths, 1, 1, &diagnostics));
 	fixture_remove_file(path);
-	assert_said(&diagnostics, "spec.http[0].delegate: not supported");
+	assert_said(&diagnostics, "the delegate default/b: there is no such VirtualService");
 	assert_said(&diagnostics, "Sidecar/a: not enforced");
 	diagnostics_free(&diagnostics);
 }

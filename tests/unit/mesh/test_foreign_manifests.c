@@ -22,6 +22,9 @@ struct row {
 };
 
 static const struct row rows[] = {
+	{"delegate", NULL, 8080, NULL, GET("/b/1", "x.test"), "b.default|-|80"},
+	{"delegate", NULL, 8080, NULL, GET("/b/2", "x.test"), "c.default|-|80"},
+	{"delegate", NULL, 8080, NULL, GET("/", "x.test"), "c.default|-|80"},
 	{"foreign-host-at-service-address", "10.96.0.1", 80, "10.1.0.9", IN_MESH("shop.example"),
 	 "a.default|-|80"},
 	{"gateway-http-and-https", NULL, 8080, NULL, IN_MESH("x"), "b.default|-|80"},
