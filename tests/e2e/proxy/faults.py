@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from harness import Client, Proxy, Tests, Upstream, digest, one_app, pattern, reply, request_bytes, service
@@ -17,7 +18,14 @@ subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, os.path.join(os
 BIG = pattern(3000000)
 
 
+together = threading.Barrier(1)  # requests to /together are answered once so many are there
+
+
 def handle(request, sock):
+    if request.target == "/together":
+        request.body()
+        together.wait(20)
+        return reply(sock)
     if request.target == "/big":
         return reply(sock, BIG)
     body = request.body()
@@ -64,9 +72,11 @@ class Faults:
 
 def kept_idle(clients):
     """So many upstream connections lie idle afterwards."""
+    global together  # pylint: disable=global-statement
+    together = threading.Barrier(clients)
     connected = [Client() for _ in range(clients)]
     for client in connected:
-        client.send(request_bytes("/", "POST", body=b"x" * 10))
+        client.send(request_bytes("/together", "POST", body=b"x" * 10))
     for client in connected:
         assert client.response().status == 200
         client.close()
