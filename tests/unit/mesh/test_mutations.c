@@ -104,7 +104,59 @@ static const char manifests[] =
 	"  - {match: [{uri: {exact: /r}}], redirect: {uri: /s, scheme: https, redirectCode: 302}}\n"
 	"  - {match: [{uri: {regex: '/d.*'}}], directResponse: {status: 200, body: {string: "
 	"hello}}}\n"
-	"  - {route: [{destination: {host: a, port: {number: 81}}}]}\n";
+	"  - {route: [{destination: {host: a, port: {number: 81}}}]}\n"
+	"---\n"
+	"apiVersion: gateway.networking.k8s.io/v1\n"
+	"kind: Gateway\n"
+	"metadata: {name: g, namespace: edge}\n"
+	"spec:\n"
+	"  gatewayClassName: c\n"
+	"  listeners:\n"
+	"  - {name: a, port: 82, protocol: HTTP, hostname: '*.example.com', allowedRoutes: "
+	"{namespaces: {from: All}, kinds: [{kind: HTTPRoute}]}}\n"
+	"  - {name: b, port: 83, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, "
+	"selector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: "
+	"[shop]}]}}}}\n"
+	"---\n"
+	"apiVersion: gateway.networking.k8s.io/v1\n"
+	"kind: HTTPRoute\n"
+	"metadata: {name: r, namespace: shop, creationTimestamp: '2026-01-01T00:00:00Z'}\n"
+	"spec:\n"
+	"  parentRefs: [{name: g, namespace: edge, sectionName: a}, {name: g, namespace: edge, "
+	"port: "
+	"83}, {group: '', kind: Service, name: a, port: 81}]\n"
+	"  hostnames: [b.example.com, '*.y.example.com']\n"
+	"  rules:\n"
+	"  - matches: [{path: {type: PathPrefix, value: /a}, method: GET, headers: [{name: "
+	"appver-a, "
+	"value: v2}], queryParams: [{name: q, type: RegularExpression, value: '[0-9]'}]}, {path: "
+	"{type: Exact, value: /r}}]\n"
+	"    filters:\n"
+	"    - {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: h, value: v}], "
+	"remove: [x]}}\n"
+	"    - {type: RequestMirror, requestMirror: {backendRef: {name: a, port: 80}, fraction: "
+	"{numerator: 1, denominator: 3}}}\n"
+	"    timeouts: {request: 2s, backendRequest: 1s}\n"
+	"    retry: {attempts: 2, codes: [503]}\n"
+	"    backendRefs: [{name: a, port: 80, weight: 9}, {name: z, namespace: far, port: 80}]\n"
+	"  - matches: [{path: {value: /r}}]\n"
+	"    filters: [{type: RequestRedirect, requestRedirect: {scheme: https, path: {type: "
+	"ReplacePrefixMatch, replacePrefixMatch: /s}}}]\n"
+	"  - matches: [{path: {value: /d}}]\n"
+	"    filters: [{type: URLRewrite, urlRewrite: {hostname: h.test, path: {type: "
+	"ReplacePrefixMatch, replacePrefixMatch: /s}}}]\n"
+	"    backendRefs: [{name: a, port: 80}]\n"
+	"---\n"
+	"apiVersion: v1\n"
+	"kind: Service\n"
+	"metadata: {name: z, namespace: far}\n"
+	"spec: {clusterIP: 10.96.0.9, selector: {app: z}, ports: [{name: http, port: 80}]}\n"
+	"---\n"
+	"apiVersion: gateway.networking.k8s.io/v1beta1\n"
+	"kind: ReferenceGrant\n"
+	"metadata: {name: far, namespace: far}\n"
+	"spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: shop}], to: "
+	"[{group: '', kind: Service, name: z}]}\n";
 
 static void route_everywhere(const struct mesh *mesh)
 {
@@ -151,7 +203,7 @@ static void the_manifests_themselves_are_good(void **state)
 	(void)state;
 	fixture_start(&fixture, manifests);
 	assert_nothing_said(&fixture.diagnostics);
-	assert_int_equal(mesh_listener_count(fixture.mesh), 7);
+	assert_int_equal(mesh_listener_count(fixture.mesh), 10);
 	route_everywhere(fixture.mesh);
 	fixture_stop(&fixture);
 }
