@@ -218,11 +218,12 @@ claim "a saved state that was changed by others is passed over" waits
 stop agent
 claim "a stop signal ends the wait for the API server" grep -q 'event="stopped before the start"' "$work/agent.log"
 
+# Started here: a claim is a subshell, and what it starts would stay.
+start_api_server second-token
+mapfile -t files < <(manifests_of_step 1)
+put "${files[@]}"
+start_cluster_agent
 asks_for_what_its_role_allows() {
-  start_api_server second-token
-  mapfile -t files < <(manifests_of_step 1)
-  put "${files[@]}"
-  start_cluster_agent
   soon 10 seen 1 0001 || return 1
   in_node curl -sf "$ORDERS/asked" | python3 tests/e2e/kubernetes/rights.py deploy/kubernetes/cluster-role.yaml
 }

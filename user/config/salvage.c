@@ -238,7 +238,7 @@ static bool note_unreadable_paths(struct salvage *salvage, const struct diagnost
 	return found;
 }
 
-/* Line feeds at the end come and go with what stands behind. */
+/* Line feeds at the end come and go with what is behind. */
 static bool is_same_text(struct span one, struct span other)
 {
 	while (one.length && one.data[one.length - 1] == '\n')

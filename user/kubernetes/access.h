@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #pragma once
 /*
- * How the API server is reached, and as whom: from a pod's service account, or from a kubeconfig.
- * What stands in files is read anew for each request: kubelet replaces tokens and certificates as
+ * How the API server is reached, and with which identity: a pod's service account, or a kubeconfig's.
+ * Files are read anew for each request: kubelet replaces tokens and certificates as
  * they come to their ends.
  */
 #include "base/buffer.h"

@@ -11,7 +11,7 @@
 #define ANNOTATION_PREFIX "lanetag" /* of those that are read */
 
 /*
- * As YAML reads it: these characters, which JSON lets stand in a string, are line ends to YAML or
+ * As YAML reads it: these characters, which JSON allows in a string, are line ends to YAML or
  * none of its characters.
  */
 static const struct special {
@@ -168,7 +168,7 @@ static json_t *read_object(const struct manifest_kind *kind, const char *version
 	return read;
 }
 
-/* What may stand in a place, a path and a line of the saved state: Kubernetes' names are such. */
+/* What may be in a place, a path and a line of the saved state: Kubernetes' names are such. */
 static bool is_name(const char *name)
 {
 	size_t length = name ? strlen(name) : 0;

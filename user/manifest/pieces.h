@@ -10,9 +10,8 @@ struct manifest_piece {
 	const struct manifest_file *file;
 	/* Of the resource; "" where the text does not say. Owned. */
 	char *group, *kind, *namespace, *name;
-	struct span
-		text; /* in the file's; bytes that stand behind it in its last line are not part */
-	unsigned line, column;	       /* where it starts, from 1 */
+	struct span text;      /* in the file's; bytes behind it in its last line are not part */
+	unsigned line, column; /* where it starts, from 1 */
 	unsigned end_line, end_column; /* behind its last byte */
 };
 

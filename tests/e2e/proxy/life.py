@@ -197,27 +197,20 @@ def a_swapped_configmap_and_a_changed_file_are_in_force_by_themselves_and_lose_n
 def a_broken_configmap_keeps_the_last_good_configuration_and_says_so():
     proxy = Proxy(manifests("127.0.0.1"))
 
-    def wait_for(path, text):
-        for _ in range(500):
-            if text in admin(path):
-                return
-            time.sleep(0.01)
-        raise AssertionError(admin(path))
-
     config_map = ConfigMap(proxy.directory.name, manifests("127.0.0.1"))
     with Client() as client:
         assert client.ask("/").body == b"v1"
         config_map.swap(manifests(TWO))
         wait_until(client, b"v2")
         config_map.swap(manifests(TWO) + "---\nkind: [\n")
-        wait_for("/metrics", "lanetag_configuration_last_reload_successful 0")
+        wait_for_page("/metrics", "lanetag_configuration_last_reload_successful 0")
         assert "manifests.yaml:" in json.loads(admin("/status"))["reloads"]["lastError"]
         ready = admin("/readyz")
         assert "not ready" in ready and "refused" in ready, ready  # a source that cannot be read
         assert 'event="configuration refused"' in proxy.read_log()
         assert client.ask("/").body == b"v2"
         config_map.swap(manifests("127.0.0.1"))
-        wait_for("/metrics", "lanetag_configuration_last_reload_successful 1")
+        wait_for_page("/metrics", "lanetag_configuration_last_reload_successful 1")
         wait_until(client, b"v1")
     assert proxy.stop() == 0, proxy.read_log()[-2000:]
 
