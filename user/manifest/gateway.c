@@ -160,7 +160,7 @@ static void read_spec(const struct builder *builder, const struct node *document
 	static const struct field_rule fields[] = {
 		{"servers", FIELD_READ},
 		/* Which of several gateways carries it: the node's agent is the only one here. */
-		{"selector", FIELD_IGNORED},
+		{"selector", FIELD_READ},
 	};
 	struct path path = path_field(NULL, "spec"), servers_path = path_field(&path, "servers");
 	struct node *spec = builder_required_child(builder, document, NULL, "spec", NODE_MAPPING);
@@ -168,6 +168,7 @@ static void read_spec(const struct builder *builder, const struct node *document
 	if (!spec)
 		return;
 	reader_check_fields(&builder->reader, spec, &path, fields, ARRAY_LENGTH(fields));
+	builder_labels(builder, spec, &path, "selector", &manifest->selector);
 	struct node *list = builder_required_child(builder, spec, &path, "servers", NODE_SEQUENCE);
 	if (!list)
 		return;

@@ -25,6 +25,7 @@ struct gateway_manifest {
 	struct resource resource;
 	struct arena arena;
 	bool is_gateway_api;
+	struct labels selector;		/* of the pods that play it in Istio */
 	struct gateway_server *servers; /* those that could be read */
 	size_t server_count;
 };

@@ -91,14 +91,14 @@ static struct listener_model *add_listener(const struct compiled_resource *resou
 }
 
 /* Several gateways may share an address and port: their hosts tell them apart. */
-const struct listener_model *compile_gateway_listener(const struct compiled_resource *resource,
-						      struct source_place place,
-						      const uint8_t address[16], uint16_t port)
+struct listener_model *compile_gateway_listener(const struct compiled_resource *resource,
+						struct source_place place,
+						const uint8_t address[16], uint16_t port)
 {
 	struct mesh_listener wanted = {.kind = MESH_LISTENER_GATEWAY, .port = port};
 
 	memcpy(wanted.address, address, sizeof(wanted.address));
-	const struct listener_model *known = find_listener(resource->compiler->mesh, &wanted);
+	struct listener_model *known = find_listener(resource->compiler->mesh, &wanted);
 	return known ? known : add_listener(resource, place, &wanted);
 }
 
@@ -113,15 +113,46 @@ static void bind_redirect(struct compiler *compiler, const struct gateway_bindin
 				  server->hosts[i].host, compiler->https_redirect, gateway);
 }
 
+static bool is_for_same_pods(const struct gateway_manifest *one,
+			     const struct gateway_manifest *other)
+{
+	return one->selector.count == other->selector.count &&
+	       labels_select(&one->selector, &other->selector);
+}
+
+/* In Istio each is played by pods of its own: who reaches the one need not reach the other. */
+static void warn_of_shared_port(const struct compiled_resource *resource,
+				const struct gateway_server *server,
+				const struct gateway_manifest *gateway,
+				const struct listener_model *listener)
+{
+	struct path spec = path_field(NULL, "spec"), path = path_field(&spec, "selector");
+
+	if (gateway->is_gateway_api || listener->gateway->is_gateway_api ||
+	    is_for_same_pods(gateway, listener->gateway))
+		return;
+	compile_warning(
+		resource, server->place, &path,
+		"not the one of Gateway/%s (%s:%u), but both listen on port %u here: a client "
+		"of one reaches the hosts of both. Give each an agent with its own manifests, or "
+		"its own `bind`",
+		listener->gateway->resource.name, listener->place.file, listener->place.line,
+		server->port);
+}
+
 static void compile_server(const struct compiled_resource *resource,
 			   const struct gateway_server *server, struct gateway_model *gateway)
 {
 	if (server->is_left_out)
 		return;
-	const struct listener_model *listener =
+	struct listener_model *listener =
 		compile_gateway_listener(resource, server->place, server->address, server->port);
 	if (!listener)
 		return;
+	if (listener->gateway)
+		warn_of_shared_port(resource, server, gateway->manifest, listener);
+	else
+		listener->gateway = gateway->manifest;
 	struct gateway_binding *binding = &gateway->servers[gateway->server_count++];
 	*binding = (struct gateway_binding){server, listener};
 	if (server->https_redirect)

@@ -121,9 +121,9 @@ void mesh_number_series(struct mesh *mesh);
 /* compile_listeners.c */
 void compile_gateways(struct compiler *compiler);
 /* The listener at a gateway's address and port, made where there is none yet. */
-const struct listener_model *compile_gateway_listener(const struct compiled_resource *resource,
-						      struct source_place place,
-						      const uint8_t address[16], uint16_t port);
+struct listener_model *compile_gateway_listener(const struct compiled_resource *resource,
+						struct source_place place,
+						const uint8_t address[16], uint16_t port);
 /* Leads an authority ("*": every one) of a scope to these routes. */
 void compile_bind_host(struct compiler *compiler, uint64_t scope, const char *host,
 		       const struct compiled_service *service, size_t gateway);

@@ -69,7 +69,8 @@ struct mesh_host {
 
 struct listener_model {
 	struct mesh_listener listener;
-	const struct mesh_host *host; /* MESH_LISTENER_SERVICE: whose address it is */
+	const struct mesh_host *host;		/* MESH_LISTENER_SERVICE: whose address it is */
+	const struct gateway_manifest *gateway; /* MESH_LISTENER_GATEWAY: the first one, or NULL */
 	/* Who asked for it, for errors. */
 	struct source_place place;
 	const char *title;

@@ -129,6 +129,19 @@ static void each_means_what_it_means_in_istio(void **state)
 	}
 }
 
+static void gateways_of_several_selectors_on_one_port_are_a_warning(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	open_file(&fixture, "gateways-public-and-internal");
+	assert_said(&fixture.diagnostics,
+		    "warning: Gateway/internal: spec.selector: not the one of "
+		    "Gateway/public (");
+	assert_said(&fixture.diagnostics, "both listen on port 8080 here");
+	fixture_stop(&fixture);
+}
+
 static void a_wildcard_rule_is_of_hosts_without_their_own(void **state)
 {
 	struct fixture fixture;
@@ -147,6 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_means_what_it_means_in_istio),
+		cmocka_unit_test(gateways_of_several_selectors_on_one_port_are_a_warning),
 		cmocka_unit_test(a_wildcard_rule_is_of_hosts_without_their_own),
 	};
 
