@@ -330,7 +330,7 @@ int agent_run(const struct agent_options *options)
 
 	pthread_mutex_init(&agent.lock, NULL);
 	int error = start(&agent);
-	if (error == -ECANCELED) {
+	if (error && agent.stopping) {
 		log_info("stopped before the start");
 		error = 0;
 	} else if (error) {
